@@ -71,9 +71,7 @@ impl<'a> SuperpixelMap<'a> {
         height: u16,
         count: u16,
     ) -> Result<Self, SegmentError> {
-        if width == 0
-            || height == 0
-            || labels.len() as u64 != u64::from(width) * u64::from(height)
+        if width == 0 || height == 0 || labels.len() as u64 != u64::from(width) * u64::from(height)
         {
             return Err(SegmentError::MapSize);
         }
