@@ -1,0 +1,83 @@
+//! How much memory the proposals of an image need.
+
+use crate::felzenszwalb;
+use crate::grouping;
+use crate::params::Params;
+use crate::proposal::RECORD;
+use crate::region::Region;
+
+/// Memory for [`propose`](crate::propose); its content before the call does not matter.
+///
+/// The proposals live in it. How much is needed: [`Params::words`] or at least [`Params::min_words`], and
+/// [`Params::labels`]. More than needed does no harm.
+#[derive(Debug)]
+pub struct Workspace<'a> {
+    /// Scratch memory, and what is known of each proposal.
+    pub words: &'a mut [u32],
+    /// The superpixel maps and the orders of their members.
+    pub labels: &'a mut [u16],
+}
+
+const fn min(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a < b { b } else { a }
+}
+
+const fn pixels(width: u16, height: u16) -> usize {
+    (width as usize).saturating_mul(height as usize)
+}
+
+impl Params {
+    /// Hierarchies per map; a map without mixes still has its superpixels.
+    pub(crate) const fn orders(&self) -> usize {
+        max(self.mixes().len(), 1)
+    }
+
+    /// Most superpixels that a map of so many pixels can have.
+    const fn superpixel_bound(&self, pixels: usize) -> usize {
+        min(self.max_superpixels() as usize, pixels)
+    }
+
+    /// Most proposals that an image of so many pixels can have.
+    pub(crate) const fn capacity(&self, pixels: usize) -> usize {
+        let nodes = 2 * self.superpixel_bound(pixels) * self.orders() * self.scales().len();
+        min(self.max_segments() as usize, nodes)
+    }
+
+    const fn words_with(&self, width: u16, height: u16, superpixels: usize) -> usize {
+        let pixels = pixels(width, height);
+        let count = self.superpixel_bound(pixels);
+        let grouping = if self.mixes().is_empty() {
+            Region::WORDS * count
+        } else {
+            grouping::words(count as u16)
+        };
+        (RECORD * self.capacity(pixels)).saturating_add(max(superpixels, grouping))
+    }
+
+    /// The `u32` words with which [`propose`](crate::propose) is fastest on an image of this size.
+    #[must_use]
+    pub const fn words(&self, width: u16, height: u16) -> usize {
+        self.words_with(width, height, felzenszwalb::words(width, height))
+    }
+
+    /// The fewest `u32` words with which [`propose`](crate::propose) works on an image of this size. Between this and
+    /// [`Params::words`], every word more can save passes over the image; the result is the same.
+    #[must_use]
+    pub const fn min_words(&self, width: u16, height: u16) -> usize {
+        self.words_with(width, height, felzenszwalb::min_words(width, height))
+    }
+
+    /// The `u16` items that [`propose`](crate::propose) needs for an image of this size.
+    #[must_use]
+    pub const fn labels(&self, width: u16, height: u16) -> usize {
+        let pixels = pixels(width, height);
+        let order = self.superpixel_bound(pixels) * self.orders();
+        pixels
+            .saturating_add(order)
+            .saturating_mul(self.scales().len())
+    }
+}

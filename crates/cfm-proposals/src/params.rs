@@ -1,0 +1,314 @@
+//! What the proposals depend on, besides the image.
+
+use core::fmt;
+
+/// Most superpixels a map may have: a dendrogram's nodes (leaves and merges) are then still numbered in `u16`.
+pub const MAX_SUPERPIXELS: u16 = 1 << 15;
+
+/// Most scales of one [`Params`].
+pub const MAX_SCALES: usize = 4;
+
+/// Most similarity mixes of one [`Params`].
+pub const MAX_MIXES: usize = 4;
+
+/// Largest [`Scale::k`].
+pub const MAX_K: u32 = 1 << 20;
+
+/// Smoothing before the superpixels, against noise and compression artefacts (Felzenszwalb and Huttenlocher 2004,
+/// section 5 use a Gaussian of sigma 0.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Smoothing {
+    /// The image as it is.
+    None,
+    /// Binomial 1-2-1 in both directions: sigma 0.71 pixels.
+    Binomial3,
+    /// Binomial 1-4-6-4-1 in both directions: sigma 1 pixel.
+    Binomial5,
+}
+
+/// One superpixel scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Scale {
+    /// The constant k of the threshold function `k / |C|`, in grey levels (0 to 255 per channel, Euclidean distance
+    /// over the channels) times pixels. Larger means larger superpixels. At most [`MAX_K`].
+    pub k: u32,
+    /// Superpixels below this many pixels are merged into a neighbour.
+    pub min_size: u16,
+}
+
+/// How much each similarity counts when regions are grouped (Uijlings et al. 2013, section 3.2).
+///
+/// Weights are relative; 0 leaves a similarity out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Mix {
+    /// Intersection of the colour histograms.
+    pub colour: u8,
+    /// Intersection of the gradient-orientation histograms.
+    pub texture: u8,
+    /// Small regions merge early.
+    pub size: u8,
+    /// Regions that fill each other's gaps merge early.
+    pub fill: u8,
+}
+
+impl Mix {
+    /// Colour, texture, size and fill, equally.
+    pub const COLOUR_TEXTURE_SIZE_FILL: Self = Self::new(1, 1, 1, 1);
+    /// Texture, size and fill, equally.
+    pub const TEXTURE_SIZE_FILL: Self = Self::new(0, 1, 1, 1);
+    /// Colour, size and fill, equally.
+    pub const COLOUR_SIZE_FILL: Self = Self::new(1, 0, 1, 1);
+    /// Size and fill, equally: the cheapest mix that still makes compact regions.
+    pub const SIZE_FILL: Self = Self::new(0, 0, 1, 1);
+
+    /// The four weights.
+    #[must_use]
+    pub const fn new(colour: u8, texture: u8, size: u8, fill: u8) -> Self {
+        Self {
+            colour,
+            texture,
+            size,
+            fill,
+        }
+    }
+
+    const fn is_empty(self) -> bool {
+        self.colour == 0 && self.texture == 0 && self.size == 0 && self.fill == 0
+    }
+}
+
+/// Everything the proposals depend on besides the image. Always valid: the constructors refuse the rest.
+///
+/// The default suits road scenes of about 240 x 180 pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Params {
+    smoothing: Smoothing,
+    scales: [Scale; MAX_SCALES],
+    scale_count: u8,
+    mixes: [Mix; MAX_MIXES],
+    mix_count: u8,
+    max_superpixels: u16,
+    max_segments: u16,
+    min_area: u32,
+    max_area: u32,
+}
+
+/// Why parameters are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ParamsError {
+    /// Not 1 to [`MAX_SCALES`] scales.
+    Scales,
+    /// A scale's k is above [`MAX_K`].
+    K,
+    /// More than [`MAX_MIXES`] mixes.
+    Mixes,
+    /// All weights of a mix are zero.
+    EmptyMix,
+    /// The limit on superpixels is not 1 to [`MAX_SUPERPIXELS`].
+    Superpixels,
+    /// The limit on segments is zero.
+    Segments,
+    /// The smallest area is above the largest.
+    Area,
+    /// The byte form has an unknown version, an unknown smoothing, or unused bytes that are not zero.
+    Bytes,
+}
+
+impl ParamsError {
+    /// The error in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Scales => "there must be one to four scales",
+            Self::K => "a scale's k is above 2^20",
+            Self::Mixes => "there are more than four similarity mixes",
+            Self::EmptyMix => "all weights of a similarity mix are zero",
+            Self::Superpixels => "the limit on superpixels must be 1 to 32768",
+            Self::Segments => "the limit on segments is zero",
+            Self::Area => "the smallest area is above the largest",
+            Self::Bytes => "the bytes are no proposal parameters of a known version",
+        }
+    }
+}
+
+impl fmt::Display for ParamsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for ParamsError {}
+
+const NO_SCALE: Scale = Scale { k: 0, min_size: 0 };
+const NO_MIX: Mix = Mix::new(0, 0, 0, 0);
+
+impl Default for Params {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl Params {
+    /// The default parameters.
+    pub const DEFAULT: Self = Self {
+        smoothing: Smoothing::Binomial3,
+        scales: [
+            Scale {
+                k: 60,
+                min_size: 20,
+            },
+            Scale {
+                k: 120,
+                min_size: 30,
+            },
+            Scale {
+                k: 240,
+                min_size: 50,
+            },
+            NO_SCALE,
+        ],
+        scale_count: 3,
+        mixes: [
+            Mix::COLOUR_TEXTURE_SIZE_FILL,
+            Mix::TEXTURE_SIZE_FILL,
+            NO_MIX,
+            NO_MIX,
+        ],
+        mix_count: 2,
+        max_superpixels: 1024,
+        max_segments: 1024,
+        min_area: 1,
+        max_area: u32::MAX,
+    };
+
+    /// Parameters with these scales and mixes, the rest as in the default.
+    ///
+    /// Without mixes, the superpixels themselves are the only proposals.
+    ///
+    /// # Errors
+    /// [`ParamsError::Scales`], [`ParamsError::K`], [`ParamsError::Mixes`] or [`ParamsError::EmptyMix`].
+    pub const fn new(scales: &[Scale], mixes: &[Mix]) -> Result<Self, ParamsError> {
+        if scales.is_empty() || scales.len() > MAX_SCALES {
+            return Err(ParamsError::Scales);
+        }
+        if mixes.len() > MAX_MIXES {
+            return Err(ParamsError::Mixes);
+        }
+        let mut params = Self::DEFAULT;
+        params.scales = [NO_SCALE; MAX_SCALES];
+        params.scale_count = scales.len() as u8;
+        params.mixes = [NO_MIX; MAX_MIXES];
+        params.mix_count = mixes.len() as u8;
+        let mut i = 0;
+        while i < scales.len() {
+            if scales[i].k > MAX_K {
+                return Err(ParamsError::K);
+            }
+            params.scales[i] = scales[i];
+            i += 1;
+        }
+        i = 0;
+        while i < mixes.len() {
+            if mixes[i].is_empty() {
+                return Err(ParamsError::EmptyMix);
+            }
+            params.mixes[i] = mixes[i];
+            i += 1;
+        }
+        Ok(params)
+    }
+
+    /// The same with another smoothing.
+    #[must_use]
+    pub const fn with_smoothing(mut self, smoothing: Smoothing) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    /// The same with at most `count` superpixels per map.
+    ///
+    /// Where a scale makes more, its smallest size is doubled until they fit. The limit also bounds the memory.
+    ///
+    /// # Errors
+    /// [`ParamsError::Superpixels`] when `count` is zero or above [`MAX_SUPERPIXELS`].
+    pub const fn with_max_superpixels(mut self, count: u16) -> Result<Self, ParamsError> {
+        if count == 0 || count > MAX_SUPERPIXELS {
+            return Err(ParamsError::Superpixels);
+        }
+        self.max_superpixels = count;
+        Ok(self)
+    }
+
+    /// The same with at most `count` proposals per image. See [`propose`](crate::propose) for which are kept.
+    ///
+    /// # Errors
+    /// [`ParamsError::Segments`] when `count` is zero.
+    pub const fn with_max_segments(mut self, count: u16) -> Result<Self, ParamsError> {
+        if count == 0 {
+            return Err(ParamsError::Segments);
+        }
+        self.max_segments = count;
+        Ok(self)
+    }
+
+    /// The same with proposals of `min ..= max` pixels only.
+    ///
+    /// # Errors
+    /// [`ParamsError::Area`] when `min` is above `max`.
+    pub const fn with_area(mut self, min: u32, max: u32) -> Result<Self, ParamsError> {
+        if min > max {
+            return Err(ParamsError::Area);
+        }
+        self.min_area = min;
+        self.max_area = max;
+        Ok(self)
+    }
+
+    /// The smoothing before the superpixels.
+    #[must_use]
+    pub const fn smoothing(&self) -> Smoothing {
+        self.smoothing
+    }
+
+    /// The superpixel scales; one map each.
+    #[must_use]
+    pub const fn scales(&self) -> &[Scale] {
+        self.scales.split_at(self.scale_count as usize).0
+    }
+
+    /// The similarity mixes; one hierarchy for each map and mix.
+    #[must_use]
+    pub const fn mixes(&self) -> &[Mix] {
+        self.mixes.split_at(self.mix_count as usize).0
+    }
+
+    /// Most superpixels of a map.
+    #[must_use]
+    pub const fn max_superpixels(&self) -> u16 {
+        self.max_superpixels
+    }
+
+    /// Most proposals of an image.
+    #[must_use]
+    pub const fn max_segments(&self) -> u16 {
+        self.max_segments
+    }
+
+    /// Smallest area of a proposal, in pixels.
+    #[must_use]
+    pub const fn min_area(&self) -> u32 {
+        self.min_area
+    }
+
+    /// Largest area of a proposal, in pixels.
+    #[must_use]
+    pub const fn max_area(&self) -> u32 {
+        self.max_area
+    }
+}
