@@ -1,1 +1,17 @@
-//! See the README.
+//! Models of convolutional feature masking on the host: built, quantized, written and read back.
+//!
+//! - [`spec`]: a `.cfm` file as plain Rust values;
+//! - [`writer`] and [`reader`]: those values to bytes and back;
+//! - [`float_model`]: the float network before quantization, kept as safetensors beside the `.cfm`;
+//! - [`mod@quantize`]: from the float network to integers;
+//! - [`random`]: random valid models, images and segments for parity tests;
+//! - [`shape`]: the shapes that follow from a structure.
+#![deny(missing_docs)]
+
+mod place;
+pub mod reader;
+pub mod shape;
+pub mod spec;
+pub mod writer;
+
+pub use place::Place;
