@@ -163,6 +163,18 @@ impl<'a> Head<'a> {
         self.joint_inputs
     }
 
+    /// Bins of the level that the mask is applied to after pooling: Design B's finest, none otherwise.
+    #[must_use]
+    pub const fn finest_bins(&self) -> usize {
+        match self.design {
+            Design::B => {
+                let n = self.segment_levels.finest() as usize;
+                n * n
+            }
+            Design::Plain | Design::A => 0,
+        }
+    }
+
     /// The longest output of any fully connected layer.
     #[must_use]
     pub const fn longest_output(&self) -> usize {

@@ -356,7 +356,7 @@ const fn section_at(bytes: &[u8], index: usize) -> Option<([u8; 4], u32, &[u8])>
     let name = u32_at(bytes, at).to_le_bytes();
     let offset = u32_at(bytes, at + 8);
     let table_end = HEADER_LEN + section_count(bytes) * SECTION_ENTRY_LEN;
-    if offset as usize % SECTION_ALIGN != 0 || (offset as usize) < table_end {
+    if !(offset as usize).is_multiple_of(SECTION_ALIGN) || (offset as usize) < table_end {
         return None;
     }
     match slice(bytes, offset as u64, u32_at(bytes, at + 12) as u64) {
@@ -459,7 +459,12 @@ const fn scratch_bytes(feature: Shape, head: &Head<'_>) -> u64 {
     let channels = feature.channels as u64;
     let pyramids = (head.segment_levels.bin_count() + head.region_levels.bin_count()) as u64;
     let joint = (head.joint_inputs[0] + head.joint_inputs[1]) as u64;
-    cells * 5 + members + pyramids * channels + joint + 2 * head.longest as u64
+    cells * 5
+        + members
+        + head.finest_bins() as u64
+        + pyramids * channels
+        + joint
+        + 2 * head.longest as u64
 }
 
 /// Embeds a model file and parses it at compile time: `include_model!("street.cfm")` is a constant expression of type

@@ -21,7 +21,7 @@ pub(super) const fn parse(
     tensors: &mut [Tensor; MAX_TENSORS],
 ) -> Result<(usize, Axis, Axis), ModelError> {
     let part = Part::Section(tag::LAYERS);
-    ensure!(section.len() % LAYER_LEN == 0, SectionLength, part);
+    ensure!(section.len().is_multiple_of(LAYER_LEN), SectionLength, part);
     let count = section.len() / LAYER_LEN;
     ensure!(count >= 1 && count <= MAX_LAYERS, LayerCount, part);
 

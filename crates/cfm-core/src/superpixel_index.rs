@@ -1,0 +1,203 @@
+//! Per-superpixel counts over the feature map's cells, so that a segment's mask is a sum over its members.
+//!
+//! Built once per image and superpixel map; scoring a union of superpixels then never touches pixels.
+
+use crate::model::Model;
+use crate::receptive_field::Axis;
+use crate::segment::{PixelBox, SegmentError, SuperpixelMap};
+
+/// One superpixel: its area, box and place in the list of counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Superpixel {
+    area: u32,
+    bounds: Option<PixelBox>,
+    /// First of this superpixel's entries; they end where the next one's begin.
+    first: u32,
+    /// While building: number of entries; afterwards: one past the last entry.
+    end: u32,
+}
+
+/// How many of a cell's pixels belong to one superpixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellCount {
+    row: u16,
+    column: u16,
+    pixels: u32,
+}
+
+impl CellCount {
+    pub(crate) const fn row(&self) -> u16 {
+        self.row
+    }
+
+    pub(crate) const fn column(&self) -> u16 {
+        self.column
+    }
+
+    pub(crate) const fn pixels(&self) -> u32 {
+        self.pixels
+    }
+}
+
+/// A superpixel map together with its counts per feature cell.
+#[derive(Debug, Clone, Copy)]
+pub struct SuperpixelIndex<'a> {
+    map: SuperpixelMap<'a>,
+    superpixels: &'a [Superpixel],
+    counts: &'a [CellCount],
+}
+
+impl<'a> SuperpixelIndex<'a> {
+    /// How many [`CellCount`]s the index of `map` needs; at most the number of pixels.
+    ///
+    /// # Errors
+    /// [`SegmentError::MapSize`] when the map is not the size of the model's input, [`SegmentError::Memory`] when
+    /// `superpixels` is shorter than the map's count.
+    pub fn counts_needed(
+        map: &SuperpixelMap<'_>,
+        model: &Model<'_>,
+        superpixels: &mut [Superpixel],
+    ) -> Result<usize, SegmentError> {
+        let superpixels = tally(map, model, superpixels)?;
+        Ok(superpixels.iter().map(|s| s.end as usize).sum())
+    }
+
+    /// Builds the index in the caller's memory: `map.count()` superpixels and
+    /// [`counts_needed`](Self::counts_needed) counts (more is fine).
+    ///
+    /// # Errors
+    /// [`SegmentError::MapSize`] when the map is not the size of the model's input, [`SegmentError::Memory`] when one
+    /// of the slices is too short.
+    pub fn build(
+        map: SuperpixelMap<'a>,
+        model: &Model<'_>,
+        superpixels: &'a mut [Superpixel],
+        counts: &'a mut [CellCount],
+    ) -> Result<Self, SegmentError> {
+        let superpixels = tally(&map, model, superpixels)?;
+        let mut first = 0_u32;
+        for superpixel in superpixels.iter_mut() {
+            let length = superpixel.end;
+            superpixel.first = first;
+            superpixel.end = first;
+            first += length;
+        }
+        if first as usize > counts.len() {
+            return Err(SegmentError::Memory);
+        }
+        for_each_pixel(&map, model, |label, _, cell| {
+            let Some(superpixel) = superpixels.get_mut(label) else {
+                return;
+            };
+            let last = (superpixel.end > superpixel.first)
+                .then(|| counts.get_mut(superpixel.end as usize - 1))
+                .flatten();
+            match last {
+                Some(count) if (count.row, count.column) == cell => count.pixels += 1,
+                _ => {
+                    if let Some(count) = counts.get_mut(superpixel.end as usize) {
+                        *count = CellCount {
+                            row: cell.0,
+                            column: cell.1,
+                            pixels: 1,
+                        };
+                        superpixel.end += 1;
+                    }
+                }
+            }
+        });
+        Ok(Self {
+            map,
+            superpixels,
+            counts,
+        })
+    }
+
+    /// The superpixel map.
+    #[must_use]
+    pub const fn map(&self) -> &SuperpixelMap<'a> {
+        &self.map
+    }
+
+    /// Pixels of superpixel `id`; 0 for an unknown id.
+    #[must_use]
+    pub fn area(&self, id: u16) -> u32 {
+        self.superpixels.get(usize::from(id)).map_or(0, |s| s.area)
+    }
+
+    /// The box around superpixel `id`; `None` for one without pixels.
+    #[must_use]
+    pub fn bounds(&self, id: u16) -> Option<PixelBox> {
+        self.superpixels.get(usize::from(id))?.bounds
+    }
+
+    /// The counts of superpixel `id`, by cell in row-major order.
+    pub(crate) fn counts(&self, id: u16) -> &'a [CellCount] {
+        self.superpixels
+            .get(usize::from(id))
+            .and_then(|s| self.counts.get(s.first as usize..s.end as usize))
+            .unwrap_or(&[])
+    }
+}
+
+/// Areas, boxes and the number of cells that each superpixel touches (in `end`).
+fn tally<'s>(
+    map: &SuperpixelMap<'_>,
+    model: &Model<'_>,
+    superpixels: &'s mut [Superpixel],
+) -> Result<&'s mut [Superpixel], SegmentError> {
+    let input = model.input();
+    if (map.height(), map.width()) != (input.height, input.width) {
+        return Err(SegmentError::MapSize);
+    }
+    let superpixels = superpixels
+        .get_mut(..usize::from(map.count()))
+        .ok_or(SegmentError::Memory)?;
+    superpixels.fill(Superpixel::default());
+    let columns = u32::from(model.columns().cells());
+    for_each_pixel(map, model, |label, (y, x), (row, column)| {
+        let Some(superpixel) = superpixels.get_mut(label) else {
+            return;
+        };
+        // `first` remembers the cell of the previous pixel; all pixels of a cell come together.
+        let mark = u32::from(row) * columns + u32::from(column) + 1;
+        if superpixel.first != mark {
+            superpixel.first = mark;
+            superpixel.end += 1;
+        }
+        superpixel.area += 1;
+        let here = PixelBox {
+            left: x,
+            top: y,
+            right: x,
+            bottom: y,
+        };
+        superpixel.bounds = Some(superpixel.bounds.map_or(here, |b| b.union(here)));
+    });
+    Ok(superpixels)
+}
+
+/// Calls `visit(label, (y, x), (cell row, cell column))` for every pixel, cell by cell.
+fn for_each_pixel(
+    map: &SuperpixelMap<'_>,
+    model: &Model<'_>,
+    mut visit: impl FnMut(usize, (u16, u16), (u16, u16)),
+) {
+    let (rows, columns): (&Axis, &Axis) = (model.rows(), model.columns());
+    let width = usize::from(map.width());
+    for row in 0..rows.cells() {
+        for column in 0..columns.cells() {
+            let (left, right) = (columns.start(column), columns.start(column + 1));
+            for y in rows.start(row)..rows.start(row + 1) {
+                let start = usize::from(y) * width;
+                let labels = map
+                    .labels()
+                    .get(start + usize::from(left)..start + usize::from(right))
+                    .unwrap_or(&[]);
+                for (x, &label) in (left..right).zip(labels) {
+                    visit(usize::from(label), (y, x), (row, column));
+                }
+            }
+        }
+    }
+}
