@@ -8,7 +8,9 @@
 //! - [`shape`]: the shapes that follow from a structure.
 #![deny(missing_docs)]
 
+pub mod float_model;
 mod place;
+pub mod quantize;
 pub mod reader;
 pub mod shape;
 pub mod spec;
