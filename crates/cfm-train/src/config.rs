@@ -1,0 +1,431 @@
+//! What a run is made of: one TOML file that, with the data set, reproduces it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that shapes a training run. Every field has a default, so a file names only what it changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name written into the model.
+    pub name: String,
+    /// Seed of everything random: initial weights, order of the images, augmentation, sampling of segments.
+    pub seed: u64,
+    /// Size of the network's input.
+    pub input: InputSize,
+    /// The convolutional backbone, layer by layer.
+    pub backbone: Vec<LayerConfig>,
+    /// The Design A classifier.
+    pub head: HeadConfig,
+    /// Random changes of the training images.
+    pub augment: AugmentConfig,
+    /// Which segments a training step looks at.
+    pub sampling: SamplingConfig,
+    /// First phase: training in floats, with batch normalization.
+    pub float: FloatPhase,
+    /// Second phase: fine-tuning through the fake quantizer, batch normalization folded.
+    pub quantized: QuantizedPhase,
+    /// Splits of the data set.
+    pub data: DataConfig,
+    /// Validate after every this many epochs (and always after the last of a phase); 0 for never.
+    pub validate_every: usize,
+}
+
+/// Size of the network's input, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSize {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+/// One convolution of the backbone, followed by batch normalization (folded later) and ReLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerConfig {
+    /// Output channels.
+    pub channels: usize,
+    /// Side of the square kernel, odd; the padding keeps the centre.
+    #[serde(default = "three")]
+    pub kernel: usize,
+    /// Stride, the same both ways.
+    #[serde(default = "one")]
+    pub stride: usize,
+    /// Dilation, the same both ways.
+    #[serde(default = "one")]
+    pub dilation: usize,
+    /// Groups; equal to the channels for a depthwise layer.
+    #[serde(default = "one")]
+    pub groups: usize,
+    /// Add the layer's input to its (rectified) output.
+    #[serde(default)]
+    pub residual: bool,
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn three() -> usize {
+    3
+}
+
+impl LayerConfig {
+    /// A 3x3 layer.
+    #[must_use]
+    pub const fn new(channels: usize, stride: usize) -> Self {
+        Self {
+            channels,
+            kernel: 3,
+            stride,
+            dilation: 1,
+            groups: 1,
+            residual: false,
+        }
+    }
+
+    /// Rows and columns of padding on every side.
+    #[must_use]
+    pub const fn padding(&self) -> usize {
+        self.dilation * (self.kernel - 1) / 2
+    }
+
+    /// Output length for an input of `n`.
+    #[must_use]
+    pub const fn output(&self, n: usize) -> usize {
+        (n + 2 * self.padding() - self.dilation * (self.kernel - 1) - 1) / self.stride + 1
+    }
+}
+
+/// The Design A head: a segment path and a region path over spatial pyramids, then one classifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeadConfig {
+    /// Levels of the spatial pyramid, in output order.
+    pub levels: Vec<u8>,
+    /// Outputs of the fully connected layer of each path.
+    pub hidden: usize,
+}
+
+/// Random changes of the training images; all of them keep labels and superpixels aligned.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Mirror half of the images.
+    pub flip: bool,
+    /// Largest change of brightness, as a share of the full range.
+    pub brightness: f32,
+    /// Largest relative change of contrast.
+    pub contrast: f32,
+    /// Largest relative change of each colour channel.
+    pub color: f32,
+    /// Largest zoom into the image (1 for none); the crop is placed at random.
+    pub zoom: f32,
+}
+
+/// Which segments a training step looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplingConfig {
+    /// Segments of one class, per image and step; the classes of the image take equal turns.
+    pub pure: usize,
+    /// Smallest share of the majority class in them.
+    pub pure_share: f32,
+    /// Segments of several classes, per image and step: examples of the output "mixed".
+    pub mixed: usize,
+    /// Largest share of the majority class in them.
+    pub mixed_share: f32,
+    /// Segments of fewer pixels are left out.
+    pub smallest: u32,
+}
+
+/// Training in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FloatPhase {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Of these, the first passes that train the backbone by the dense loss alone.
+    pub dense_epochs: usize,
+    /// Weight of the dense loss afterwards.
+    pub dense_weight: f32,
+    /// Images a step.
+    pub batch: usize,
+    /// Peak of the one-cycle learning rate.
+    pub lr: f64,
+    /// Share of the cycle in which the rate rises.
+    pub warmup: f64,
+    /// Momentum of the stochastic gradient descent.
+    pub momentum: f64,
+    /// Weight decay.
+    pub weight_decay: f32,
+}
+
+/// Fine-tuning through the fake quantizer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuantizedPhase {
+    /// Passes over the training images; 0 quantizes the float network as it is.
+    pub epochs: usize,
+    /// First learning rate; it falls to zero along a cosine.
+    pub lr: f64,
+    /// Training images from which the exponents of the activations are chosen.
+    pub calibration_images: usize,
+}
+
+/// Splits of the data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Split that is trained on (`NAME.txt` in the data set).
+    pub train: String,
+    /// Split that is validated on.
+    pub val: String,
+    /// Use only the first images of each split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let layer = LayerConfig::new;
+        Self {
+            name: "model".to_owned(),
+            seed: 1,
+            input: InputSize {
+                width: 240,
+                height: 180,
+            },
+            backbone: vec![
+                layer(16, 2),
+                layer(16, 1),
+                layer(32, 2),
+                layer(32, 1),
+                layer(64, 2),
+                layer(64, 1),
+                layer(64, 1),
+                layer(64, 1),
+            ],
+            head: HeadConfig::default(),
+            augment: AugmentConfig::default(),
+            sampling: SamplingConfig::default(),
+            float: FloatPhase::default(),
+            quantized: QuantizedPhase::default(),
+            data: DataConfig::default(),
+            validate_every: 4,
+        }
+    }
+}
+
+impl Default for HeadConfig {
+    fn default() -> Self {
+        Self {
+            levels: vec![3, 2, 1],
+            hidden: 128,
+        }
+    }
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            flip: true,
+            brightness: 0.1,
+            contrast: 0.2,
+            color: 0.0,
+            zoom: 1.0,
+        }
+    }
+}
+
+impl Default for SamplingConfig {
+    fn default() -> Self {
+        Self {
+            pure: 40,
+            pure_share: 0.75,
+            mixed: 10,
+            mixed_share: 0.5,
+            smallest: 12,
+        }
+    }
+}
+
+impl Default for FloatPhase {
+    fn default() -> Self {
+        Self {
+            epochs: 24,
+            dense_epochs: 12,
+            dense_weight: 0.5,
+            batch: 4,
+            lr: 0.08,
+            warmup: 0.25,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+        }
+    }
+}
+
+impl Default for QuantizedPhase {
+    fn default() -> Self {
+        Self {
+            epochs: 6,
+            lr: 0.01,
+            calibration_images: 16,
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train: "train".to_owned(),
+            val: "val".to_owned(),
+            limit: None,
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Config {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, names unknown fields, or holds values that make no sense.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.display().to_string(),
+            source: Box::new(source),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] names the first that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::Value(text.to_owned()));
+        if self.input.width == 0 || self.input.height == 0 {
+            return refuse("the input size is zero");
+        }
+        if self.backbone.is_empty() {
+            return refuse("the backbone has no layer");
+        }
+        let mut channels = 3;
+        for (index, layer) in self.backbone.iter().enumerate() {
+            if layer.channels == 0 || layer.stride == 0 || layer.dilation == 0 {
+                return refuse(&format!("backbone layer {index} holds a zero"));
+            }
+            if layer.kernel % 2 == 0 {
+                return refuse(&format!("backbone layer {index} has an even kernel"));
+            }
+            if layer.groups == 0 || channels % layer.groups != 0 || layer.channels % layer.groups != 0 {
+                return refuse(&format!(
+                    "the groups of backbone layer {index} do not divide its channels"
+                ));
+            }
+            if layer.residual && (layer.stride != 1 || layer.channels != channels) {
+                return refuse(&format!(
+                    "backbone layer {index} changes the size of its input, so it cannot be residual"
+                ));
+            }
+            channels = layer.channels;
+        }
+        if self.head.levels.is_empty() || self.head.levels.contains(&0) || self.head.hidden == 0 {
+            return refuse("the head has no pyramid level, a level of zero bins, or no hidden outputs");
+        }
+        if self.float.batch == 0 {
+            return refuse("the batch is empty");
+        }
+        if self.float.dense_epochs > self.float.epochs {
+            return refuse("dense_epochs exceeds epochs");
+        }
+        if self.augment.zoom < 1.0 {
+            return refuse("the zoom is below 1");
+        }
+        Ok(())
+    }
+
+    /// The configuration as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is always representable as TOML")
+    }
+
+    /// Multiplies the channels of every layer, rounding to multiples of 8.
+    pub fn widen(&mut self, factor: f64) {
+        for layer in &mut self.backbone {
+            let wide = (layer.channels as f64 * factor / 8.0).round().max(1.0) as usize * 8;
+            if layer.groups == layer.channels {
+                layer.groups = wide;
+            }
+            layer.channels = wide;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_survives_toml() {
+        let config = Config::default();
+        config.check().unwrap();
+        assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        assert!(toml::from_str::<Config>("sead = 3").is_err());
+    }
+
+    #[test]
+    fn senseless_values_are_refused() {
+        for text in [
+            "input = { width = 0, height = 3 }",
+            "backbone = []",
+            "backbone = [{ channels = 8, stride = 0 }]",
+            "backbone = [{ channels = 8, kernel = 2 }]",
+            "backbone = [{ channels = 8, residual = true }]",
+            "backbone = [{ channels = 8, groups = 2 }]",
+            "[head]\nlevels = [3, 0]",
+            "[float]\nbatch = 0",
+            "[float]\nepochs = 1\ndense_epochs = 2",
+        ] {
+            let config: Config = toml::from_str(text).unwrap();
+            assert!(config.check().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The fake quantizer: the rounding of the integer network inside float training.
+//!
+//! Forward, a value becomes the nearest number the integers can hold (ties to even, as in the arithmetic contract).
+//! Backward, the rounding is taken for the identity (the straight-through estimator); a clamp keeps its own gradient,
+//! which is zero outside. All scales are powers of two, so every quantized value is exact in a float.
+
+use burn::tensor::{Tensor, TensorData};
+
+/// Largest magnitude of an 8-bit weight; -128 is never used.
+pub const WEIGHT_LIMIT: f32 = 127.0;
+/// Steps of a rectified activation above zero: its zero point is -128.
+pub const ACTIVATION_STEPS: f32 = 255.0;
+/// Exponent of the input image: `(pixel - 128) * 2^-7`.
+pub const IMAGE_EXPONENT: i32 = -7;
+
+/// Rounds to a multiple of `2^exponent`, with the gradient of the identity.
+fn round<const D: usize>(x: Tensor<D>, exponent: i32) -> Tensor<D> {
+    let step = 2f32.powi(exponent);
+    let rounded = x
+        .clone()
+        .detach()
+        .mul_scalar(step.recip())
+        .round()
+        .mul_scalar(step);
+    straight_through(x, rounded)
+}
+
+/// `value` forward, the gradient of `x` backward. Exact: `x - x` is zero.
+fn straight_through<const D: usize>(x: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
+    value.detach() + (x.clone() - x.detach())
+}
+
+/// An activation after ReLU: steps of `2^exponent` from 0 to 255 of them.
+#[must_use]
+pub fn activation<const D: usize>(x: Tensor<D>, exponent: i32) -> Tensor<D> {
+    round(
+        x.clamp(0.0, ACTIVATION_STEPS * 2f32.powi(exponent)),
+        exponent,
+    )
+}
+
+/// The logits: 16-bit, steps of `2^exponent`.
+#[must_use]
+pub fn logits<const D: usize>(x: Tensor<D>, exponent: i32) -> Tensor<D> {
+    let step = 2f32.powi(exponent);
+    round(x.clamp(-32768.0 * step, 32767.0 * step), exponent)
+}
+
+/// The smallest exponent with which the largest weight of a channel still rounds into -127..=127; 0 for no weight.
+#[must_use]
+pub fn weight_exponent(largest: f32) -> i32 {
+    if largest <= 0.0 || !largest.is_finite() {
+        return 0;
+    }
+    let mut exponent = (largest / WEIGHT_LIMIT).log2().floor() as i32 - 1;
+    while (largest * 2f32.powi(-exponent)).round_ties_even() > WEIGHT_LIMIT {
+        exponent += 1;
+    }
+    exponent
+}
+
+/// The exponents of all channels of a weight tensor whose first axis is the output channel.
+#[must_use]
+pub fn weight_exponents(weights: &[f32], channels: usize) -> Vec<i32> {
+    weights
+        .chunks_exact(weights.len() / channels)
+        .map(|channel| weight_exponent(channel.iter().fold(0.0, |m, w| m.max(w.abs()))))
+        .collect()
+}
+
+/// Weights in 8 bits and their bias at the scale of the accumulator (`input_exponent` plus the weight's own).
+///
+/// The first axis is the output channel, each with its own power-of-two scale, chosen anew from the weights as they
+/// are now.
+#[must_use]
+pub fn weights<const D: usize>(
+    weight: Tensor<D>,
+    bias: Tensor<1>,
+    input_exponent: i32,
+) -> (Tensor<D>, Tensor<1>) {
+    let dims = weight.dims();
+    let device = weight.device();
+    let values: Vec<f32> = to_vec(weight.clone());
+    let biases: Vec<f32> = to_vec(bias.clone());
+    let exponents = weight_exponents(&values, dims[0]);
+    let per_channel = values.len() / dims[0];
+    let quantized: Vec<f32> = values
+        .chunks_exact(per_channel)
+        .zip(&exponents)
+        .flat_map(|(channel, &exponent)| channel.iter().map(move |&w| nearest(w, exponent)))
+        .collect();
+    let biases: Vec<f32> = biases
+        .iter()
+        .zip(&exponents)
+        .map(|(&b, &exponent)| nearest(b, exponent + input_exponent))
+        .collect();
+    let quantized = Tensor::from_data(TensorData::new(quantized, dims), &device);
+    let channels = biases.len();
+    let biases = Tensor::from_data(TensorData::new(biases, [channels]), &device);
+    (
+        straight_through(weight, quantized),
+        straight_through(bias, biases),
+    )
+}
+
+/// The multiple of `2^exponent` nearest `x`, ties to the even one.
+#[must_use]
+pub fn nearest(x: f32, exponent: i32) -> f32 {
+    (x * 2f32.powi(-exponent)).round_ties_even() * 2f32.powi(exponent)
+}
+
+/// The values of a tensor, in row-major order.
+pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .detach()
+        .try_into_vec_as()
+        .expect("float tensors convert to floats")
+}
+
+/// The exponent with which an activation loses least (mean squared error) over the sampled values.
+///
+/// Values above the range are clamped, so a smaller exponent than the largest value asks for may win.
+#[must_use]
+pub fn best_activation_exponent(samples: &[f32]) -> i32 {
+    let largest = samples.iter().fold(0.0f32, |m, &x| m.max(x));
+    if largest <= 0.0 {
+        return IMAGE_EXPONENT;
+    }
+    let top = (largest / ACTIVATION_STEPS).log2().ceil() as i32;
+    let error = |exponent: i32| {
+        let limit = ACTIVATION_STEPS * 2f32.powi(exponent);
+        samples
+            .iter()
+            .map(|&x| {
+                let x = x.max(0.0);
+                f64::from(nearest(x.min(limit), exponent) - x).powi(2)
+            })
+            .sum::<f64>()
+    };
+    (top - 4..=top)
+        .min_by(|&a, &b| error(a).total_cmp(&error(b)))
+        .unwrap_or(top)
+}
+
+/// The exponent that leaves logits twice the room the largest sample needs.
+#[must_use]
+pub fn logit_exponent(samples: &[f32]) -> i32 {
+    let largest = samples.iter().fold(1.0f32, |m, x| m.max(x.abs()));
+    (2.0 * largest / 32767.0).log2().ceil() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    /// `rne(t, s)` of the contract, on integers.
+    fn rne(t: i64, s: u32) -> i64 {
+        if s == 0 {
+            return t;
+        }
+        let floor = t >> s;
+        let rest = t - (floor << s);
+        let half = 1 << (s - 1);
+        floor + i64::from(rest > half || (rest == half && floor & 1 == 1))
+    }
+
+    #[test]
+    fn activation_is_the_contracts_requantization() {
+        // Accumulators at scale 2^-10 against outputs at 2^-5: a shift by 5, every residue and both ends of the range.
+        let accumulators: Vec<i64> = (-600..9000).collect();
+        let real: Vec<f32> = accumulators.iter().map(|&a| a as f32 / 1024.0).collect();
+        let count = real.len();
+        let x = Tensor::<1>::from_data(TensorData::new(real, [count]), &Device::flex());
+        let quantized = to_vec(activation(x, -5));
+        for (&a, &value) in accumulators.iter().zip(&quantized) {
+            let q = (-128 + rne(a, 5)).clamp(-128, 127);
+            assert_eq!(value, (q + 128) as f32 / 32.0, "accumulator {a}");
+        }
+    }
+
+    #[test]
+    fn gradient_passes_inside_and_stops_outside() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<1>::from_data([-1.0, 0.3, 7.0, 9.0], &device).require_grad();
+        let grads = activation(x.clone(), -5).sum().backward();
+        assert_eq!(to_vec(x.grad(&grads).unwrap()), [0.0, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn weights_use_the_whole_range() {
+        for largest in [1.0f32, 127.0, 127.4, 127.5, 127.6, 0.003, 254.0, 1e-20] {
+            let exponent = weight_exponent(largest);
+            let q = nearest(largest, exponent) * 2f32.powi(-exponent);
+            assert!(q <= 127.0 && q >= 63.0, "{largest}: {q}");
+        }
+        assert_eq!(weight_exponent(127.4), 0);
+        assert_eq!(weight_exponent(127.5), 1);
+        assert_eq!(weight_exponent(0.0), 0);
+    }
+
+    #[test]
+    fn weights_and_bias_land_on_their_grids() {
+        let device = Device::flex();
+        let weight = Tensor::<2>::from_data([[0.5, -1.0], [0.1, 0.01]], &device);
+        let bias = Tensor::<1>::from_data([0.30001, -0.2], &device);
+        let (weight, bias) = weights(weight, bias, -4);
+        let exponents = [-6, -10];
+        for (row, exponent) in to_vec(weight).chunks_exact(2).zip(exponents) {
+            for w in row {
+                let q = w * 2f32.powi(-exponent);
+                assert!(q == q.round() && q.abs() <= 127.0, "{w}");
+            }
+        }
+        for (b, exponent) in to_vec(bias).iter().zip(exponents) {
+            let q = b * 2f32.powi(4 - exponent);
+            assert_eq!(q, q.round());
+        }
+    }
+
+    #[test]
+    fn exponents_follow_the_samples() {
+        let samples: Vec<f32> = (0..=255).map(|q| q as f32 / 16.0).collect();
+        assert_eq!(best_activation_exponent(&samples), -4);
+        assert_eq!(logit_exponent(&[-8.0, 3.0]), -10);
+    }
+}

@@ -1,0 +1,380 @@
+//! The network: an all-convolutional backbone, a dense side classifier for training, and the Design A head.
+
+use burn::module::{Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, LayerConfig};
+use crate::fake_quantize::{self, IMAGE_EXPONENT, to_vec};
+use crate::random::{Purpose, Stream};
+
+/// The exponents that turn the network's activations into integers; the weights bring their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exponents {
+    /// Every activation of the backbone in the order of computation: each convolution's, then its residual sum's.
+    pub activations: Vec<i32>,
+    /// The outputs of both paths' fully connected layers, which are concatenated.
+    pub hidden: i32,
+    /// The logits.
+    pub logits: i32,
+}
+
+/// One convolution with its normalization and ReLU.
+#[derive(Module, Debug)]
+pub struct ConvLayer {
+    /// Weights: output channel, input channel of the group, row, column.
+    pub weight: Param<Tensor<4>>,
+    /// Bias, once the normalization is folded.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// Batch normalization, until it is folded.
+    pub norm: Option<BatchNorm>,
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+    groups: usize,
+    residual: bool,
+}
+
+/// A fully connected layer; the weights' first axis is the output.
+#[derive(Module, Debug)]
+pub struct Dense {
+    /// Weights: output, input.
+    pub weight: Param<Tensor<2>>,
+    /// Bias.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Backbone, side classifier and head.
+#[derive(Module, Debug)]
+pub struct Network {
+    /// The backbone's convolutions.
+    pub layers: Vec<ConvLayer>,
+    /// Classifier of single feature cells, for training only.
+    pub side: Dense,
+    /// Fully connected layer of the segment path.
+    pub segment: Dense,
+    /// Fully connected layer of the region path.
+    pub region: Dense,
+    /// Classifier over both paths: the classes, then "mixed".
+    pub classifier: Dense,
+}
+
+/// Epsilon of the batch normalization.
+const EPSILON: f64 = 1e-5;
+
+impl Network {
+    /// A network with random weights for `classes` classes (without "mixed").
+    #[must_use]
+    pub fn new(config: &Config, classes: usize, device: &Device) -> Self {
+        let mut init = Init {
+            seed: config.seed,
+            parameter: 0,
+            device: device.clone(),
+        };
+        let mut channels = 3;
+        let layers = config
+            .backbone
+            .iter()
+            .map(|layer| {
+                let built = ConvLayer::new(layer, channels, &mut init);
+                channels = layer.channels;
+                built
+            })
+            .collect();
+        let bins: usize = config
+            .head
+            .levels
+            .iter()
+            .map(|&n| usize::from(n) * usize::from(n))
+            .sum();
+        let hidden = config.head.hidden;
+        Self {
+            layers,
+            side: Dense::new(channels, classes, 1.0, &mut init),
+            segment: Dense::new(bins * channels, hidden, 2.0, &mut init),
+            region: Dense::new(bins * channels, hidden, 2.0, &mut init),
+            classifier: Dense::new(2 * hidden, classes + 1, 1.0, &mut init),
+        }
+    }
+
+    /// The network with every batch normalization folded into its convolution.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        Self {
+            layers: self.layers.into_iter().map(ConvLayer::folded).collect(),
+            ..self
+        }
+    }
+
+    /// The feature map of a batch of images; quantized when exponents are given.
+    #[must_use]
+    pub fn features(&self, images: Tensor<4>, exponents: Option<&Exponents>) -> Tensor<4> {
+        self.features_observed(images, exponents, &mut |_, _| ())
+    }
+
+    /// As [`Network::features`], showing every activation, with its index in [`Exponents::activations`], on the way.
+    pub fn features_observed(
+        &self,
+        images: Tensor<4>,
+        exponents: Option<&Exponents>,
+        observe: &mut dyn FnMut(usize, &Tensor<4>),
+    ) -> Tensor<4> {
+        let mut x = images;
+        let mut input_exponent = IMAGE_EXPONENT;
+        let mut index = 0;
+        let mut finish = |x: Tensor<4>, input_exponent: &mut i32| {
+            observe(index, &x);
+            let x = match exponents {
+                Some(exponents) => {
+                    *input_exponent = exponents.activations[index];
+                    fake_quantize::activation(x, *input_exponent)
+                }
+                None => x,
+            };
+            index += 1;
+            x
+        };
+        for layer in &self.layers {
+            let shortcut = layer.residual.then(|| x.clone());
+            let y = layer.forward(x, exponents.map(|_| input_exponent));
+            x = finish(y, &mut input_exponent);
+            if let Some(shortcut) = shortcut {
+                x = finish(x + shortcut, &mut input_exponent);
+            }
+        }
+        x
+    }
+
+    /// Class scores of every feature cell.
+    #[must_use]
+    pub fn side_logits(&self, features: Tensor<4>) -> Tensor<4> {
+        let weight: Tensor<4> = self.side.weight.val().unsqueeze_dims(&[2, 3]);
+        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+        conv2d(features, weight, Some(self.side.bias.val()), options)
+    }
+
+    /// Class scores of segments from their pooled features, one row each; quantized when exponents are given.
+    #[must_use]
+    pub fn segment_logits(
+        &self,
+        segment: Tensor<2>,
+        region: Tensor<2>,
+        exponents: Option<&Exponents>,
+    ) -> Tensor<2> {
+        let hidden = self.hidden(segment, region, exponents);
+        let hidden = match exponents {
+            Some(exponents) => fake_quantize::activation(hidden, exponents.hidden),
+            None => hidden,
+        };
+        let logits = self
+            .classifier
+            .forward(hidden, exponents.map(|e| e.hidden));
+        match exponents {
+            Some(exponents) => fake_quantize::logits(logits, exponents.logits),
+            None => logits,
+        }
+    }
+
+    /// The rectified outputs of both paths, segment first, before quantization.
+    pub(crate) fn hidden(
+        &self,
+        segment: Tensor<2>,
+        region: Tensor<2>,
+        exponents: Option<&Exponents>,
+    ) -> Tensor<2> {
+        let input = exponents.map(|e| e.activations.last().copied().unwrap_or(IMAGE_EXPONENT));
+        let segment = self.segment.forward(segment, input);
+        let region = self.region.forward(region, input);
+        relu(Tensor::cat(vec![segment, region], 1))
+    }
+
+    /// Number of activations in the backbone.
+    pub(crate) fn activations(&self) -> usize {
+        self.layers.len() + self.layers.iter().filter(|layer| layer.residual).count()
+    }
+}
+
+impl ConvLayer {
+    fn new(config: &LayerConfig, inputs: usize, init: &mut Init) -> Self {
+        let inputs = inputs / config.groups;
+        let side = config.kernel;
+        let dims = [config.channels, inputs, side, side];
+        Self {
+            weight: init.normal(dims, (2.0 / (inputs * side * side) as f32).sqrt()),
+            bias: None,
+            norm: Some(
+                BatchNormConfig::new(config.channels)
+                    .with_epsilon(EPSILON)
+                    .init(&init.device),
+            ),
+            stride: config.stride,
+            dilation: config.dilation,
+            padding: config.padding(),
+            groups: config.groups,
+            residual: config.residual,
+        }
+    }
+
+    fn folded(self) -> Self {
+        let Some(norm) = self.norm else { return self };
+        let device = self.weight.val().device();
+        let scales: Vec<f32> = to_vec(norm.gamma.val())
+            .iter()
+            .zip(to_vec(norm.running_var.value_sync()))
+            .map(|(gamma, variance)| gamma / (variance + EPSILON as f32).sqrt())
+            .collect();
+        let bias: Vec<f32> = to_vec(norm.beta.val())
+            .iter()
+            .zip(to_vec(norm.running_mean.value_sync()))
+            .zip(&scales)
+            .map(|((beta, mean), scale)| beta - mean * scale)
+            .collect();
+        let channels = scales.len();
+        let scales =
+            Tensor::<4>::from_data(TensorData::new(scales, [channels, 1, 1, 1]), &device);
+        let bias = Tensor::<1>::from_data(TensorData::new(bias, [channels]), &device);
+        Self {
+            weight: Param::from_tensor((self.weight.val() * scales).detach()),
+            bias: Some(Param::from_tensor(bias)),
+            norm: None,
+            ..self
+        }
+    }
+
+    /// Convolution, normalization, ReLU; the weights are quantized when the exponent of the input is given.
+    fn forward(&self, x: Tensor<4>, input_exponent: Option<i32>) -> Tensor<4> {
+        let options = ConvOptions::new(
+            [self.stride; 2],
+            [self.padding; 2],
+            [self.dilation; 2],
+            self.groups,
+        );
+        let weight = self.weight.val();
+        let bias = self.bias.as_ref().map(Param::val);
+        let (weight, bias) = match (input_exponent, bias) {
+            (Some(exponent), Some(bias)) => {
+                let (weight, bias) = fake_quantize::weights(weight, bias, exponent);
+                (weight, Some(bias))
+            }
+            (_, bias) => (weight, bias),
+        };
+        let y = conv2d(x, weight, bias, options);
+        relu(match &self.norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        })
+    }
+
+    /// Stride, the same both ways.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Whether the input is added to the output.
+    #[must_use]
+    pub const fn residual(&self) -> bool {
+        self.residual
+    }
+}
+
+impl Dense {
+    fn new(inputs: usize, outputs: usize, gain: f32, init: &mut Init) -> Self {
+        let bias = Tensor::zeros([outputs], &init.device);
+        Self {
+            weight: init.normal([outputs, inputs], (gain / inputs as f32).sqrt()),
+            bias: Param::from_tensor(bias),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>, input_exponent: Option<i32>) -> Tensor<2> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (weight, bias) = match input_exponent {
+            Some(exponent) => fake_quantize::weights(weight, bias, exponent),
+            None => (weight, bias),
+        };
+        x.matmul(weight.transpose()) + bias.unsqueeze_dim(0)
+    }
+}
+
+/// Draws initial weights, each parameter from a stream of its own.
+struct Init {
+    seed: u64,
+    parameter: u64,
+    device: Device,
+}
+
+impl Init {
+    fn normal<const D: usize>(&mut self, dims: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+        let mut stream = Stream::new(self.seed, Purpose::Weights, self.parameter, 0);
+        self.parameter += 1;
+        let values: Vec<f32> = (0..dims.iter().product())
+            .map(|_| stream.normal() * deviation)
+            .collect();
+        Param::from_tensor(Tensor::from_data(
+            TensorData::new(values, dims),
+            &self.device,
+        ))
+    }
+}
+
+/// A batch of 8-bit images as the network sees them: `(pixel - 128) / 128`, channels first.
+#[must_use]
+pub fn image_tensor(images: &[&[u8]], width: usize, height: usize, device: &Device) -> Tensor<4> {
+    let mut values = Vec::with_capacity(images.len() * 3 * width * height);
+    for image in images {
+        for channel in 0..3 {
+            values.extend(
+                image
+                    .iter()
+                    .skip(channel)
+                    .step_by(3)
+                    .map(|&pixel| (f32::from(pixel) - 128.0) / 128.0),
+            );
+        }
+    }
+    Tensor::from_data(
+        TensorData::new(values, [images.len(), 3, height, width]),
+        device,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let mut config = Config::default();
+        config.backbone = vec![LayerConfig::new(8, 2), LayerConfig::new(8, 2)];
+        config.backbone.push(LayerConfig {
+            residual: true,
+            dilation: 2,
+            ..LayerConfig::new(8, 1)
+        });
+        config
+    }
+
+    #[test]
+    fn folding_keeps_the_function() {
+        let device = Device::flex().autodiff();
+        let network = Network::new(&config(), 3, &device);
+        let pixels: Vec<u8> = (0..2 * 3 * 20 * 16).map(|i| (i * 31 % 256) as u8).collect();
+        let (a, b) = pixels.split_at(960);
+        let images = |device: &Device| image_tensor(&[a, b], 20, 16, device);
+        for _ in 0..3 {
+            let _ = network.features(images(&device), None);
+        }
+        let network = network.valid();
+        let plain = Device::flex();
+        let before = to_vec(network.features(images(&plain), None));
+        let after = to_vec(network.folded().features(images(&plain), None));
+        assert_eq!(before.len(), 2 * 8 * 4 * 5);
+        for (x, y) in before.iter().zip(&after) {
+            assert!((x - y).abs() <= 1e-4 * (1.0 + x.abs()), "{x} {y}");
+        }
+    }
+}
