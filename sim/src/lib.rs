@@ -1,3 +1,10 @@
 //! See the README.
 
+pub mod dataset;
+pub mod label_map;
+pub mod photo;
 pub mod reference;
+pub mod scene;
+pub mod core_trace;
+pub mod parity;
+pub mod trace;

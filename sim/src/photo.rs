@@ -1,0 +1,250 @@
+//! Photographs: reading them safely and bringing them to the size of the network's input.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, RgbImage};
+
+/// Most pixels of a photograph.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// Most bytes of a photograph's file.
+pub const MAX_FILE: u64 = 1 << 30;
+
+/// Most bytes that decoding may allocate: [`MAX_PIXELS`] of 16-bit RGBA.
+const MAX_ALLOCATION: u64 = MAX_PIXELS * 8;
+
+/// Why a photograph cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct PhotoError {
+    /// The file.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: PhotoProblem,
+}
+
+/// What is wrong with a photograph.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PhotoProblem {
+    /// The file cannot be read.
+    #[error("{0}")]
+    Read(io::Error),
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The file is longer than [`MAX_FILE`].
+    #[error("the file is longer than {} MiB", MAX_FILE >> 20)]
+    TooLong,
+    /// The file is no image of a known format.
+    #[error("not an image (PNG, JPEG, BMP and PNM are read)")]
+    Format,
+    /// The image has more than [`MAX_PIXELS`] pixels.
+    #[error("{0}x{1} pixels; at most {max} million are read", max = MAX_PIXELS / 1_000_000)]
+    TooLarge(u32, u32),
+    /// The file ends before the image does.
+    #[error("the image is cut off")]
+    Truncated,
+    /// The image has no pixels.
+    #[error("the image has no pixels")]
+    NoPixels,
+    /// The image is broken.
+    #[error("{}", one_line(.0))]
+    Decode(ImageError),
+}
+
+fn one_line(error: &ImageError) -> String {
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Reads a photograph (PNG, JPEG, BMP or PNM) as 8-bit RGB, turned upright as its EXIF orientation says.
+///
+/// # Errors
+/// A [`PhotoError`] that names the file and what is wrong with it.
+pub fn open(path: &Path) -> Result<RgbImage, PhotoError> {
+    read(path)
+        .and_then(|bytes| decode(&bytes))
+        .map_err(|problem| PhotoError {
+            path: path.display().to_string(),
+            problem,
+        })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PhotoProblem> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(PhotoProblem::Read)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(PhotoProblem::Read)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(PhotoProblem::TooLong);
+    }
+    Ok(bytes)
+}
+
+/// Decodes a photograph held in memory.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
+    if bytes.is_empty() {
+        return Err(PhotoProblem::Empty);
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(PhotoProblem::Read)?;
+    let format = reader.format().ok_or(PhotoProblem::Format)?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_ALLOCATION);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| match error {
+        ImageError::Unsupported(_) => PhotoProblem::Format,
+        error => PhotoProblem::Decode(error),
+    })?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(PhotoProblem::TooLarge(width, height));
+    }
+    if width == 0 || height == 0 {
+        return Err(PhotoProblem::NoPixels);
+    }
+    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
+        return Err(PhotoProblem::Truncated);
+    }
+    let orientation = decoder.orientation().map_err(PhotoProblem::Decode)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(PhotoProblem::Decode)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+/// Whether a JPEG file has no end-of-image marker after its last scan. (The decoder fills the rest with grey.)
+///
+/// Neither marker occurs inside a scan, where 0xff is always followed by 0 or a restart marker.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
+    last([0xff, 0xd9]) < last([0xff, 0xda])
+}
+
+/// The photograph at another size: the mean of each 2x2 block (halves up) when that is exactly half, as it is when
+/// nothing changes, and through a triangle filter otherwise. Deterministic.
+///
+/// # Panics
+/// When `width` or `height` is 0.
+#[must_use]
+pub fn resized(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
+    assert!(width > 0 && height > 0, "a photograph has pixels");
+    if photo.dimensions() == (width, height) {
+        return photo.clone();
+    }
+    if photo.dimensions() != (2 * width, 2 * height) {
+        return imageops::resize(photo, width, height, FilterType::Triangle);
+    }
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb(std::array::from_fn(|channel| {
+            let at = |dx, dy| u16::from(photo.get_pixel(2 * x + dx, 2 * y + dy)[channel]);
+            ((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1) + 2) / 4) as u8
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gradient(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            Rgb([(x * 3) as u8, (y * 5) as u8, 90])
+        })
+    }
+
+    #[test]
+    fn lossless_formats_are_read_exactly() {
+        let image = gradient(31, 17);
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Pnm] {
+            assert_eq!(decode(&encoded(&image, format)).unwrap(), image);
+        }
+        let one = RgbImage::from_pixel(1, 1, Rgb([1, 2, 3]));
+        assert_eq!(decode(&encoded(&one, ImageFormat::Png)).unwrap(), one);
+    }
+
+    #[test]
+    fn cut_off_files_are_refused() {
+        let image = gradient(48, 32);
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::Bmp,
+            ImageFormat::Pnm,
+        ] {
+            let bytes = encoded(&image, format);
+            assert!(decode(&bytes).is_ok());
+            for length in (0..bytes.len() - 12).step_by(7) {
+                assert!(decode(&bytes[..length]).is_err(), "{format:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn flipped_bytes_never_panic() {
+        let image = gradient(24, 16);
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::Bmp,
+            ImageFormat::Pnm,
+        ] {
+            let bytes = encoded(&image, format);
+            for at in 0..bytes.len().min(700) {
+                let mut broken = bytes.clone();
+                broken[at] ^= 0xff;
+                if let Ok(image) = decode(&broken) {
+                    assert!(image.width() > 0 && image.height() > 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_decoding() {
+        let error = decode(b"P6\n60000 60000\n255\n").unwrap_err();
+        assert!(
+            matches!(error, PhotoProblem::TooLarge(60000, 60000)),
+            "{error}"
+        );
+        assert!(matches!(
+            decode(b"hello").unwrap_err(),
+            PhotoProblem::Format
+        ));
+        assert!(matches!(decode(b"").unwrap_err(), PhotoProblem::Empty));
+        assert!(decode(b"P6\n0 4\n255\n").is_err());
+    }
+
+    #[test]
+    fn half_size_is_the_block_mean() {
+        let photo = RgbImage::from_fn(4, 2, |x, y| Rgb([(x * 10 + y) as u8; 3]));
+        assert_eq!(resized(&photo, 2, 1).into_raw(), [6, 6, 6, 26, 26, 26]);
+    }
+
+    #[test]
+    fn constant_images_stay_constant() {
+        for (width, height) in [(1, 1), (7, 300), (640, 3)] {
+            let photo = RgbImage::from_pixel(width, height, Rgb([13, 130, 250]));
+            let resized = resized(&photo, 24, 18);
+            assert_eq!(resized.dimensions(), (24, 18));
+            assert!(resized.pixels().all(|pixel| pixel.0 == [13, 130, 250]));
+        }
+    }
+}
