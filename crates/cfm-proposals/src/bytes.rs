@@ -31,7 +31,8 @@ impl Params {
     /// | 12 | 4 | largest area in pixels |
     /// | 16 | 4 x 4 | mixes: weights of colour, texture, size, fill |
     /// | 32 | 4 x 6 | scales: k (4 bytes), smallest size in pixels (2 bytes) |
-    /// | 56 | 8 | zero |
+    /// | 56 | 1 | smallest share of the smaller merged region, in 256ths |
+    /// | 57 | 7 | zero |
     ///
     /// Unused mixes and scales are zero.
     #[must_use]
@@ -56,6 +57,7 @@ impl Params {
             to[..4].copy_from_slice(&scale.k.to_le_bytes());
             to[4..].copy_from_slice(&scale.min_size.to_le_bytes());
         }
+        bytes[56] = self.min_growth();
         bytes
     }
 
@@ -104,13 +106,13 @@ impl Params {
             if i == 32 {
                 i += 6 * scale_count;
             }
-            if bytes[i] != 0 {
+            if bytes[i] != 0 && i != 56 {
                 return Err(ParamsError::Bytes);
             }
             i += 1;
         }
         let params = match Self::new(scales.split_at(scale_count).0, mixes.split_at(mix_count).0) {
-            Ok(params) => params.with_smoothing(smoothing),
+            Ok(params) => params.with_smoothing(smoothing).with_min_growth(bytes[56]),
             Err(error) => return Err(error),
         };
         let params = match params.with_max_superpixels(u16_at(bytes, 4)) {

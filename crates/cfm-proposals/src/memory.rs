@@ -41,10 +41,10 @@ impl Params {
         min(self.max_superpixels() as usize, pixels)
     }
 
-    /// Most proposals that an image of so many pixels can have.
+    /// Most proposals of an image of so many pixels that are kept at a time: twice the limit, or all there can be.
     pub(crate) const fn capacity(&self, pixels: usize) -> usize {
         let nodes = 2 * self.superpixel_bound(pixels) * self.orders() * self.scales().len();
-        min(self.max_segments() as usize, nodes)
+        min(2 * self.max_segments() as usize, nodes)
     }
 
     const fn words_with(&self, width: u16, height: u16, superpixels: usize) -> usize {

@@ -82,7 +82,8 @@ impl Mix {
 
 /// Everything the proposals depend on besides the image. Always valid: the constructors refuse the rest.
 ///
-/// The default suits road scenes of about 240 x 180 pixels.
+/// The default suits road scenes of about 240 x 180 pixels: on CamVid at that size it makes some 930 proposals an
+/// image, from three maps of about 450, 130 and 40 superpixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Params {
@@ -95,6 +96,7 @@ pub struct Params {
     max_segments: u16,
     min_area: u32,
     max_area: u32,
+    min_growth: u8,
 }
 
 /// Why parameters are refused.
@@ -157,34 +159,30 @@ impl Default for Params {
 impl Params {
     /// The default parameters.
     pub const DEFAULT: Self = Self {
-        smoothing: Smoothing::Binomial3,
+        smoothing: Smoothing::None,
         scales: [
             Scale {
                 k: 60,
                 min_size: 20,
             },
             Scale {
-                k: 120,
-                min_size: 30,
+                k: 200,
+                min_size: 60,
             },
             Scale {
-                k: 240,
-                min_size: 50,
+                k: 600,
+                min_size: 150,
             },
             NO_SCALE,
         ],
         scale_count: 3,
-        mixes: [
-            Mix::COLOUR_TEXTURE_SIZE_FILL,
-            Mix::TEXTURE_SIZE_FILL,
-            NO_MIX,
-            NO_MIX,
-        ],
-        mix_count: 2,
-        max_superpixels: 1024,
+        mixes: [Mix::COLOUR_TEXTURE_SIZE_FILL, NO_MIX, NO_MIX, NO_MIX],
+        mix_count: 1,
+        max_superpixels: 768,
         max_segments: 1024,
         min_area: 1,
         max_area: u32::MAX,
+        min_growth: 48,
     };
 
     /// Parameters with these scales and mixes, the rest as in the default.
@@ -270,6 +268,16 @@ impl Params {
         Ok(self)
     }
 
+    /// The same, with merges as proposals only where the smaller of the two merged regions has at least `share / 256`
+    /// of the union's pixels.
+    ///
+    /// Else the union is all but equal to the larger region, which is a proposal already. 0 takes every merge.
+    #[must_use]
+    pub const fn with_min_growth(mut self, share: u8) -> Self {
+        self.min_growth = share;
+        self
+    }
+
     /// The smoothing before the superpixels.
     #[must_use]
     pub const fn smoothing(&self) -> Smoothing {
@@ -310,5 +318,11 @@ impl Params {
     #[must_use]
     pub const fn max_area(&self) -> u32 {
         self.max_area
+    }
+
+    /// Smallest share of the smaller merged region in a proposal, in 256ths.
+    #[must_use]
+    pub const fn min_growth(&self) -> u8 {
+        self.min_growth
     }
 }

@@ -137,11 +137,12 @@ fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
 /// Every scale gives a superpixel map, and every map and mix a hierarchy ([`group`]); the proposals are the nodes of
 /// all hierarchies. The order is by scale, then by mix, then superpixels by id, then merges as they happened.
 ///
-/// Left out are nodes outside the limits on the area, and nodes with the same pixels as an earlier proposal. Sets of
-/// pixels are taken for the same when area, bounding box and a 64-bit sum of pixel hashes agree.
-///
-/// When there are more than [`Params::max_segments`], the hierarchies share them: each may add its equal share of
-/// what its predecessors left, so that every scale and mix is heard, and of a hierarchy the last merges are dropped.
+/// Left out are
+/// - merges that add too little to the larger region ([`Params::with_min_growth`]),
+/// - nodes outside the limits on the area ([`Params::with_area`]),
+/// - nodes with the same pixels as an earlier one. Sets of pixels are taken for the same when area, bounding box and a
+///   64-bit sum of pixel hashes agree.
+/// - Where more than [`Params::max_segments`] are left, only so many largest are kept, of equal areas the earlier ones.
 ///
 /// # Errors
 /// [`ProposalError::Channels`], [`ProposalError::TooManyPixels`], [`ProposalError::Words`] or
@@ -159,7 +160,6 @@ pub fn propose<'a>(
         entries: take(&mut words, capacity * ENTRY)?,
         table: take(&mut words, capacity * (RECORD - ENTRY))?,
         len: 0,
-        limit: 0,
     };
     collector.table.fill(0);
     let scales = params.scales();
@@ -167,7 +167,6 @@ pub fn propose<'a>(
         .split_at_mut_checked(pixels * scales.len())
         .ok_or(ProposalError::Labels)?;
     let mut used = 0;
-    let mut hierarchies = scales.len() * params.orders();
     let mut maps = Vec::new();
     for ((index, &scale), labels) in scales
         .iter()
@@ -189,9 +188,17 @@ pub fn propose<'a>(
             let order = orders
                 .get_mut(used..used + count)
                 .ok_or(ProposalError::Labels)?;
-            collector.share(capacity, hierarchies);
             if let Some(&mix) = params.mixes().get(mix) {
-                for node in group(image, map, mix, words, order)?.nodes() {
+                let dendrogram = group(image, map, mix, words, order)?;
+                for node in dendrogram.nodes() {
+                    let area =
+                        |index: u16| dendrogram.node(usize::from(index)).map(|node| node.area);
+                    let added = node.children.map(|(a, b)| area(a).min(area(b)));
+                    let added = added.flatten().unwrap_or(node.area);
+                    if u64::from(added) << 8 < u64::from(params.min_growth()) * u64::from(node.area)
+                    {
+                        continue;
+                    }
                     let region = Region {
                         area: node.area,
                         bbox: node.bbox,
@@ -206,9 +213,9 @@ pub fn propose<'a>(
                 collector.add_leaves(image, map, index, used, words)?;
             }
             used += count;
-            hierarchies -= 1;
         }
     }
+    collector.keep_largest(usize::from(params.max_segments()));
     let Collector { entries, len, .. } = collector;
     Ok(Proposals {
         maps,
@@ -217,7 +224,7 @@ pub fn propose<'a>(
     })
 }
 
-/// Keeps each set of pixels once.
+/// Keeps each set of pixels once, and the largest ones when there are too many.
 struct Collector<'m, 'p> {
     params: &'p Params,
     /// [`ENTRY`] words per proposal.
@@ -226,16 +233,9 @@ struct Collector<'m, 'p> {
     table: &'m mut [u32],
     /// Proposals so far.
     len: usize,
-    /// Most proposals for now.
-    limit: usize,
 }
 
 impl Collector<'_, '_> {
-    /// Lets the next of the `hierarchies` left add its share.
-    fn share(&mut self, capacity: usize, hierarchies: usize) {
-        self.limit = self.len + (capacity - self.len).div_ceil(hierarchies);
-    }
-
     /// Adds the superpixels of a map that is not grouped.
     fn add_leaves(
         &mut self,
@@ -262,36 +262,100 @@ impl Collector<'_, '_> {
         Ok(())
     }
 
-    /// Adds a set of pixels unless it is known, too small, too large or one too many.
+    /// Adds a set of pixels unless it is known, too small or too large.
+    ///
+    /// When the memory is full, the smaller half goes. What goes then is not among the largest in the end either, nor
+    /// is a later set with the same pixels: it would come after at least as many that are larger or earlier.
     fn add(&mut self, map: usize, start: usize, len: usize, region: Region) {
         let allowed = self.params.min_area()..=self.params.max_area();
-        if self.len == self.limit || !allowed.contains(&region.area) {
+        if !allowed.contains(&region.area) {
             return;
         }
-        let key = region.to_words();
-        let spread = (region.hash >> 32) * self.table.len() as u64;
-        let mut at = (spread >> 32) as usize;
-        loop {
-            match self.table.get_mut(at) {
-                Some(slot) if *slot == 0 => {
-                    *slot = self.len as u32 + 1;
-                    break;
-                }
-                Some(slot) => {
-                    let entry = (*slot as usize - 1) * ENTRY;
-                    if self.entries.get(entry + 2..entry + ENTRY) == Some(&key[..]) {
-                        return;
-                    }
-                    at += 1;
-                }
-                None => at = 0,
-            }
+        if self.len * ENTRY == self.entries.len() {
+            self.keep_largest(usize::from(self.params.max_segments()));
         }
-        if let Some(entry) = self.entries.chunks_exact_mut(ENTRY).nth(self.len) {
+        let key = region.to_words();
+        let Some(slot) = find(self.table, self.entries, &key) else {
+            return;
+        };
+        *slot = self.len as u32 + 1;
+        if let Some(entry) = entry_mut(self.entries, self.len) {
             entry[0] = start as u32;
             entry[1] = (map as u32) << 16 | len as u32;
             entry[2..].copy_from_slice(&key);
+            self.len += 1;
         }
-        self.len += 1;
     }
+
+    /// Drops all but the `count` largest, of equal areas the later ones; the others keep their order.
+    fn keep_largest(&mut self, count: usize) {
+        if self.len <= count {
+            return;
+        }
+        let areas = || {
+            self.entries
+                .chunks_exact(ENTRY)
+                .take(self.len)
+                .map(|entry| entry[2])
+        };
+        // The largest area that at least `count` have or exceed.
+        let (mut enough, mut too_few) = (0, u64::from(u32::MAX) + 1);
+        while too_few - enough > 1 {
+            let middle = enough.midpoint(too_few);
+            if areas().filter(|&area| u64::from(area) >= middle).count() >= count {
+                enough = middle;
+            } else {
+                too_few = middle;
+            }
+        }
+        let above = areas().filter(|&area| u64::from(area) > enough).count();
+        let mut equal = count.saturating_sub(above);
+        let mut kept = 0;
+        self.table.fill(0);
+        for index in 0..self.len {
+            let from = index * ENTRY;
+            let area = u64::from(self.entries[from + 2]);
+            if area < enough || (area == enough && equal == 0) {
+                continue;
+            }
+            equal -= usize::from(area == enough);
+            self.entries.copy_within(from..from + ENTRY, kept * ENTRY);
+            let mut key = [0; Region::WORDS];
+            key.copy_from_slice(&self.entries[kept * ENTRY + 2..][..Region::WORDS]);
+            if let Some(slot) = find(self.table, self.entries, &key) {
+                *slot = kept as u32 + 1;
+            }
+            kept += 1;
+        }
+        self.len = kept;
+    }
+}
+
+fn entry_mut(entries: &mut [u32], index: usize) -> Option<&mut [u32]> {
+    entries.get_mut(index * ENTRY..(index + 1) * ENTRY)
+}
+
+/// The table's free slot for a region; `None` if it is known already.
+fn find<'t>(
+    table: &'t mut [u32],
+    entries: &[u32],
+    key: &[u32; Region::WORDS],
+) -> Option<&'t mut u32> {
+    // The upper half of the hash, spread over the table.
+    let spread = u64::from(key[Region::WORDS - 1]) * table.len() as u64;
+    let mut at = (spread >> 32) as usize;
+    while let Some(&slot) = table.get(at) {
+        if slot == 0 {
+            return table.get_mut(at);
+        }
+        let entry = (slot as usize - 1) * ENTRY;
+        if entries.get(entry + 2..entry + ENTRY) == Some(&key[..]) {
+            return None;
+        }
+        at += 1;
+        if at == table.len() {
+            at = 0;
+        }
+    }
+    None
 }
