@@ -302,6 +302,12 @@ impl<K: Kernels> Pooled<'_, '_, '_, K> {
         self.scorer.scratch.region
     }
 
+    /// Design B: the mask bits of the finest level's bins, row-major; empty otherwise.
+    #[must_use]
+    pub fn bin_mask(&self) -> &[i8] {
+        self.scorer.scratch.bins
+    }
+
     /// Classifies the segment; writes one logit per class.
     ///
     /// # Errors

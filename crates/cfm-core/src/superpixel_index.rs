@@ -7,7 +7,7 @@ use crate::receptive_field::Axis;
 use crate::segment::{PixelBox, SegmentError, SuperpixelMap};
 
 /// One superpixel: its area, box and place in the list of counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Superpixel {
     area: u32,
     bounds: Option<PixelBox>,
@@ -18,14 +18,31 @@ pub struct Superpixel {
 }
 
 /// How many of a cell's pixels belong to one superpixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CellCount {
     row: u16,
     column: u16,
     pixels: u32,
 }
 
+impl Superpixel {
+    /// A superpixel without pixels: what memory is filled with before an index is built in it.
+    pub const EMPTY: Self = Self {
+        area: 0,
+        bounds: None,
+        first: 0,
+        end: 0,
+    };
+}
+
 impl CellCount {
+    /// No pixels: what memory is filled with before an index is built in it.
+    pub const EMPTY: Self = Self {
+        row: 0,
+        column: 0,
+        pixels: 0,
+    };
+
     pub(crate) const fn row(&self) -> u16 {
         self.row
     }
@@ -153,7 +170,7 @@ fn tally<'s>(
     let superpixels = superpixels
         .get_mut(..usize::from(map.count()))
         .ok_or(SegmentError::Memory)?;
-    superpixels.fill(Superpixel::default());
+    superpixels.fill(Superpixel::EMPTY);
     let columns = u32::from(model.columns().cells());
     for_each_pixel(map, model, |label, (y, x), (row, column)| {
         let Some(superpixel) = superpixels.get_mut(label) else {

@@ -471,6 +471,13 @@ const fn scratch_bytes(feature: Shape, head: &Head<'_>) -> u64 {
 /// [`Model<'static>`](crate::model::Model), and a broken file is a compile error.
 ///
 /// The path is relative to the current file, as for [`include_bytes!`]. The bytes are aligned to 16.
+///
+/// ```compile_fail,E0080
+/// # use cfm_core::model::Model;
+/// // This source file is no model, so the build stops here:
+/// // "evaluation panicked: not a .cfm file"
+/// const MODEL: Model<'static> = cfm_core::include_model!("mod.rs");
+/// ```
 #[macro_export]
 macro_rules! include_model {
     ($path:expr $(,)?) => {{
