@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The whole test suite: format, lints, tests, docs, cross builds, and the independent check in numpy.
+# What is missing is installed where that is possible; otherwise the script says what to install and fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+TARGET=thumbv7em-none-eabihf
+if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test -d; then
+    step "rustup target add $TARGET"
+    rustup target add "$TARGET" || {
+        echo "missing: the Rust target $TARGET (rustup target add $TARGET)" >&2
+        exit 1
+    }
+fi
+
+step "cargo fmt"
+cargo fmt --all --check
+
+step "cargo clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "cargo test"
+cargo test --workspace --locked
+
+step "cargo doc"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "cross build for $TARGET, plain and with defmt"
+cargo build -p cfm-core -p cfm-proposals -p cfm-conformance --lib --target "$TARGET" --locked --release
+cargo build -p cfm-core -p cfm-proposals --target "$TARGET" --locked --release \
+    --features cfm-core/defmt,cfm-proposals/defmt
+
+step "random parity, and every intermediate tensor recomputed in numpy"
+cargo run --release --locked --quiet -- parity --random 300 --seed 7
+PYTHON=${PYTHON:-python3}
+if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
+    VENV=target/numpy-venv
+    if ! "$VENV/bin/python" -c 'import numpy' 2>/dev/null; then
+        "$PYTHON" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet numpy==2.2.6 || {
+            echo "missing: Python 3 with numpy (pip install numpy==2.2.6)" >&2
+            exit 1
+        }
+    fi
+    PYTHON=$VENV/bin/python
+fi
+VECTORS=target/vectors
+rm -rf "$VECTORS"
+cargo run --release --locked --quiet -- segment --out target/scene.png
+cargo run --release --locked --quiet -- export vectors target/scene.png --out "$VECTORS"
+"$PYTHON" tests/numpy_check.py "$VECTORS"
+
+step "all passed"
