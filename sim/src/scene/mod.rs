@@ -18,7 +18,7 @@ use crate::dataset::{Class, Description, Kind};
 use crate::label_map::LabelMap;
 
 /// The seed of the sample scene.
-pub const SAMPLE_SEED: u64 = 8;
+pub const SAMPLE_SEED: u64 = 1;
 
 /// Size of the sample scene.
 pub const SAMPLE_SIZE: (u32, u32) = (480, 360);

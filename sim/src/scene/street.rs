@@ -100,6 +100,22 @@ enum Thing {
     },
 }
 
+/// A thing in its place.
+struct Placed {
+    /// Where it stands, in metres from the camera; walls: where they begin.
+    z: f64,
+    /// Things are painted in falling order. A wall counts by its far end, since whatever stands before it on the
+    /// pavement is nearer; what stands behind it comes just before it.
+    order: f64,
+    thing: Thing,
+}
+
+impl Placed {
+    fn at(z: f64, thing: Thing) -> Self {
+        Self { z, order: z, thing }
+    }
+}
+
 /// Everything about a street but its canvas.
 struct Street {
     camera: Camera,
@@ -126,10 +142,10 @@ pub(super) fn paint(width: u32, height: u32, seed: u64) -> Canvas {
     street.backdrop(&mut canvas);
     street.ground(&mut canvas);
     let mut things = street.populate(&mut dice);
-    things.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (z, thing) in things {
+    things.sort_by(|a, b| b.order.total_cmp(&a.order));
+    for placed in things {
         let seed = dice.seed();
-        street.draw(&mut canvas, z, &thing, seed);
+        street.draw(&mut canvas, placed.z, &placed.thing, seed);
     }
     canvas
 }
@@ -139,7 +155,7 @@ fn hazy(color: Color, z: f64) -> Color {
 }
 
 impl Street {
-    fn populate(&self, dice: &mut Dice) -> Vec<(f64, Thing)> {
+    fn populate(&self, dice: &mut Dice) -> Vec<Placed> {
         const WALLS: [Color; 6] = [
             [128.0, 84.0, 70.0],
             [168.0, 150.0, 128.0],
@@ -166,22 +182,34 @@ impl Street {
                 if dice.chance(0.68) {
                     let height = dice.range(6.0, 13.0);
                     let color = dice.pick(&WALLS);
-                    things.push((
+                    let thing = Thing::House {
+                        side,
+                        z1,
+                        height,
+                        color,
+                    };
+                    things.push(Placed {
                         z,
-                        Thing::House {
-                            side,
-                            z1,
-                            height,
-                            color,
-                        },
-                    ));
+                        order: z1,
+                        thing,
+                    });
                 } else {
                     for _ in 0..3 {
                         let x = side * (edge + dice.range(1.5, 6.0));
                         let height = dice.range(4.0, 9.0);
-                        things.push((dice.range(z, z1), Thing::Tree { x, height }));
+                        let thing = Thing::Tree { x, height };
+                        things.push(Placed {
+                            z: dice.range(z, z1),
+                            order: z1 + 0.01,
+                            thing,
+                        });
                     }
-                    things.push((z, Thing::Fence { side, z1 }));
+                    let thing = Thing::Fence { side, z1 };
+                    things.push(Placed {
+                        z,
+                        order: z1,
+                        thing,
+                    });
                 }
                 z = z1;
             }
@@ -189,11 +217,12 @@ impl Street {
             while z < 70.0 {
                 let x = side * (self.road + 0.5);
                 if dice.chance(0.3) {
-                    things.push((
+                    let height = dice.range(4.0, 7.0);
+                    things.push(Placed::at(
                         z,
                         Thing::Tree {
                             x: x + side * 0.6,
-                            height: dice.range(4.0, 7.0),
+                            height,
                         },
                     ));
                 } else {
@@ -205,7 +234,7 @@ impl Street {
                         ])
                     });
                     let height = if sign.is_some() { 2.9 } else { 7.0 };
-                    things.push((z, Thing::Pole { x, height, sign }));
+                    things.push(Placed::at(z, Thing::Pole { x, height, sign }));
                 }
                 z += dice.range(8.0, 18.0);
             }
@@ -214,7 +243,7 @@ impl Street {
                 let x = side * (self.road - 1.1);
                 if dice.chance(0.6) {
                     let color = dice.pick(&PAINTS);
-                    things.push((z, Thing::Car { x, color }));
+                    things.push(Placed::at(z, Thing::Car { x, color }));
                 }
                 z += dice.range(6.0, 16.0);
             }
@@ -226,13 +255,16 @@ impl Street {
                     coat,
                     bicycle: false,
                 };
-                things.push((dice.range(7.0, 34.0), person));
+                things.push(Placed::at(dice.range(7.0, 34.0), person));
             }
         }
         if dice.chance(0.75) {
             let x = dice.range(0.8, 1.8);
             let color = dice.pick(&PAINTS);
-            things.push((dice.range(12.0, 36.0), Thing::Car { x: -x, color }));
+            things.push(Placed::at(
+                dice.range(12.0, 36.0),
+                Thing::Car { x: -x, color },
+            ));
         }
         if dice.chance(0.75) {
             let x = dice.range(0.4, self.road - 2.4) * dice.pick(&[-1.0, 1.0]);
@@ -242,7 +274,7 @@ impl Street {
                 coat,
                 bicycle: true,
             };
-            things.push((dice.range(7.0, 18.0), rider));
+            things.push(Placed::at(dice.range(7.0, 18.0), rider));
         }
         things
     }
