@@ -11,9 +11,8 @@ pub enum ProposalError {
     Channels,
     /// The image has more than [`MAX_PIXELS`](crate::MAX_PIXELS) pixels.
     TooManyPixels,
-    /// The label map has another size than the image, or its count is zero or above
-    /// [`MAX_SUPERPIXELS`](crate::MAX_SUPERPIXELS), or one of its ids has no pixel, or it has more pairs of neighbours
-    /// than a map of 4-connected regions can have.
+    /// The label map has another size than the image, or one of its ids has no pixel, or it has more pairs of
+    /// neighbours than a map of 4-connected regions can have.
     Map,
     /// The caller's `u32` memory is too small; see [`Params::min_words`](crate::Params::min_words).
     Words,

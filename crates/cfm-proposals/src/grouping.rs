@@ -22,7 +22,7 @@ use crate::arena::take;
 use crate::error::ProposalError;
 use crate::felzenszwalb::check_image;
 use crate::histogram::{BINS, COLOUR_BINS, count, intersection};
-use crate::params::{MAX_SUPERPIXELS, Mix};
+use crate::params::Mix;
 use crate::region::{Region, for_each_pixel};
 
 /// Words of a stored node: children, range, region.
@@ -32,7 +32,8 @@ const NODE: usize = 2 + Region::WORDS;
 #[must_use]
 pub const fn words(count: u16) -> usize {
     let count = count as usize;
-    count * (BINS + 2 * NODE + 2) + table_words(count) + max_pairs(count)
+    let nodes = (2 * count).saturating_sub(1);
+    nodes * NODE + count * (BINS + 2) + table_words(count) + max_pairs(count)
 }
 
 /// A binary tree over the superpixels of a map: the leaves are the superpixels, every other node is the union of its
@@ -193,9 +194,7 @@ pub fn group<'m>(
 ) -> Result<Dendrogram<'m>, ProposalError> {
     let pixels = check_image(image)?;
     let leaves = usize::from(map.count());
-    if (map.width(), map.height()) != (image.width(), image.height())
-        || map.count() > MAX_SUPERPIXELS
-    {
+    if (map.width(), map.height()) != (image.width(), image.height()) {
         return Err(ProposalError::Map);
     }
     if order.len() != leaves {

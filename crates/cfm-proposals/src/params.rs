@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-/// Most superpixels a map may have: a dendrogram's nodes (leaves and merges) are then still numbered in `u16`.
-pub const MAX_SUPERPIXELS: u16 = 1 << 15;
+pub use cfm_core::segment::MAX_SUPERPIXELS;
+
+// A dendrogram's nodes, leaves and merges, are numbered in `u16`.
+const _: () = assert!(MAX_SUPERPIXELS <= 1 << 15);
 
 /// Most scales of one [`Params`].
 pub const MAX_SCALES: usize = 4;
@@ -131,7 +133,7 @@ impl ParamsError {
             Self::K => "a scale's k is above 2^20",
             Self::Mixes => "there are more than four similarity mixes",
             Self::EmptyMix => "all weights of a similarity mix are zero",
-            Self::Superpixels => "the limit on superpixels must be 1 to 32768",
+            Self::Superpixels => "the limit on superpixels is zero or above what a map can hold",
             Self::Segments => "the limit on segments is zero",
             Self::Area => "the smallest area is above the largest",
             Self::Bytes => "the bytes are no proposal parameters of a known version",

@@ -1,0 +1,141 @@
+//! Parameters are always valid and survive their byte form.
+
+use cfm_proposals::{MAX_K, MAX_SUPERPIXELS, Mix, Params, ParamsError, Scale, Smoothing};
+use proptest::prelude::*;
+
+const SCALE: Scale = Scale {
+    k: 100,
+    min_size: 20,
+};
+const MIX: Mix = Mix::SIZE_FILL;
+
+fn params() -> impl Strategy<Value = Params> {
+    let scale = (0..=MAX_K, any::<u16>()).prop_map(|(k, min_size)| Scale { k, min_size });
+    let mix = any::<[u8; 4]>()
+        .prop_filter("a mix needs a weight", |weights| *weights != [0; 4])
+        .prop_map(|[colour, texture, size, fill]| Mix::new(colour, texture, size, fill));
+    (
+        prop::collection::vec(scale, 1..=4),
+        prop::collection::vec(mix, 0..=4),
+        prop_oneof![
+            Just(Smoothing::None),
+            Just(Smoothing::Binomial3),
+            Just(Smoothing::Binomial5)
+        ],
+        1..=MAX_SUPERPIXELS,
+        1..=u16::MAX,
+        any::<(u32, u32)>(),
+        any::<u8>(),
+    )
+        .prop_map(
+            |(scales, mixes, smoothing, superpixels, segments, (a, b), growth)| {
+                Params::new(&scales, &mixes)
+                    .unwrap()
+                    .with_smoothing(smoothing)
+                    .with_max_superpixels(superpixels)
+                    .unwrap()
+                    .with_max_segments(segments)
+                    .unwrap()
+                    .with_area(a.min(b), a.max(b))
+                    .unwrap()
+                    .with_min_growth(growth)
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn bytes_round_trip(params in params()) {
+        prop_assert_eq!(Params::from_bytes(&params.to_bytes()), Ok(params));
+    }
+
+    #[test]
+    fn bytes_have_one_form(params in params(), at in 0..Params::BYTES, value in any::<u8>()) {
+        let mut bytes = params.to_bytes();
+        bytes[at] = value;
+        if let Ok(read) = Params::from_bytes(&bytes) {
+            prop_assert_eq!(read.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), Params::BYTES)) {
+        let _ = Params::from_bytes(bytes.as_slice().try_into().unwrap());
+    }
+}
+
+#[test]
+fn the_default_is_what_its_bytes_say() {
+    let bytes = Params::default().to_bytes();
+    assert_eq!(Params::from_bytes(&bytes), Ok(Params::DEFAULT));
+    assert_eq!(
+        Params::new(Params::DEFAULT.scales(), Params::DEFAULT.mixes()),
+        Ok(Params::DEFAULT)
+    );
+    assert_eq!(
+        &bytes[..16],
+        [1, 0, 3, 1, 0, 3, 0, 4, 1, 0, 0, 0, 255, 255, 255, 255]
+    );
+    assert_eq!(bytes[16..20], [1, 1, 1, 1]);
+    assert_eq!(bytes[32..38], [60, 0, 0, 0, 20, 0]);
+    assert_eq!(bytes[56], 48);
+}
+
+#[test]
+fn refuses_bad_parameters() {
+    assert_eq!(Params::new(&[], &[MIX]), Err(ParamsError::Scales));
+    assert_eq!(Params::new(&[SCALE; 5], &[MIX]), Err(ParamsError::Scales));
+    assert_eq!(Params::new(&[SCALE], &[MIX; 5]), Err(ParamsError::Mixes));
+    assert_eq!(
+        Params::new(&[SCALE], &[Mix::new(0, 0, 0, 0)]),
+        Err(ParamsError::EmptyMix)
+    );
+    let k = Scale {
+        k: MAX_K + 1,
+        ..SCALE
+    };
+    assert_eq!(Params::new(&[k], &[MIX]), Err(ParamsError::K));
+    let params = Params::DEFAULT;
+    assert_eq!(
+        params.with_max_superpixels(0),
+        Err(ParamsError::Superpixels)
+    );
+    assert_eq!(
+        params.with_max_superpixels(MAX_SUPERPIXELS + 1),
+        Err(ParamsError::Superpixels)
+    );
+    assert_eq!(params.with_max_segments(0), Err(ParamsError::Segments));
+    assert_eq!(params.with_area(2, 1), Err(ParamsError::Area));
+    for at in [0, 1, 20, 50, 57, 63] {
+        let mut bytes = params.to_bytes();
+        bytes[at] = 9;
+        assert_eq!(
+            Params::from_bytes(&bytes),
+            Err(ParamsError::Bytes),
+            "byte {at}"
+        );
+    }
+    for (at, error) in [(2, ParamsError::Scales), (3, ParamsError::Mixes)] {
+        let mut bytes = params.to_bytes();
+        bytes[at] = 5;
+        assert_eq!(Params::from_bytes(&bytes), Err(error));
+    }
+    let mut bytes = params.to_bytes();
+    bytes[2] = 0;
+    bytes[32..56].fill(0);
+    assert_eq!(Params::from_bytes(&bytes), Err(ParamsError::Scales));
+}
+
+#[test]
+fn a_small_board_has_room() {
+    // A 160 x 120 image, one scale: proposals in less than 160 KB, so that image and all stay below 300 KB.
+    const PARAMS: Params = match Params::new(&[SCALE], &[Mix::COLOUR_TEXTURE_SIZE_FILL]) {
+        Ok(params) => match params.with_max_superpixels(256) {
+            Ok(params) => params,
+            Err(_) => Params::DEFAULT,
+        },
+        Err(_) => Params::DEFAULT,
+    };
+    const BYTES: usize = 4 * PARAMS.min_words(160, 120) + 2 * PARAMS.labels(160, 120);
+    const { assert!(BYTES < 160_000) };
+}
