@@ -8,3 +8,4 @@ pub mod scene;
 pub mod core_trace;
 pub mod parity;
 pub mod trace;
+pub mod vectors;

@@ -33,7 +33,7 @@ impl AxisMap {
     }
 
     /// The map through `windows`, the last layer's first.
-    fn through(windows: &[Window], axis: usize, pixels: usize, cells: usize) -> Self {
+    pub(super) fn through(windows: &[Window], axis: usize, pixels: usize, cells: usize) -> Self {
         let centres2: Vec<i64> = (0..cells as i64)
             .map(|cell| {
                 let (mut first, mut last) = (cell, cell);

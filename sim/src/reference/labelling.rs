@@ -165,3 +165,79 @@ fn vote(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ClassKind; 3] = [ClassKind::Stuff, ClassKind::Background, ClassKind::Object];
+
+    fn pixels(columns: std::ops::Range<u16>) -> PixelSet {
+        PixelSet {
+            rows: (0, 0),
+            columns: (columns.start, columns.end - 1),
+            pixels: columns.map(|x| (0, x)).collect(),
+        }
+    }
+
+    fn svm<'a>(pixels: &'a PixelSet, logits: &'a [i16]) -> Scored<'a> {
+        Scored {
+            pixels,
+            logits,
+            probabilities: &[],
+        }
+    }
+
+    fn labels(rule: LabellingRule, segments: &[Scored<'_>]) -> Vec<u8> {
+        label(rule, Classifier::Svm, &KINDS, segments, (1, 6))
+    }
+
+    #[test]
+    fn the_best_segment_is_pasted_on_top() {
+        let (left, middle, right) = (pixels(0..3), pixels(1..5), pixels(2..5));
+        let segments = [
+            svm(&left, &[10, 0, 9]),
+            // Background wins, so this one lies below all others.
+            svm(&middle, &[90, 91, 0]),
+            svm(&right, &[-9, -8, 10]),
+        ];
+        // Equal scores, equal areas: the earlier segment wins pixel 2.
+        assert_eq!(
+            labels(LabellingRule::Paste, &segments),
+            [0, 0, 0, 2, 2, VOID]
+        );
+        // Equal classes tie to the smaller; a background that only ties does not win.
+        let tied = [svm(&left, &[7, 7, 7]), svm(&middle, &[6, 0, 8])];
+        assert_eq!(labels(LabellingRule::Paste, &tied), [0, 2, 2, 2, 2, VOID]);
+    }
+
+    #[test]
+    fn votes_add_up() {
+        let (left, right) = (pixels(0..3), pixels(2..5));
+        let rule = LabellingRule::Vote {
+            power: 1,
+            by_root_area: false,
+        };
+        let segments = [
+            svm(&left, &[100, 300, 90]),
+            svm(&right, &[-5, 0, 20]),
+            svm(&right, &[-5, 0, -7]),
+        ];
+        // Pixel 2: 100 against 90 + 20.
+        assert_eq!(labels(rule, &segments), [0, 0, 2, 2, 2, VOID]);
+        // No positive margin, no vote.
+        assert_eq!(labels(rule, &[svm(&left, &[0, 5, -1])]), [VOID; 6]);
+    }
+
+    #[test]
+    fn weights_by_hand() {
+        // 0.5 as U0F32 is 2^31; in steps of 2^-20.
+        assert_eq!(vote_weight(1 << 15, 1, 1, false), 1 << 19);
+        assert_eq!(vote_weight(1 << 15, 1, 3, false), 1 << 17);
+        // Divided by the root of 4, with 8 bits more of fraction than of root: 2^31 * 2^8 / 2^9.
+        assert_eq!(vote_weight(1 << 15, 4, 1, true), 1 << 18);
+        assert_eq!(vote_weight(65535, 1, 1, true), (65535 << 16) >> 12);
+        assert_eq!(floor_root(24), 4);
+        assert_eq!(floor_root(25), 5);
+    }
+}

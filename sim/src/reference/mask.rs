@@ -135,3 +135,78 @@ fn covers(
 pub fn single_cells(cells: &Range<usize>) -> Vec<Range<usize>> {
     cells.clone().map(|cell| cell..cell + 1).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cfm_core::model::Window;
+    use cfm_core::segment::{Run, Segment};
+    use fixed::types::U0F16;
+
+    /// Four pixels, two cells of two pixels (centres 0.5 and 2.5), and an empty cell beyond the image (4.5).
+    fn axis() -> AxisMap {
+        let window = Window {
+            kernel: [2, 2],
+            stride: [2, 2],
+            ..Window::UNIT
+        };
+        AxisMap::through(&[window], 0, 4, 3)
+    }
+
+    fn bits(rule: MaskRule, runs: &[Run]) -> Vec<bool> {
+        let segment = PixelSet::new(&Segment::Runs(runs), &[], 4, 4).unwrap();
+        let axis = axis();
+        let window = CellWindow::new(&segment, &axis, &axis);
+        project(
+            &segment,
+            rule,
+            (&axis, &single_cells(&window.rows)),
+            (&axis, &single_cells(&window.columns)),
+        )
+    }
+
+    const THRESHOLD: MaskRule = MaskRule::Average {
+        threshold: U0F16::from_bits(1 << 15),
+    };
+
+    #[test]
+    fn rules_by_hand() {
+        // Top left: the upper two pixels of four. Top right: the lower left one. Bottom: nothing.
+        let runs = [Run { y: 0, x0: 0, x1: 2 }, Run { y: 1, x0: 2, x1: 3 }];
+        assert_eq!(bits(THRESHOLD, &runs), [true, false]);
+        assert_eq!(bits(MaskRule::Max, &runs), [true, true]);
+        // The pixels nearest the centres, ties to the smaller: (0, 0) and (0, 2).
+        assert_eq!(bits(MaskRule::Nearest, &runs), [true, false]);
+    }
+
+    #[test]
+    fn the_best_covered_cell_is_set_when_none_is() {
+        let runs = [Run { y: 1, x0: 1, x1: 2 }, Run { y: 3, x0: 3, x1: 4 }];
+        for rule in [THRESHOLD, MaskRule::Nearest] {
+            // A quarter of the first and of the last cell; the first one wins.
+            assert_eq!(bits(rule, &runs), [true, false, false, false]);
+        }
+    }
+
+    #[test]
+    fn bins_overlap_in_small_windows() {
+        assert_eq!(bins(&(4..6), 3), [4..5, 4..6, 5..6]);
+        assert_eq!(bins(&(0..7), 2), [0..4, 3..7]);
+        assert_eq!(bins(&(2..3), 4), [2..3, 2..3, 2..3, 2..3]);
+    }
+
+    #[test]
+    fn bins_count_the_pixels_of_their_cells() {
+        let runs = [Run { y: 0, x0: 0, x1: 4 }, Run { y: 3, x0: 0, x1: 1 }];
+        let segment = PixelSet::new(&Segment::Runs(&runs), &[], 4, 4).unwrap();
+        let axis = axis();
+        let whole = bins(&(0..2), 1);
+        let halves = bins(&(0..2), 2);
+        let bits = |rule| project(&segment, rule, (&axis, &whole), (&axis, &halves));
+        // 3 of 8 and 2 of 8 pixels: neither reaches a half, the first is better covered.
+        assert_eq!(bits(THRESHOLD), [true, false]);
+        assert_eq!(bits(MaskRule::Max), [true, true]);
+        // The midpoint between rows 0.5 and 2.5 is 1.5: pixel 1, outside the segment.
+        assert_eq!(bits(MaskRule::Nearest), [true, false]);
+    }
+}

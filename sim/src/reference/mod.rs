@@ -18,9 +18,10 @@ pub mod real;
 pub mod softmax;
 
 use cfm_core::image::ImageView;
-use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, Model};
-use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
+use cfm_core::model::{ClassKind, Classifier, Design, Model};
+use cfm_core::segment::SegmentError;
 
+use crate::trace::{Inputs, SegmentTrace, Trace};
 use geometry::AxisMap;
 use head::RealHead;
 use labelling::Scored;
@@ -37,38 +38,6 @@ pub enum ReferenceError {
     /// A segment is broken.
     #[error("segment {0}: {1}")]
     Segment(usize, SegmentError),
-}
-
-/// Everything the reference computes for a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentTrace {
-    /// Number of pixels.
-    pub area: u32,
-    /// The cells of its bounding box.
-    pub window: CellWindow,
-    /// The low-resolution mask, row-major: over the window's cells, or (Design B) over the finest level's bins.
-    pub mask: Vec<bool>,
-    /// The segment path's pyramid; in Design B that of the only path, its finest level masked.
-    pub segment_vector: Vec<i8>,
-    /// The region path's pyramid (Design A, otherwise empty).
-    pub region_vector: Vec<i8>,
-    /// The outputs of every fully connected layer but the classifier, in the order of the model file.
-    pub hidden: Vec<Vec<i8>>,
-    /// The classifier's outputs.
-    pub logits: Vec<i16>,
-    /// Probabilities as U0F16 bits (softmax classifier, otherwise empty).
-    pub probabilities: Vec<u16>,
-}
-
-/// Everything the reference computes for an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
-    /// The image and each layer's output; the last is the feature map.
-    pub tensors: Vec<Activation>,
-    /// One trace per segment.
-    pub segments: Vec<SegmentTrace>,
-    /// The class of every pixel, [`labelling::VOID`] where there is none.
-    pub labels: Vec<u8>,
 }
 
 /// The backbone alone: the image as a tensor, then each layer's output.
@@ -97,14 +66,14 @@ pub fn backbone(
 ///
 /// # Errors
 /// [`ReferenceError`] for an image of another size than the model's input, or a broken segment.
-pub fn trace(
-    model: &Model<'_>,
-    image: &ImageView<'_>,
-    maps: &[SuperpixelMap<'_>],
-    segments: &[Segment<'_>],
-    rule: LabellingRule,
-) -> Result<Trace, ReferenceError> {
-    let tensors = backbone(model, image)?;
+pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, ReferenceError> {
+    let Inputs {
+        image,
+        maps,
+        segments,
+        rule,
+    } = *inputs;
+    let tensors = backbone(model, &image)?;
     let size = (image.height(), image.width());
     let feature = &tensors[tensors.len() - 1];
     let scorer = Scorer {
@@ -135,7 +104,7 @@ pub fn trace(
         .collect();
     let labels = labelling::label(rule, model.head().classifier, &kinds, &scored, size);
     Ok(Trace {
-        tensors,
+        tensors: tensors.into_iter().map(|tensor| tensor.data).collect(),
         segments: traces,
         labels,
     })
@@ -155,35 +124,34 @@ impl Scorer<'_, '_> {
         let head = self.model.head();
         let window = CellWindow::new(segment, &self.rows, &self.columns);
         let levels = head.segment_levels.as_slice();
-        let masked_bins = |n: Option<u8>| {
-            let elements = |cells| match n {
-                Some(n) => bins(cells, usize::from(n)),
-                None => single_cells(cells),
-            };
-            project(
-                segment,
-                head.mask_rule,
-                (&self.rows, &elements(&window.rows)),
-                (&self.columns, &elements(&window.columns)),
-            )
-        };
-        let (mask, segment_vector) = match head.design {
+        let mask = project(
+            segment,
+            head.mask_rule,
+            (&self.rows, &single_cells(&window.rows)),
+            (&self.columns, &single_cells(&window.columns)),
+        );
+        let (bin_mask, segment_vector) = match head.design {
             Design::Plain | Design::A => {
-                let mask = masked_bins(None);
                 let pooled = pyramid::pool(self.feature, &window, levels, Some(&mask));
-                (mask, pooled)
+                (Vec::new(), pooled)
             }
             Design::B => {
-                let mask = masked_bins(levels.iter().copied().max());
+                let finest = usize::from(levels.iter().copied().max().unwrap_or(1));
+                let bin_mask = project(
+                    segment,
+                    head.mask_rule,
+                    (&self.rows, &bins(&window.rows, finest)),
+                    (&self.columns, &bins(&window.columns, finest)),
+                );
                 let mut pooled = pyramid::pool(self.feature, &window, levels, None);
                 pyramid::mask_finest(
                     &mut pooled,
                     levels,
                     usize::from(self.feature.shape.channels),
-                    &mask,
+                    &bin_mask,
                     self.feature.scale.zero_point,
                 );
-                (mask, pooled)
+                (bin_mask, pooled)
             }
         };
         let region_vector = match head.design {
@@ -197,8 +165,15 @@ impl Scorer<'_, '_> {
         };
         SegmentTrace {
             area: segment.area(),
-            window,
-            mask,
+            window: [
+                window.rows.start,
+                window.columns.start,
+                window.rows.end,
+                window.columns.end,
+            ]
+            .map(|cell| cell as u16),
+            mask: mask.into_iter().map(u8::from).collect(),
+            bin_mask: bin_mask.into_iter().map(u8::from).collect(),
             segment_vector,
             region_vector,
             hidden: scores.hidden,
@@ -207,3 +182,6 @@ impl Scorer<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

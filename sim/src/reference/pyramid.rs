@@ -61,3 +61,50 @@ pub fn mask_finest(
         pooled[start..start + channels].fill(zero_point);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::real::Scale;
+    use cfm_core::model::Shape;
+
+    fn feature() -> Activation {
+        Activation {
+            shape: Shape {
+                height: 2,
+                width: 3,
+                channels: 1,
+            },
+            scale: Scale {
+                zero_point: -5,
+                exponent: -3,
+            },
+            data: vec![9, -20, 3, -30, 7, -40],
+        }
+    }
+
+    const WINDOW: CellWindow = CellWindow {
+        rows: 0..2,
+        columns: 1..3,
+    };
+
+    #[test]
+    fn levels_follow_the_order_of_the_model() {
+        let pooled = pool(&feature(), &WINDOW, &[2, 1], None);
+        assert_eq!(pooled, [-20, 3, 7, -40, 7]);
+    }
+
+    #[test]
+    fn masked_cells_are_real_zero() {
+        let mask = [true, false, false, true];
+        let pooled = pool(&feature(), &WINDOW, &[1, 2], Some(&mask));
+        assert_eq!(pooled, [-5, -20, -5, -5, -40]);
+    }
+
+    #[test]
+    fn design_b_masks_the_finest_level() {
+        let mut pooled = vec![1, 2, 3, 4, 5, 6];
+        mask_finest(&mut pooled, &[1, 2, 1], 1, &[true, false, true, false], -9);
+        assert_eq!(pooled, [1, 2, -9, 4, -9, 6]);
+    }
+}

@@ -1,0 +1,210 @@
+//! The core's side of a comparison: the row-by-row executor, the scorer and the labelling, with everything that they
+//! show on the way written down.
+
+use cfm_core::executor::{ExecuteError, Executor};
+use cfm_core::feature_map::FeatureMap;
+use cfm_core::image::ImageView;
+use cfm_core::kernels::{Kernels, Portable};
+use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::model::{Classifier, Model};
+use cfm_core::scorer::{ScoreError, Scorer};
+use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
+use cfm_core::softmax::softmax;
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use fixed::types::U0F16;
+
+use crate::trace::{Inputs, SegmentTrace, Trace};
+
+/// Why the core cannot compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CoreError {
+    /// The image is refused.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// A superpixel map is refused.
+    #[error("superpixel map {0}: {1}")]
+    Map(usize, SegmentError),
+    /// The scorer is refused its memory or feature map.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// A segment is refused.
+    #[error("segment {0}: {1}")]
+    Segment(usize, ScoreError),
+    /// The labelling is refused.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+}
+
+/// The core's numbers for an image and its segments, with the portable kernels.
+///
+/// # Errors
+/// A [`CoreError`] for an image of another size than the model's input, or a broken segment.
+pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, CoreError> {
+    trace_with(model, inputs, Portable)
+}
+
+/// [`trace`] with kernels of the caller's choice.
+///
+/// # Errors
+/// As [`trace`].
+pub fn trace_with<K: Kernels + Copy>(
+    model: &Model<'_>,
+    inputs: &Inputs<'_>,
+    kernels: K,
+) -> Result<Trace, CoreError> {
+    let Inputs {
+        image,
+        maps,
+        segments,
+        rule,
+    } = *inputs;
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut executor = Executor::with_kernels(model, &mut arena, kernels)?;
+    let mut tensors = vec![Vec::new(); model.tensors().len()];
+    for row in image.rows() {
+        executor.push_row_observed(row, |tensor, _, values| {
+            tensors[tensor].extend_from_slice(values);
+        })?;
+    }
+    let (features, scratch) = executor.finish()?;
+    let mut scorer = Scorer::with_kernels(model, features, scratch, kernels)?;
+
+    let mut indices = Vec::with_capacity(maps.len());
+    let mut memory: Vec<IndexMemory> = Vec::new();
+    memory.resize_with(maps.len(), IndexMemory::default);
+    for (at, (map, memory)) in maps.iter().zip(&mut memory).enumerate() {
+        let index = memory.build(*map, model);
+        indices.push(index.map_err(|error| CoreError::Map(at, error))?);
+    }
+    let segment_traces = segments
+        .iter()
+        .enumerate()
+        .map(|(at, segment)| {
+            score(&mut scorer, model, segment, &indices)
+                .map_err(|error| CoreError::Segment(at, error))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let input = model.input();
+    let mut labels = vec![0; usize::from(input.height) * usize::from(input.width)];
+    label_pixels(
+        model,
+        rule,
+        maps,
+        segments.len(),
+        |at| ScoredSegment {
+            segment: segments[at],
+            area: segment_traces[at].area,
+            logits: &segment_traces[at].logits,
+        },
+        &mut vec![0; memory_words(rule, model, maps)],
+        &mut labels,
+    )?;
+    Ok(Trace {
+        tensors,
+        segments: segment_traces,
+        labels,
+    })
+}
+
+/// The feature map by the whole-image call instead of row by row.
+///
+/// # Errors
+/// [`ExecuteError`] for an image of another size than the model's input.
+pub fn whole_image(model: &Model<'_>, image: &ImageView<'_>) -> Result<Vec<i8>, ExecuteError> {
+    // Memory that is not zeroed beforehand must not matter.
+    let mut arena = vec![-86; model.arena_bytes()];
+    let mut executor = Executor::new(model, &mut arena)?;
+    executor.push_image(image)?;
+    let (features, _) = executor.finish()?;
+    Ok(features.data().to_vec())
+}
+
+/// The logits of every segment by the scorer's single call, on the feature map `features`.
+///
+/// # Errors
+/// A [`ScoreError`] for a broken segment or a feature map of another length.
+pub fn logits(
+    model: &Model<'_>,
+    features: &[i8],
+    inputs: &Inputs<'_>,
+) -> Result<Vec<Vec<i16>>, ScoreError> {
+    let features = FeatureMap::new(features, model.feature()).ok_or(ScoreError::FeatureMap)?;
+    let mut scratch = vec![-86; model.scratch_bytes()];
+    let mut scorer = Scorer::new(model, features, &mut scratch)?;
+    let mut memory: Vec<IndexMemory> = Vec::new();
+    memory.resize_with(inputs.maps.len(), IndexMemory::default);
+    let indices = inputs
+        .maps
+        .iter()
+        .zip(&mut memory)
+        .map(|(map, memory)| memory.build(*map, model))
+        .collect::<Result<Vec<_>, _>>()?;
+    inputs
+        .segments
+        .iter()
+        .map(|segment| {
+            let mut logits = vec![0; model.class_count()];
+            scorer.score(segment, &indices, &mut logits)?;
+            Ok(logits)
+        })
+        .collect()
+}
+
+/// The memory that a superpixel index lives in.
+#[derive(Debug, Default)]
+pub struct IndexMemory {
+    superpixels: Vec<Superpixel>,
+    counts: Vec<CellCount>,
+}
+
+impl IndexMemory {
+    /// Builds the index of a map.
+    ///
+    /// # Errors
+    /// [`SegmentError::MapSize`] for a map of another size than the model's input.
+    pub fn build<'a>(
+        &'a mut self,
+        map: SuperpixelMap<'a>,
+        model: &Model<'_>,
+    ) -> Result<SuperpixelIndex<'a>, SegmentError> {
+        self.superpixels = vec![Superpixel::EMPTY; usize::from(map.count())];
+        let needed = SuperpixelIndex::counts_needed(&map, model, &mut self.superpixels)?;
+        self.counts = vec![CellCount::EMPTY; needed];
+        SuperpixelIndex::build(map, model, &mut self.superpixels, &mut self.counts)
+    }
+}
+
+fn score<K: Kernels>(
+    scorer: &mut Scorer<'_, '_, K>,
+    model: &Model<'_>,
+    segment: &Segment<'_>,
+    maps: &[SuperpixelIndex<'_>],
+) -> Result<SegmentTrace, ScoreError> {
+    let masked = scorer.project(segment, maps)?;
+    let window = masked.window();
+    let mut trace = SegmentTrace {
+        area: masked.extent().area,
+        window: [window.top, window.left, window.bottom, window.right],
+        mask: masked
+            .mask()
+            .iter()
+            .map(|bit| bit.cast_unsigned())
+            .collect(),
+        logits: vec![0; model.class_count()],
+        ..SegmentTrace::default()
+    };
+    let pooled = masked.pool();
+    trace.segment_vector = pooled.segment_vector().to_vec();
+    trace.region_vector = pooled.region_vector().to_vec();
+    pooled.classify_observed(&mut trace.logits, |_, _, values| {
+        trace.hidden.push(values.to_vec());
+    })?;
+    let head = model.head();
+    if head.classifier == Classifier::Softmax {
+        let mut probabilities = vec![U0F16::ZERO; trace.logits.len()];
+        softmax(&trace.logits, head.logit_exponent, &mut probabilities);
+        trace.probabilities = probabilities.iter().map(|p| p.to_bits()).collect();
+    }
+    Ok(trace)
+}

@@ -1,0 +1,52 @@
+//! What the pipeline computes for an image, tensor by tensor: the form in which implementations are compared.
+
+use cfm_core::image::ImageView;
+use cfm_core::model::LabellingRule;
+use cfm_core::segment::{Segment, SuperpixelMap};
+
+/// What is computed on, besides the model.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The image, of the size of the model's input.
+    pub image: ImageView<'a>,
+    /// The superpixel maps that segments refer to.
+    pub maps: &'a [SuperpixelMap<'a>],
+    /// The candidate segments.
+    pub segments: &'a [Segment<'a>],
+    /// How segments become pixels.
+    pub rule: LabellingRule,
+}
+
+/// Everything computed for a segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SegmentTrace {
+    /// Number of pixels.
+    pub area: u32,
+    /// The cells of its bounding box: top, left, bottom, right; the last two exclusive.
+    pub window: [u16; 4],
+    /// The low-resolution mask over the window's cells, row-major, 0 or 1.
+    pub mask: Vec<u8>,
+    /// Design B: the mask over the finest level's bins, row-major, 0 or 1; otherwise empty.
+    pub bin_mask: Vec<u8>,
+    /// The segment path's pyramid; in Design B that of the only path, its finest level masked.
+    pub segment_vector: Vec<i8>,
+    /// The region path's pyramid (Design A, otherwise empty).
+    pub region_vector: Vec<i8>,
+    /// The outputs of every fully connected layer but the classifier, in the order of the model file.
+    pub hidden: Vec<Vec<i8>>,
+    /// The classifier's outputs.
+    pub logits: Vec<i16>,
+    /// Probabilities as U0F16 bits (softmax classifier, otherwise empty).
+    pub probabilities: Vec<u16>,
+}
+
+/// Everything computed for an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The image as a tensor and each layer's output, channel last; the last is the feature map.
+    pub tensors: Vec<Vec<i8>>,
+    /// One trace per segment.
+    pub segments: Vec<SegmentTrace>,
+    /// The class of every pixel, 255 where there is none.
+    pub labels: Vec<u8>,
+}
