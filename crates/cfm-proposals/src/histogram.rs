@@ -9,6 +9,8 @@
 
 use cfm_core::image::ImageView;
 
+use crate::smooth::row;
+
 /// Colour bins of one channel.
 const CHANNEL_BINS: usize = 16;
 /// Colour bins.
@@ -28,11 +30,11 @@ pub(crate) fn count(image: ImageView<'_>, labels: &[u16], bins: &mut [u32]) {
     bins.fill(0);
     let width = usize::from(image.width());
     let height = usize::from(image.height());
-    for (y, row) in labels.chunks_exact(width).enumerate() {
+    for (y, labels) in labels.chunks_exact(width).enumerate() {
         let above = Row::new(image, y.saturating_sub(1));
         let here = Row::new(image, y);
         let below = Row::new(image, (y + 1).min(height - 1));
-        for (x, &label) in row.iter().enumerate() {
+        for (x, &label) in labels.iter().enumerate() {
             let from = usize::from(label) * BINS;
             let Some(region) = bins.get_mut(from..from + BINS) else {
                 continue;
@@ -82,13 +84,10 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(image: ImageView<'a>, y: usize) -> Self {
-        let channels = usize::from(image.channels());
-        let stride = usize::from(image.width()) * channels;
-        let samples = image
-            .pixels()
-            .get(y * stride..(y + 1) * stride)
-            .unwrap_or(&[]);
-        Self { samples, channels }
+        Self {
+            samples: row(image, y),
+            channels: usize::from(image.channels()),
+        }
     }
 
     fn colour(&self, x: usize) -> [u8; 3] {

@@ -9,7 +9,7 @@ use heapless::Vec;
 use crate::arena::take;
 use crate::error::ProposalError;
 use crate::felzenszwalb::{check_image, superpixels};
-use crate::grouping::group;
+use crate::grouping::{Dendrogram, group};
 use crate::memory::Workspace;
 use crate::params::{MAX_SCALES, Params};
 use crate::region::{Region, for_each_pixel};
@@ -140,9 +140,11 @@ fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
 /// Left out are
 /// - merges that add too little to the larger region ([`Params::with_min_growth`]),
 /// - nodes outside the limits on the area ([`Params::with_area`]),
-/// - nodes with the same pixels as an earlier one. Sets of pixels are taken for the same when area, bounding box and a
-///   64-bit sum of pixel hashes agree.
-/// - Where more than [`Params::max_segments`] are left, only so many largest are kept, of equal areas the earlier ones.
+/// - nodes with the same pixels as an earlier one: sets of pixels are taken for the same when area, bounding box and a
+///   64-bit sum of pixel hashes agree,
+/// - where more than [`Params::max_segments`] are left, the smallest, of equal areas the later ones.
+///
+/// Without limits on area and number, every pixel is in at least one proposal.
 ///
 /// # Errors
 /// [`ProposalError::Channels`], [`ProposalError::TooManyPixels`], [`ProposalError::Words`] or
@@ -190,27 +192,12 @@ pub fn propose<'a>(
                 .ok_or(ProposalError::Labels)?;
             if let Some(&mix) = params.mixes().get(mix) {
                 let dendrogram = group(image, map, mix, words, order)?;
-                for node in dendrogram.nodes() {
-                    let area =
-                        |index: u16| dendrogram.node(usize::from(index)).map(|node| node.area);
-                    let added = node.children.map(|(a, b)| area(a).min(area(b)));
-                    let added = added.flatten().unwrap_or(node.area);
-                    if u64::from(added) << 8 < u64::from(params.min_growth()) * u64::from(node.area)
-                    {
-                        continue;
-                    }
-                    let region = Region {
-                        area: node.area,
-                        bbox: node.bbox,
-                        hash: node.hash,
-                    };
-                    collector.add(index, used + node.start, node.members.len(), region);
-                }
+                collector.add_nodes(dendrogram, index, used);
             } else {
                 for (id, member) in (0..map.count()).zip(order) {
                     *member = id;
                 }
-                collector.add_leaves(image, map, index, used, words)?;
+                collector.add_superpixels(image, map, index, used, words)?;
             }
             used += count;
         }
@@ -236,8 +223,30 @@ struct Collector<'m, 'p> {
 }
 
 impl Collector<'_, '_> {
+    /// Adds the nodes of a hierarchy whose order starts at `start`.
+    fn add_nodes(&mut self, dendrogram: Dendrogram<'_>, map: usize, start: usize) {
+        let area = |index: u16| {
+            let node = dendrogram.node(usize::from(index));
+            node.map_or(0, |node| u64::from(node.area))
+        };
+        let min_growth = u64::from(self.params.min_growth());
+        for node in dendrogram.nodes() {
+            let grows = node.children.is_none_or(|(a, b)| {
+                area(a).min(area(b)) << 8 >= min_growth * u64::from(node.area)
+            });
+            if grows {
+                let region = Region {
+                    area: node.area,
+                    bbox: node.bbox,
+                    hash: node.hash,
+                };
+                self.add(map, start + node.start, node.members.len(), region);
+            }
+        }
+    }
+
     /// Adds the superpixels of a map that is not grouped.
-    fn add_leaves(
+    fn add_superpixels(
         &mut self,
         image: ImageView<'_>,
         map: SuperpixelMap<'_>,

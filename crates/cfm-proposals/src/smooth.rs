@@ -42,7 +42,7 @@ pub(crate) fn smoothed_row(
     match smoothing {
         Smoothing::None => {
             let channels = usize::from(image.channels());
-            let row = row(image, y as isize);
+            let row = row(image, y);
             for (x, out) in out.iter_mut().enumerate() {
                 *out = pack(load(row, channels, x) << 2, 0);
             }
@@ -53,9 +53,9 @@ pub(crate) fn smoothed_row(
     }
 }
 
-fn row(image: ImageView<'_>, y: isize) -> &[u8] {
+/// The samples of row `y`.
+pub(crate) fn row(image: ImageView<'_>, y: usize) -> &[u8] {
     let stride = usize::from(image.width()) * usize::from(image.channels());
-    let y = y.clamp(0, image.height() as isize - 1) as usize;
     image
         .pixels()
         .get(y * stride..(y + 1) * stride)
@@ -72,8 +72,9 @@ fn binomial<const TAPS: usize>(
     let radius = TAPS / 2;
     let channels = usize::from(image.channels());
     let last = usize::from(image.width()) - 1;
+    let bottom = usize::from(image.height()) - 1;
     let rows: [&[u8]; TAPS] =
-        core::array::from_fn(|i| row(image, y as isize + i as isize - radius as isize));
+        core::array::from_fn(|i| row(image, (y + i).saturating_sub(radius).min(bottom)));
     let column = |x: usize| -> u64 {
         let x = x.min(last);
         rows.iter()

@@ -196,7 +196,13 @@ fn labels(
 
 proptest! {
     #[test]
-    fn merges_as_defined(picture in picture(7), smoothing in smoothing(), scale in scale(), mix in mix(), garbage in any::<u32>()) {
+    fn merges_as_defined(
+        picture in picture(7),
+        smoothing in smoothing(),
+        scale in scale(),
+        mix in mix(),
+        garbage in any::<u32>(),
+    ) {
         let (labels, count) = labels(&picture, smoothing, scale);
         let map = SuperpixelMap::new(&labels, picture.width, picture.height, count).unwrap();
         let mut memory = vec![garbage; words(count)];
@@ -216,7 +222,12 @@ proptest! {
     }
 
     #[test]
-    fn is_a_tree_of_connected_regions(picture in picture(24), smoothing in smoothing(), scale in scale(), mix in mix()) {
+    fn is_a_tree_of_connected_regions(
+        picture in picture(24),
+        smoothing in smoothing(),
+        scale in scale(),
+        mix in mix(),
+    ) {
         let (labels, count) = labels(&picture, smoothing, scale);
         let map = SuperpixelMap::new(&labels, picture.width, picture.height, count).unwrap();
         let (mut memory, mut order) = (vec![0; words(count)], vec![0; usize::from(count)]);

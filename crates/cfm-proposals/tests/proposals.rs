@@ -155,7 +155,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn equals_the_plain_collection(picture in picture(14), params in params(), part in 0..=2_usize, garbage in any::<u32>()) {
+    fn equals_the_plain_collection(
+        picture in picture(14),
+        params in params(),
+        part in 0..=2_usize,
+        garbage in any::<u32>(),
+    ) {
         let (width, height) = (picture.width, picture.height);
         let (least, most) = (params.min_words(width, height), params.words(width, height));
         let mut memory = Memory::new(least + (most - least) * part / 2, params.labels(width, height), garbage);
@@ -179,7 +184,12 @@ proptest! {
     }
 
     #[test]
-    fn any_memory_works_or_is_refused(picture in picture(8), params in params(), words in 0..9000_usize, labels in 0..900_usize) {
+    fn any_memory_works_or_is_refused(
+        picture in picture(8),
+        params in params(),
+        words in 0..9000_usize,
+        labels in 0..900_usize,
+    ) {
         let (width, height) = (picture.width, picture.height);
         match Memory::new(words, labels, 7).run(&picture, &params) {
             Ok(proposals) => check(&picture, &params, &proposals),
