@@ -43,9 +43,8 @@ impl Augmentation {
         let zoom = random.range(1.0, config.zoom);
         let place = (random.unit(), random.unit());
         let contrast = 1.0 + random.range(-config.contrast, config.contrast);
-        let gain = std::array::from_fn(|_| {
-            contrast * (1.0 + random.range(-config.color, config.color))
-        });
+        let gain =
+            std::array::from_fn(|_| contrast * (1.0 + random.range(-config.color, config.color)));
         Self {
             warp: Warp {
                 mirror: mirror && config.flip,
@@ -148,7 +147,10 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         assert_eq!(draw(1), draw(1));
-        assert_eq!(draw(1).image(&picture(), 12, 8), draw(1).image(&picture(), 12, 8));
+        assert_eq!(
+            draw(1).image(&picture(), 12, 8),
+            draw(1).image(&picture(), 12, 8)
+        );
         assert_ne!(draw(1), draw(2));
     }
 

@@ -350,7 +350,10 @@ impl Config {
             if layer.kernel % 2 == 0 {
                 return refuse(&format!("backbone layer {index} has an even kernel"));
             }
-            if layer.groups == 0 || channels % layer.groups != 0 || layer.channels % layer.groups != 0 {
+            if layer.groups == 0
+                || channels % layer.groups != 0
+                || layer.channels % layer.groups != 0
+            {
                 return refuse(&format!(
                     "the groups of backbone layer {index} do not divide its channels"
                 ));
@@ -363,7 +366,9 @@ impl Config {
             channels = layer.channels;
         }
         if self.head.levels.is_empty() || self.head.levels.contains(&0) || self.head.hidden == 0 {
-            return refuse("the head has no pyramid level, a level of zero bins, or no hidden outputs");
+            return refuse(
+                "the head has no pyramid level, a level of zero bins, or no hidden outputs",
+            );
         }
         if self.float.batch == 0 {
             return refuse("the batch is empty");

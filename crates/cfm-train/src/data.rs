@@ -283,7 +283,10 @@ mod tests {
         };
         assert_eq!(map.resized(4, 2), map);
         assert_eq!(map.resized(2, 1).labels, [5, 7]);
-        assert_eq!(map.resized(2, 1).resized(4, 2).labels, [5, 5, 7, 7, 5, 5, 7, 7]);
+        assert_eq!(
+            map.resized(2, 1).resized(4, 2).labels,
+            [5, 5, 7, 7, 5, 5, 7, 7]
+        );
     }
 
     #[test]

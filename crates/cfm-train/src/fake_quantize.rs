@@ -5,9 +5,8 @@
 //! which is zero outside. All scales are powers of two, so every quantized value is exact in a float.
 
 use burn::tensor::{Tensor, TensorData};
+use cfm_model::quantize::weight_exponent;
 
-/// Largest magnitude of an 8-bit weight; -128 is never used.
-pub const WEIGHT_LIMIT: f32 = 127.0;
 /// Steps of a rectified activation above zero: its zero point is -128.
 pub const ACTIVATION_STEPS: f32 = 255.0;
 /// Exponent of the input image: `(pixel - 128) * 2^-7`.
@@ -46,19 +45,6 @@ pub fn logits<const D: usize>(x: Tensor<D>, exponent: i32) -> Tensor<D> {
     round(x.clamp(-32768.0 * step, 32767.0 * step), exponent)
 }
 
-/// The smallest exponent with which the largest weight of a channel still rounds into -127..=127; 0 for no weight.
-#[must_use]
-pub fn weight_exponent(largest: f32) -> i32 {
-    if largest <= 0.0 || !largest.is_finite() {
-        return 0;
-    }
-    let mut exponent = (largest / WEIGHT_LIMIT).log2().floor() as i32 - 1;
-    while (largest * 2f32.powi(-exponent)).round_ties_even() > WEIGHT_LIMIT {
-        exponent += 1;
-    }
-    exponent
-}
-
 /// The exponents of all channels of a weight tensor whose first axis is the output channel.
 #[must_use]
 pub fn weight_exponents(weights: &[f32], channels: usize) -> Vec<i32> {
@@ -71,7 +57,7 @@ pub fn weight_exponents(weights: &[f32], channels: usize) -> Vec<i32> {
 /// Weights in 8 bits and their bias at the scale of the accumulator (`input_exponent` plus the weight's own).
 ///
 /// The first axis is the output channel, each with its own power-of-two scale, chosen anew from the weights as they
-/// are now.
+/// are now by the exporter's own rule.
 #[must_use]
 pub fn weights<const D: usize>(
     weight: Tensor<D>,
@@ -185,18 +171,6 @@ mod tests {
         let x = Tensor::<1>::from_data([-1.0, 0.3, 7.0, 9.0], &device).require_grad();
         let grads = activation(x.clone(), -5).sum().backward();
         assert_eq!(to_vec(x.grad(&grads).unwrap()), [0.0, 1.0, 1.0, 0.0]);
-    }
-
-    #[test]
-    fn weights_use_the_whole_range() {
-        for largest in [1.0f32, 127.0, 127.4, 127.5, 127.6, 0.003, 254.0, 1e-20] {
-            let exponent = weight_exponent(largest);
-            let q = nearest(largest, exponent) * 2f32.powi(-exponent);
-            assert!(q <= 127.0 && q >= 63.0, "{largest}: {q}");
-        }
-        assert_eq!(weight_exponent(127.4), 0);
-        assert_eq!(weight_exponent(127.5), 1);
-        assert_eq!(weight_exponent(0.0), 0);
     }
 
     #[test]

@@ -6,8 +6,20 @@
 #![deny(missing_docs)]
 
 pub mod augment;
+pub mod calibrate;
+pub mod checkpoint;
 pub mod config;
+pub mod confusion;
 pub mod data;
+pub mod evaluate;
+pub mod export;
 pub mod fake_quantize;
+pub mod loss;
 pub mod network;
+pub mod pooling;
+pub mod projection;
+pub mod proposals;
 pub mod random;
+pub mod sampling;
+pub mod schedule;
+pub mod train_loop;

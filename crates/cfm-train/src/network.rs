@@ -97,7 +97,7 @@ impl Network {
             side: Dense::new(channels, classes, 1.0, &mut init),
             segment: Dense::new(bins * channels, hidden, 2.0, &mut init),
             region: Dense::new(bins * channels, hidden, 2.0, &mut init),
-            classifier: Dense::new(2 * hidden, classes + 1, 1.0, &mut init),
+            classifier: Dense::new(2 * hidden, classes + 1, 0.01, &mut init),
         }
     }
 
@@ -170,9 +170,7 @@ impl Network {
             Some(exponents) => fake_quantize::activation(hidden, exponents.hidden),
             None => hidden,
         };
-        let logits = self
-            .classifier
-            .forward(hidden, exponents.map(|e| e.hidden));
+        let logits = self.classifier.forward(hidden, exponents.map(|e| e.hidden));
         match exponents {
             Some(exponents) => fake_quantize::logits(logits, exponents.logits),
             None => logits,
@@ -234,8 +232,7 @@ impl ConvLayer {
             .map(|((beta, mean), scale)| beta - mean * scale)
             .collect();
         let channels = scales.len();
-        let scales =
-            Tensor::<4>::from_data(TensorData::new(scales, [channels, 1, 1, 1]), &device);
+        let scales = Tensor::<4>::from_data(TensorData::new(scales, [channels, 1, 1, 1]), &device);
         let bias = Tensor::<1>::from_data(TensorData::new(bias, [channels]), &device);
         Self {
             weight: Param::from_tensor((self.weight.val() * scales).detach()),

@@ -1,0 +1,71 @@
+//! The exponents of the activations, chosen from training images before the fine-tuning.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::fake_quantize::{best_activation_exponent, logit_exponent, to_vec};
+use crate::network::{Exponents, Network, image_tensor};
+use crate::pooling::{FlatFeatures, Pooled};
+use crate::sampling::Sample;
+
+/// Values kept of each activation and image.
+const KEPT: usize = 20_000;
+
+/// Chooses the exponents with which each activation of the (folded) network loses least on the samples.
+#[must_use]
+pub fn exponents(
+    network: &Network,
+    samples: &[Sample],
+    width: usize,
+    height: usize,
+    levels: &[u8],
+) -> Exponents {
+    let mut activations = vec![Vec::new(); network.activations()];
+    let (mut hidden, mut logits) = (Vec::new(), Vec::new());
+    let device = network.side.weight.val().device();
+    for sample in samples {
+        let images = image_tensor(&[&sample.pixels], width, height, &device);
+        let features = network.features_observed(images, None, &mut |index, x| {
+            let values = to_vec(x.clone());
+            let stride = values.len().div_ceil(KEPT);
+            activations[index].extend(values.into_iter().step_by(stride));
+        });
+        if sample.segments.is_empty() {
+            continue;
+        }
+        let [_, channels, rows, columns] = features.dims();
+        let values = to_vec(features.permute([0, 2, 3, 1]));
+        let features = FlatFeatures {
+            values: &values,
+            height: rows,
+            width: columns,
+            channels,
+        };
+        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
+        for (one, _) in &sample.segments {
+            features.pool(0, one, levels, true, &mut segment);
+            features.pool(0, one, levels, false, &mut region);
+        }
+        let matrix = |pooled: Pooled| {
+            let dims = [
+                sample.segments.len(),
+                pooled.values.len() / sample.segments.len(),
+            ];
+            Tensor::<2>::from_data(TensorData::new(pooled.values, dims), &device)
+        };
+        let (segment, region) = (matrix(segment), matrix(region));
+        hidden.extend(to_vec(network.hidden(
+            segment.clone(),
+            region.clone(),
+            None,
+        )));
+        logits.extend(to_vec(network.segment_logits(segment, region, None)));
+    }
+    Exponents {
+        activations: activations
+            .iter()
+            .map(|samples| best_activation_exponent(samples))
+            .collect(),
+        hidden: best_activation_exponent(&hidden),
+        logits: logit_exponent(&logits),
+    }
+}

@@ -1,0 +1,162 @@
+//! Validation during training: the network as it is now, in floats or through the fake quantizer, labels photographs.
+//!
+//! Segments, masks and the vote are the deployed ones; only the arithmetic of the layers is the framework's.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::model::Model;
+use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
+use rayon::prelude::*;
+
+use crate::confusion::Confusion;
+use crate::data::{LabelMap, Photo};
+use crate::fake_quantize::to_vec;
+use crate::network::{Exponents, Network, image_tensor};
+use crate::pooling::{FlatFeatures, Pooled};
+use crate::projection::{ProjectionError, project};
+use crate::proposals::Candidates;
+
+/// Why photographs cannot be labelled.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// Segments cannot be projected.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The vote fails.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+}
+
+impl From<SegmentError> for EvaluateError {
+    fn from(error: SegmentError) -> Self {
+        Self::Projection(error.into())
+    }
+}
+
+/// A network that labels photographs.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluator<'a> {
+    /// The network, without gradients.
+    pub network: &'a Network,
+    /// Runs it through the fake quantizer.
+    pub exponents: Option<&'a Exponents>,
+    /// Geometry, mask rule, voting rule and the scale of the logits.
+    pub model: &'a Model<'a>,
+    /// Exponent of `model`'s logits.
+    pub logit_exponent: i32,
+    /// Levels of the spatial pyramid.
+    pub levels: &'a [u8],
+}
+
+impl Evaluator<'_> {
+    /// Compares labels with the truth at the resolution of the data set's label maps.
+    ///
+    /// # Errors
+    /// When the candidates do not fit the model's input.
+    pub fn confusion(
+        &self,
+        photos: &[Photo],
+        candidates: &[Candidates],
+        classes: usize,
+        done: impl Fn() + Sync,
+    ) -> Result<Confusion, EvaluateError> {
+        photos
+            .par_iter()
+            .zip(candidates)
+            .map(|(photo, candidates)| {
+                let labels = self.labels(photo, candidates)?;
+                let truth = &photo.full_labels;
+                let labels = labels.resized(truth.width, truth.height);
+                let mut confusion = Confusion::new(classes);
+                confusion.add(&truth.labels, &labels.labels);
+                done();
+                Ok(confusion)
+            })
+            .try_reduce(
+                || Confusion::new(classes),
+                |mut a, b| {
+                    a.merge(&b);
+                    Ok(a)
+                },
+            )
+    }
+
+    /// Labels one photograph at the size of the network's input.
+    ///
+    /// # Errors
+    /// When the candidates do not fit the model's input.
+    pub fn labels(
+        &self,
+        photo: &Photo,
+        candidates: &Candidates,
+    ) -> Result<LabelMap, EvaluateError> {
+        let (width, height) = (photo.labels.width, photo.labels.height);
+        let device = Device::flex();
+        let images = image_tensor(&[&photo.pixels], width, height, &device);
+        let features = self.network.features(images, self.exponents);
+        let [_, channels, rows, columns] = features.dims();
+        let values = to_vec(features.permute([0, 2, 3, 1]));
+        let features = FlatFeatures {
+            values: &values,
+            height: rows,
+            width: columns,
+            channels,
+        };
+        let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;
+        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
+        for one in &projected {
+            features.pool(0, one, self.levels, true, &mut segment);
+            features.pool(0, one, self.levels, false, &mut region);
+        }
+        let matrix = |values: Vec<f32>| {
+            let width = values.len() / projected.len().max(1);
+            Tensor::<2>::from_data(TensorData::new(values, [projected.len(), width]), &device)
+        };
+        let logits = if projected.is_empty() {
+            Vec::new()
+        } else {
+            to_vec(self.network.segment_logits(
+                matrix(segment.values),
+                matrix(region.values),
+                self.exponents,
+            ))
+        };
+        let step = 2f32.powi(-self.logit_exponent);
+        // The conversion saturates, as the classifier does.
+        let logits: Vec<i16> = logits
+            .iter()
+            .map(|x| (x * step).round_ties_even() as i16)
+            .collect();
+        let input = self.model.input();
+        let maps = candidates
+            .maps
+            .iter()
+            .map(|map| SuperpixelMap::new(&map.labels, input.width, input.height, map.count))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rule = self.model.labelling();
+        let mut memory = vec![0; memory_words(rule, self.model, &maps)];
+        let mut labels = vec![0; width * height];
+        let classes = self.model.class_count();
+        label_pixels(
+            self.model,
+            rule,
+            &maps,
+            projected.len(),
+            |i| ScoredSegment {
+                segment: Segment::Superpixels {
+                    map: candidates.segments[i].map,
+                    members: &candidates.segments[i].members,
+                },
+                area: projected[i].area,
+                logits: &logits[i * classes..][..classes],
+            },
+            &mut memory,
+            &mut labels,
+        )?;
+        Ok(LabelMap {
+            width,
+            height,
+            labels,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! From the trained network to a `.cfm` file with its float weights beside it.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Window};
+use cfm_model::float_model::{
+    ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead, FloatLayer,
+    FloatModel,
+};
+use cfm_model::quantize::{QuantizeError, quantize};
+use cfm_model::spec::{ClassSpec, InputSpec};
+use cfm_model::writer::WriteError;
+use cfm_proposals::Params;
+use fixed::types::U0F16;
+
+use crate::config::Config;
+use crate::data::Description;
+use crate::fake_quantize::to_vec;
+use crate::network::{Dense, Exponents, Network};
+
+/// Why a network cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A batch normalization has not been folded.
+    #[error("layer {0} still has a batch normalization")]
+    NotFolded(usize),
+    /// The weights do not fit the integers.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// The model cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The float weights cannot be written.
+    #[error(transparent)]
+    Float(#[from] FloatFileError),
+}
+
+/// The float model of a folded network.
+///
+/// # Errors
+/// [`ExportError::NotFolded`].
+pub fn float_model(
+    network: &Network,
+    exponents: &Exponents,
+    config: &Config,
+    description: &Description,
+    provenance: Vec<(String, String)>,
+) -> Result<FloatModel, ExportError> {
+    let mut activations = exponents
+        .activations
+        .iter()
+        .map(|&e| ActivationScale::relu(e as i8));
+    let mut next = || activations.next().unwrap_or(ActivationScale::relu(0));
+    let mut layers = Vec::new();
+    let mut tensor = 0;
+    for (index, (layer, plan)) in network.layers.iter().zip(&config.backbone).enumerate() {
+        let bias = layer.bias.as_ref().ok_or(ExportError::NotFolded(index))?;
+        layers.push(FloatLayer::Conv2d(FloatConv {
+            input: tensor,
+            window: Window {
+                kernel: [plan.kernel as u8; 2],
+                stride: [plan.stride as u8; 2],
+                dilation: [plan.dilation as u8; 2],
+                padding: [plan.padding() as u8; 4],
+            },
+            groups: plan.groups as u16,
+            out_channels: plan.channels as u16,
+            weights: channels_last(layer.weight.val()),
+            bias: to_vec(bias.val()),
+            output: next(),
+        }));
+        if plan.residual {
+            layers.push(FloatLayer::Add(FloatAdd {
+                inputs: [tensor, layers.len()],
+                output: next(),
+            }));
+        }
+        tensor = layers.len();
+    }
+    let hidden = ActivationScale::relu(exponents.hidden as i8);
+    let levels = config.head.levels.clone();
+    let kind = |kind: &str| match kind {
+        "object" => ClassKind::Object,
+        _ => ClassKind::Stuff,
+    };
+    let mut classes: Vec<ClassSpec> = description
+        .classes
+        .iter()
+        .map(|class| ClassSpec {
+            name: class.name.clone(),
+            kind: kind(&class.kind),
+            color: class.color,
+            label: class.index,
+        })
+        .collect();
+    classes.push(ClassSpec {
+        name: "mixed".to_owned(),
+        kind: ClassKind::Background,
+        color: [0; 3],
+        label: u8::MAX,
+    });
+    Ok(FloatModel {
+        input: InputSpec {
+            height: config.input.height,
+            width: config.input.width,
+            channels: 3,
+        },
+        layers,
+        head: FloatHead {
+            design: Design::A,
+            classifier: Classifier::Softmax,
+            mask_rule: MaskRule::Average {
+                threshold: U0F16::from_bits(1 << 15),
+            },
+            segment_levels: levels.clone(),
+            region_levels: levels,
+            segment_fcs: vec![fully_connected(&network.segment, hidden)],
+            region_fcs: vec![fully_connected(&network.region, hidden)],
+            joint_fcs: vec![fully_connected(
+                &network.classifier,
+                ActivationScale::logits(exponents.logits as i8),
+            )],
+            logit_exponent: exponents.logits as i8,
+        },
+        classes,
+        labelling: Some(LabellingRule::DEFAULT),
+        calibration: None,
+        proposals: Some(Params::DEFAULT.to_bytes().to_vec()),
+        provenance,
+    })
+}
+
+fn fully_connected(layer: &Dense, output: ActivationScale) -> FloatFc {
+    FloatFc {
+        outputs: layer.bias.val().dims()[0] as u16,
+        weights: to_vec(layer.weight.val()),
+        bias: to_vec(layer.bias.val()),
+        output,
+    }
+}
+
+/// Weights in the order of the `.cfm`: output channel, row, column, input channel.
+fn channels_last(weight: Tensor<4>) -> Vec<f32> {
+    to_vec(weight.permute([0, 2, 3, 1]))
+}
+
+/// The bytes of the quantized model.
+///
+/// # Errors
+/// When the weights do not fit the integers, or the structure exceeds what the format holds.
+pub fn to_cfm(model: &FloatModel) -> Result<Vec<u8>, ExportError> {
+    Ok(quantize(model)?.to_bytes()?)
+}
+
+/// Writes the `.cfm` and the float weights beside it; gives the path of the latter.
+///
+/// # Errors
+/// When the model cannot be quantized or a file cannot be written.
+pub fn write(model: &FloatModel, path: &Path) -> Result<PathBuf, ExportError> {
+    let spec = quantize(model)?;
+    spec.write_file(path)?;
+    let weights = path.with_extension("safetensors");
+    model.write_safetensors(&spec.to_bytes()?, &weights)?;
+    Ok(weights)
+}

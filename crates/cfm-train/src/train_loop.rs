@@ -1,0 +1,591 @@
+//! A run from the first step to the exported model: float training, folding, calibration, fine-tuning.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use cfm_core::model::{Model, ModelError};
+use cfm_proposals::Params;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+
+use crate::augment::Augmentation;
+use crate::calibrate;
+use crate::checkpoint::{Checkpoint, CheckpointError, Phase, Position};
+use crate::config::Config;
+use crate::confusion::Confusion;
+use crate::data::{DataError, Dataset, Description, Photo};
+use crate::evaluate::{EvaluateError, Evaluator};
+use crate::export::{self, ExportError};
+use crate::fake_quantize::to_vec;
+use crate::loss;
+use crate::network::{Exponents, Network, image_tensor};
+use crate::pooling::{FlatFeatures, Pooled};
+use crate::projection::ProjectionError;
+use crate::proposals::{CandidateError, Candidates, candidates};
+use crate::random::{Purpose, Stream};
+use crate::sampling::{self, Sample};
+use crate::schedule::{cosine, one_cycle};
+
+/// Why a run stops.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// No segments could be proposed.
+    #[error(transparent)]
+    Candidates(#[from] CandidateError),
+    /// Segments cannot be projected.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// Validation failed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The network cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The core refuses the exported network.
+    #[error("the core refuses the network: {0}")]
+    Model(#[from] ModelError),
+    /// The checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log cannot be written.
+    #[error("{path}: {source}")]
+    Log {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The loss is not a number any more.
+    #[error("the loss is no longer finite in epoch {epoch}, step {step}: lower the learning rate")]
+    Diverged {
+        /// The pass.
+        epoch: usize,
+        /// The step.
+        step: usize,
+    },
+}
+
+/// What a run is given.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The data set.
+    pub dataset: &'a Dataset,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where checkpoint and log go.
+    pub folder: &'a Path,
+    /// Continue from the folder's checkpoint, if there is one.
+    pub resume: bool,
+    /// Set from outside to finish the step at hand, save and stop.
+    pub stop: &'a AtomicBool,
+    /// Where progress is shown.
+    pub progress: &'a MultiProgress,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was stopped; the checkpoint says where.
+    Stopped(Position),
+    /// The network is trained.
+    Trained(Box<Trained>),
+}
+
+/// A trained network.
+#[derive(Debug)]
+pub struct Trained {
+    /// The folded network, without gradients.
+    pub network: Network,
+    /// The exponents of its activations.
+    pub exponents: Exponents,
+    /// The last validation, through the fake quantizer.
+    pub validation: Option<Confusion>,
+}
+
+/// Everything that stays the same during a run.
+struct Trainer<'a> {
+    run: &'a Run<'a>,
+    classes: usize,
+    train: Vec<Photo>,
+    val: Vec<Photo>,
+    train_candidates: Vec<Candidates>,
+    val_candidates: Vec<Candidates>,
+    class_weights: Vec<f32>,
+    device: Device,
+}
+
+/// What changes.
+struct State {
+    network: Network,
+    optimizer: ModuleOptimizer,
+    position: Position,
+}
+
+/// Trains until the end, or until [`Run::stop`] is set.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
+    let trainer = Trainer::new(run)?;
+    let checkpoint = Checkpoint::of(run.folder);
+    let mut state = trainer.start(&checkpoint)?;
+    if state.position.phase == Phase::Float {
+        if !trainer.phase(&mut state, &checkpoint)? {
+            return Ok(Outcome::Stopped(state.position));
+        }
+        trainer.fold(&mut state)?;
+        checkpoint.save(&state.network, &state.optimizer, &state.position)?;
+    }
+    if !trainer.phase(&mut state, &checkpoint)? {
+        return Ok(Outcome::Stopped(state.position));
+    }
+    let validation = trainer.validate(&state)?;
+    let State {
+        network, position, ..
+    } = state;
+    Ok(Outcome::Trained(Box::new(Trained {
+        network: network.valid(),
+        exponents: position.exponents.unwrap_or_else(|| trainer.unscaled()),
+        validation,
+    })))
+}
+
+impl<'a> Trainer<'a> {
+    fn new(run: &'a Run<'a>) -> Result<Self, TrainError> {
+        let config = run.config;
+        let read = |split: &str| run.dataset.read(split, config.input, config.data.limit);
+        let train = read(&config.data.train)?;
+        let val = if config.validate_every > 0 {
+            read(&config.data.val)?
+        } else {
+            Vec::new()
+        };
+        let bar = bar(run.progress, (train.len() + val.len()) as u64, "segments");
+        let propose =
+            |photos: &[Photo]| candidates(photos, config.input, &Params::DEFAULT, || bar.inc(1));
+        let train_candidates = propose(&train)?;
+        let val_candidates = propose(&val)?;
+        bar.finish_and_clear();
+        let classes = run.dataset.description().classes.len();
+        let class_weights = loss::class_weights(&train, classes);
+        Ok(Self {
+            run,
+            classes,
+            train,
+            val,
+            train_candidates,
+            val_candidates,
+            class_weights,
+            device: Device::flex().autodiff(),
+        })
+    }
+
+    /// The state at the start, or that of the checkpoint.
+    fn start(&self, checkpoint: &Checkpoint) -> Result<State, TrainError> {
+        let network = Network::new(self.run.config, self.classes, &self.device);
+        let optimizer = self.optimizer();
+        if !(self.run.resume && checkpoint.exists()) {
+            let position = Position::START;
+            return Ok(State {
+                network,
+                optimizer,
+                position,
+            });
+        }
+        let position = checkpoint.position()?;
+        let network = match position.phase {
+            Phase::Float => network,
+            Phase::Quantized => network.folded(),
+        };
+        let (network, optimizer) = checkpoint.load(network, optimizer)?;
+        Ok(State {
+            network,
+            optimizer,
+            position,
+        })
+    }
+
+    fn optimizer(&self) -> ModuleOptimizer {
+        let phase = &self.run.config.float;
+        let momentum = MomentumConfig::new()
+            .with_momentum(phase.momentum)
+            .with_dampening(0.0);
+        SgdConfig::new()
+            .with_momentum(Some(momentum))
+            .with_weight_decay(Some(WeightDecayConfig::new(phase.weight_decay)))
+            .init()
+    }
+
+    /// From the float phase to the quantized one: folds the normalization, chooses the exponents, forgets the momentum.
+    fn fold(&self, state: &mut State) -> Result<(), TrainError> {
+        let network = state.network.clone().folded();
+        let bytes = self.model_bytes(&network, &self.unscaled())?;
+        let model = Model::parse(&bytes)?;
+        let config = self.run.config;
+        let mut order: Vec<usize> = (0..self.train.len()).collect();
+        Stream::new(config.seed, Purpose::Calibration, 0, 0).shuffle(&mut order);
+        order.truncate(config.quantized.calibration_images.max(1));
+        let samples = order
+            .into_par_iter()
+            .map(|index| {
+                let mut random = Stream::new(config.seed, Purpose::Calibration, 1, index as u64);
+                self.sample(index, Augmentation::NONE, true, &model, &mut random)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let exponents = calibrate::exponents(
+            &network.valid(),
+            &samples,
+            config.input.width.into(),
+            config.input.height.into(),
+            &config.head.levels,
+        );
+        *state = State {
+            network,
+            optimizer: self.optimizer(),
+            position: Position {
+                phase: Phase::Quantized,
+                exponents: Some(exponents),
+                ..Position::START
+            },
+        };
+        Ok(())
+    }
+
+    /// Trains through the rest of the phase; false when stopped.
+    fn phase(&self, state: &mut State, checkpoint: &Checkpoint) -> Result<bool, TrainError> {
+        let config = self.run.config;
+        let phase = state.position.phase;
+        let epochs = match phase {
+            Phase::Float => config.float.epochs,
+            Phase::Quantized => config.quantized.epochs,
+        };
+        let bytes = self.geometry(state)?;
+        let model = Model::parse(&bytes)?;
+        let steps = (self.train.len() / config.float.batch).max(1);
+        while state.position.epoch < epochs {
+            let epoch = state.position.epoch;
+            let started = Instant::now();
+            let stage = match phase {
+                Phase::Float => "float",
+                Phase::Quantized => "int8",
+            };
+            let bar = bar(
+                self.run.progress,
+                steps as u64,
+                &format!("{stage} {}/{epochs}", epoch + 1),
+            );
+            bar.set_position(state.position.step as u64);
+            let order = self.order(phase, epoch);
+            let mut rate = 0.0;
+            while state.position.step < steps {
+                let step = state.position.step;
+                if self.run.stop.load(Ordering::Relaxed) {
+                    bar.finish_and_clear();
+                    checkpoint.save(&state.network, &state.optimizer, &state.position)?;
+                    return Ok(false);
+                }
+                rate = self.rate(phase, epoch * steps + step, epochs * steps);
+                let batch: Vec<usize> = order
+                    .iter()
+                    .copied()
+                    .skip(step * config.float.batch)
+                    .take(config.float.batch)
+                    .collect();
+                let losses = self.step(state, &batch, rate, &model)?;
+                if !losses.iter().all(|loss| loss.is_finite()) {
+                    return Err(TrainError::Diverged { epoch, step });
+                }
+                for (sum, loss) in state.position.losses.iter_mut().zip(losses) {
+                    *sum += loss;
+                }
+                state.position.step += 1;
+                let mean = |sum: f64| sum / state.position.step as f64;
+                bar.set_message(format!(
+                    "dense {:.3}  segments {:.3}",
+                    mean(state.position.losses[0]),
+                    mean(state.position.losses[1])
+                ));
+                bar.inc(1);
+            }
+            bar.finish_and_clear();
+            let losses = state.position.losses.map(|sum| sum / steps as f64);
+            state.position.epoch += 1;
+            state.position.step = 0;
+            state.position.losses = [0.0; 2];
+            checkpoint.save(&state.network, &state.optimizer, &state.position)?;
+            let last = state.position.epoch == epochs;
+            let every = config.validate_every;
+            let due = last || (every > 0 && state.position.epoch.is_multiple_of(every));
+            // The end of the run is validated by the caller.
+            let validation = if due && !(last && phase == Phase::Quantized) {
+                self.validate(state)?
+            } else {
+                None
+            };
+            self.log(
+                phase,
+                state.position.epoch,
+                rate,
+                losses,
+                validation.as_ref(),
+                started,
+            )?;
+        }
+        Ok(true)
+    }
+
+    fn order(&self, phase: Phase, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.train.len()).collect();
+        let seed = self.run.config.seed;
+        Stream::new(seed, Purpose::Order, phase as u64, epoch as u64).shuffle(&mut order);
+        order
+    }
+
+    fn rate(&self, phase: Phase, step: usize, steps: usize) -> f64 {
+        let config = self.run.config;
+        match phase {
+            Phase::Float => one_cycle(step, steps, config.float.lr, config.float.warmup),
+            Phase::Quantized => cosine(step as f64, steps as f64, config.quantized.lr),
+        }
+    }
+
+    fn sample(
+        &self,
+        index: usize,
+        augmentation: Augmentation,
+        segments: bool,
+        model: &Model<'_>,
+        random: &mut Stream,
+    ) -> Result<Sample, ProjectionError> {
+        sampling::draw(
+            &self.train[index],
+            &self.train_candidates[index],
+            self.classes,
+            &augmentation,
+            &self.run.config.sampling,
+            segments,
+            model,
+            random,
+        )
+    }
+
+    /// One step of gradient descent; gives the dense and the segments' loss.
+    fn step(
+        &self,
+        state: &mut State,
+        batch: &[usize],
+        rate: f64,
+        model: &Model<'_>,
+    ) -> Result<[f64; 2], TrainError> {
+        let config = self.run.config;
+        let position = &state.position;
+        let segments =
+            position.phase == Phase::Quantized || position.epoch >= config.float.dense_epochs;
+        let pass = match position.phase {
+            Phase::Float => position.epoch,
+            Phase::Quantized => config.float.epochs + position.epoch,
+        };
+        let samples = batch
+            .par_iter()
+            .map(|&index| {
+                let mut random =
+                    Stream::new(config.seed, Purpose::Sample, pass as u64, index as u64);
+                let augmentation = Augmentation::draw(&config.augment, &mut random);
+                self.sample(index, augmentation, segments, model, &mut random)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let pixels: Vec<&[u8]> = samples.iter().map(|s| s.pixels.as_slice()).collect();
+        let images = image_tensor(
+            &pixels,
+            config.input.width.into(),
+            config.input.height.into(),
+            &self.device,
+        );
+        let network = &state.network;
+        let exponents = position.exponents.as_ref();
+        let features = network.features(images, exponents);
+        let dense = loss::dense(
+            network.side_logits(features.clone()),
+            &samples,
+            &self.class_weights,
+        );
+        let dense_value = f64::from(dense.clone().into_scalar::<f32>());
+        let (loss, segment_value) = match self.segment_loss(network, features, &samples, exponents)
+        {
+            Some(loss) => {
+                let value = f64::from(loss.clone().into_scalar::<f32>());
+                (loss + dense.mul_scalar(config.float.dense_weight), value)
+            }
+            None => (dense, 0.0),
+        };
+        let gradients = GradientsParams::from_grads(loss.backward(), network);
+        state.network = state.optimizer.step(rate, state.network.clone(), gradients);
+        Ok([dense_value, segment_value])
+    }
+
+    /// The segments' loss; `None` without segments.
+    fn segment_loss(
+        &self,
+        network: &Network,
+        features: Tensor<4>,
+        samples: &[Sample],
+        exponents: Option<&Exponents>,
+    ) -> Option<Tensor<1>> {
+        let levels = &self.run.config.head.levels;
+        let [images, channels, height, width] = features.dims();
+        let flat = features
+            .permute([0, 2, 3, 1])
+            .reshape([images * height * width * channels]);
+        let values = to_vec(flat.clone());
+        let view = FlatFeatures {
+            values: &values,
+            height,
+            width,
+            channels,
+        };
+        let pooled: Vec<(Vec<i32>, Vec<i32>)> = samples
+            .par_iter()
+            .enumerate()
+            .map(|(image, sample)| {
+                let (mut segment, mut region) = (Pooled::default(), Pooled::default());
+                for (one, _) in &sample.segments {
+                    view.pool(image, one, levels, true, &mut segment);
+                    view.pool(image, one, levels, false, &mut region);
+                }
+                (segment.sources, region.sources)
+            })
+            .collect();
+        let classes: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.segments.iter().map(|&(_, class)| class))
+            .collect();
+        if classes.is_empty() {
+            return None;
+        }
+        let flat = Tensor::cat(vec![flat, Tensor::zeros([1], &self.device)], 0);
+        let select = |sources: Vec<i32>| {
+            let dims = [classes.len(), sources.len() / classes.len()];
+            let count = sources.len();
+            let sources =
+                Tensor::<1, Int>::from_data(TensorData::new(sources, [count]), &self.device);
+            flat.clone().select(0, sources).reshape(dims)
+        };
+        let (segment, region): (Vec<_>, Vec<_>) = pooled.into_iter().unzip();
+        let logits =
+            network.segment_logits(select(segment.concat()), select(region.concat()), exponents);
+        Some(loss::segments(logits, &classes))
+    }
+
+    /// Validates the network as it is, if there is anything to validate on.
+    fn validate(&self, state: &State) -> Result<Option<Confusion>, TrainError> {
+        if self.val.is_empty() {
+            return Ok(None);
+        }
+        let bytes = self.geometry(state)?;
+        let model = Model::parse(&bytes)?;
+        let exponents = state.position.exponents.as_ref();
+        let network = state.network.valid();
+        let evaluator = Evaluator {
+            network: &network,
+            exponents,
+            model: &model,
+            logit_exponent: exponents.map_or(self.unscaled().logits, |e| e.logits),
+            levels: &self.run.config.head.levels,
+        };
+        let bar = bar(self.run.progress, self.val.len() as u64, "validation");
+        let confusion =
+            evaluator.confusion(&self.val, &self.val_candidates, self.classes, || bar.inc(1))?;
+        bar.finish_and_clear();
+        Ok(Some(confusion))
+    }
+
+    /// A model of the network's geometry: what the core needs to project segments and to vote.
+    fn geometry(&self, state: &State) -> Result<Vec<u8>, TrainError> {
+        let unscaled = self.unscaled();
+        let exponents = state.position.exponents.as_ref().unwrap_or(&unscaled);
+        self.model_bytes(&state.network.valid().folded(), exponents)
+    }
+
+    fn model_bytes(&self, network: &Network, exponents: &Exponents) -> Result<Vec<u8>, TrainError> {
+        let description: &Description = self.run.dataset.description();
+        let model =
+            export::float_model(network, exponents, self.run.config, description, Vec::new())?;
+        Ok(export::to_cfm(&model)?)
+    }
+
+    /// Exponents for a network that has none: coarse activations, logits up to 128.
+    fn unscaled(&self) -> Exponents {
+        let residual = self.run.config.backbone.iter().filter(|l| l.residual);
+        Exponents {
+            activations: vec![0; self.run.config.backbone.len() + residual.count()],
+            hidden: 0,
+            logits: -8,
+        }
+    }
+
+    fn log(
+        &self,
+        phase: Phase,
+        epoch: usize,
+        rate: f64,
+        losses: [f64; 2],
+        validation: Option<&Confusion>,
+        started: Instant,
+    ) -> Result<(), TrainError> {
+        let path: PathBuf = self.run.folder.join("log.csv");
+        let error = |source| TrainError::Log {
+            path: path.display().to_string(),
+            source,
+        };
+        let mut line = String::new();
+        if fs::metadata(&path).map_or(0, |m| m.len()) == 0 {
+            line.push_str("phase,epoch,rate,dense_loss,segment_loss,miou,accuracy,seconds\n");
+        }
+        let [dense, segments] = losses;
+        let (miou, accuracy) = validation.map_or((String::new(), String::new()), |v| {
+            (
+                format!("{:.4}", v.mean_iou()),
+                format!("{:.4}", v.accuracy()),
+            )
+        });
+        let phase = match phase {
+            Phase::Float => "float",
+            Phase::Quantized => "quantized",
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            line,
+            "{phase},{epoch},{rate:.6},{dense:.4},{segments:.4},{miou},{accuracy},{seconds:.1}"
+        );
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(error)?;
+        file.write_all(line.as_bytes()).map_err(error)?;
+        // A line for the terminal; a failure to print is no reason to stop.
+        let _ = self.run.progress.println(line.trim_end());
+        Ok(())
+    }
+}
+
+fn bar(progress: &MultiProgress, length: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>14} {wide_bar} {pos}/{len} {eta} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = progress.add(ProgressBar::new(length).with_style(style));
+    bar.set_prefix(what.to_owned());
+    bar
+}
