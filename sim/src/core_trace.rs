@@ -195,6 +195,11 @@ fn score<K: Kernels>(
         ..SegmentTrace::default()
     };
     let pooled = masked.pool();
+    trace.bin_mask = pooled
+        .bin_mask()
+        .iter()
+        .map(|bit| bit.cast_unsigned())
+        .collect();
     trace.segment_vector = pooled.segment_vector().to_vec();
     trace.region_vector = pooled.region_vector().to_vec();
     pooled.classify_observed(&mut trace.logits, |_, _, values| {

@@ -9,3 +9,6 @@ pub mod core_trace;
 pub mod parity;
 pub mod trace;
 pub mod vectors;
+pub mod pipeline;
+pub mod metrics;
+pub mod evaluate;

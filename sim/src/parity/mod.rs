@@ -1,6 +1,7 @@
 //! Whether the core computes exactly what the float reference computes, tensor by tensor.
 
 mod names;
+pub mod random;
 
 mod report;
 
@@ -153,3 +154,6 @@ pub fn assert_parity(model: &Model<'_>, inputs: &Inputs<'_>) {
         Err(error) => panic!("{error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Parity holds, and faults do not go unnoticed.
+
+use cfm_core::image::ImageView;
+use cfm_core::kernels::{Kernels, Portable, Rows};
+use cfm_core::model::{Model, Parameters, Window};
+use cfm_core::requantize::OutputScale;
+use cfm_core::segment::{Run, Segment};
+use cfm_model::random::{Options, random_image, random_model, random_segments};
+use cfm_model::spec::{LayerSpec, ModelSpec};
+
+use super::*;
+use crate::trace::Trace;
+
+#[test]
+fn random_models_agree() {
+    let report = random::check_many(0, 200, &Options::default(), || {}).unwrap();
+    assert!(report.is_exact());
+    let names: Vec<&str> = report.tensors.iter().map(|t| t.name.as_str()).collect();
+    for kind in [
+        "image",
+        "conv2d",
+        "conv2d grouped",
+        "conv2d depthwise",
+        "max pool",
+        "average pool",
+        "add",
+        "feature map (whole-image call)",
+        "segment area",
+        "segment window",
+        "mask (average)",
+        "mask (maximum)",
+        "mask (nearest)",
+        "segment pyramid (plain)",
+        "segment pyramid (design A)",
+        "region pyramid (design A)",
+        "segment pyramid (design B)",
+        "segment FC",
+        "region FC",
+        "joint FC",
+        "logits (softmax)",
+        "logits (SVM)",
+        "probabilities",
+        "labels (paste)",
+        "labels (vote p^3 / sqrt(area))",
+        "labels (vote p^1)",
+    ] {
+        assert!(names.contains(&kind), "no {kind} among {names:?}");
+    }
+}
+
+/// What the core makes of `spec` and the reference of `other`, on the inputs of `seed`.
+fn traces(spec: &ModelSpec, other: &ModelSpec, seed: u64) -> ParityReport {
+    let (a, b) = (spec.to_bytes().unwrap(), other.to_bytes().unwrap());
+    let (a, b) = (Model::parse(&a).unwrap(), Model::parse(&b).unwrap());
+    let image = random_image(seed, spec.input);
+    let segments = random_segments(seed, spec.input.width, spec.input.height, 4);
+    let inputs = Inputs {
+        image: image.view().unwrap(),
+        maps: &segments.map_views().unwrap(),
+        segments: &segments.views(),
+        rule: a.labelling(),
+    };
+    let core: Trace = core_trace::trace(&a, &inputs).unwrap();
+    let reference = reference::trace(&b, &inputs).unwrap();
+    compare(&a, &inputs, Naming::Layers, &core, &reference)
+}
+
+#[test]
+fn a_changed_weight_is_noticed() {
+    let (mut tried, mut noticed) = (0, 0);
+    for seed in 0..60 {
+        let spec = random_model(seed, &Options::default());
+        let mut changed = spec.clone();
+        let Some(LayerSpec::Conv2d(conv)) = changed.layers.first_mut() else {
+            continue;
+        };
+        // One step, towards zero so that no bound is broken; in the tap that is least likely to be in the padding.
+        let at = conv.weights.len() / 2;
+        conv.weights[at] -= conv.weights[at].signum();
+        if changed == spec {
+            continue;
+        }
+        tried += 1;
+        let report = traces(&changed, &spec, seed);
+        if let Some(first) = report.first_mismatch() {
+            noticed += 1;
+            assert!(first.name.starts_with("layer 0 conv2d"), "{report}");
+            assert!(first.first.is_some());
+        }
+        assert!(traces(&spec, &spec, seed).is_exact());
+    }
+    // A step may drown in the rounding of a few models, but not of most.
+    assert!(
+        tried >= 20 && noticed * 3 >= tried * 2,
+        "{noticed} of {tried}"
+    );
+}
+
+/// Kernels that round halves up in fully connected layers.
+#[derive(Clone, Copy)]
+struct HalfUp;
+
+impl Kernels for HalfUp {
+    fn conv2d_row(
+        &self,
+        input: &Rows<'_>,
+        window: &Window,
+        groups: u16,
+        parameters: &Parameters<'_>,
+        y: u16,
+        out: &mut [i8],
+    ) {
+        Portable.conv2d_row(input, window, groups, parameters, y, out);
+    }
+
+    fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        Portable.max_pool_row(input, window, y, out);
+    }
+
+    fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        Portable.avg_pool_row(input, window, y, out);
+    }
+
+    fn add_row(
+        &self,
+        first: &Rows<'_>,
+        second: &Rows<'_>,
+        output: &OutputScale,
+        y: u16,
+        out: &mut [i8],
+    ) {
+        Portable.add_row(first, second, output, y, out);
+    }
+
+    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]) {
+        for (o, out) in out.iter_mut().enumerate() {
+            let row = &parameters.weights[o * input.len()..(o + 1) * input.len()];
+            let channel = parameters.channels.get(o);
+            let products = input.iter().zip(row);
+            let sum: i64 = products
+                .map(|(&q, &w)| i64::from(q) * i64::from(w.cast_signed()))
+                .sum();
+            let value = i128::from(sum + i64::from(channel.bias)) * i128::from(channel.mantissa);
+            let half_up = (2 * value + (1 << channel.shift)) >> (channel.shift + 1);
+            *out = parameters.output.clamp(half_up as i64);
+        }
+    }
+
+    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]) {
+        Portable.classifier(input, parameters, out);
+    }
+
+    fn maximum(&self, out: &mut [i8], cell: &[i8]) {
+        Portable.maximum(out, cell);
+    }
+}
+
+#[test]
+fn rounding_halves_up_is_noticed() {
+    let failure = (0..400)
+        .find_map(|seed| random::check_one_with(seed, &Options::default(), HalfUp).err())
+        .expect("ties occur");
+    let first = failure.report.first_mismatch().unwrap();
+    assert!(first.name.contains(" FC "), "{failure}");
+    assert!(failure.to_string().contains("random model"), "{failure}");
+}
+
+#[test]
+fn a_real_size_agrees() {
+    let spec = random_model(
+        5,
+        &Options {
+            max_side: 240,
+            max_macs: 4_000_000,
+            ..Options::default()
+        },
+    );
+    let bytes = spec.to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let image = random_image(5, spec.input);
+    let segments = random_segments(5, spec.input.width, spec.input.height, 40);
+    let inputs = Inputs {
+        image: image.view().unwrap(),
+        maps: &segments.map_views().unwrap(),
+        segments: &segments.views(),
+        rule: model.labelling(),
+    };
+    assert_parity(&model, &inputs);
+}
+
+#[test]
+fn refusals_are_errors_not_differences() {
+    let spec = random_model(1, &Options::default());
+    let bytes = spec.to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let image = random_image(1, spec.input);
+    let outside = [Run {
+        y: spec.input.height,
+        x0: 0,
+        x1: 1,
+    }];
+    let inputs = Inputs {
+        image: image.view().unwrap(),
+        maps: &[],
+        segments: &[Segment::Runs(&outside)],
+        rule: model.labelling(),
+    };
+    let error = check(&model, &inputs, Naming::Layers).unwrap_err();
+    assert!(
+        error.to_string().starts_with("the core: segment 0"),
+        "{error}"
+    );
+    let other = [0; 12];
+    let inputs = Inputs {
+        image: ImageView::rgb(&other, 4, 1).unwrap(),
+        segments: &[],
+        ..inputs
+    };
+    assert!(matches!(
+        check(&model, &inputs, Naming::Layers),
+        Err(ParityError::Core(CoreError::Execute(_)))
+    ));
+}
