@@ -1,0 +1,343 @@
+//! The whole path from a photograph to a class for every pixel, with the core's integer arithmetic.
+
+use std::time::{Duration, Instant};
+
+use cfm_core::executor::{ExecuteError, Executor};
+use cfm_core::image::{ImageError, ImageView};
+use cfm_core::labelling::{LabelError, ScoredSegment, VOID, label_pixels, memory_words};
+use cfm_core::model::format::tag;
+use cfm_core::model::{ClassKind, Model, Shape};
+use cfm_core::scorer::{ScoreError, Scorer};
+use cfm_core::segment::{SegmentError, SuperpixelMap};
+use cfm_proposals::{
+    MAX_PIXELS, Params, ParamsError, ProposalError, Proposals, Workspace, propose,
+};
+use image::RgbImage;
+use serde::{Serialize, Serializer};
+
+use crate::core_trace::IndexMemory;
+use crate::label_map::{LabelMap, LabelMapError};
+use crate::photo;
+
+/// Why a photograph cannot be segmented.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The model's input is neither RGB nor grey.
+    #[error("the model takes {0} samples per pixel; photographs have 1 or 3")]
+    Channels(u16),
+    /// The model's input has too many pixels for the proposals.
+    #[error("the model takes {width}x{height} pixels; proposals are made for at most {MAX_PIXELS}")]
+    InputSize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The model's `PROP` section has the wrong length.
+    #[error("section PROP: it has {0} bytes instead of {len}", len = Params::BYTES)]
+    ParamsLength(usize),
+    /// The model's `PROP` section is refused.
+    #[error("section PROP: {0}")]
+    Params(#[from] ParamsError),
+    /// The image is refused.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No proposals can be made.
+    #[error(transparent)]
+    Proposals(#[from] ProposalError),
+    /// The feature map cannot be computed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// A superpixel map is refused.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// A segment cannot be scored.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// The pixels cannot be labelled.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// The label map is refused.
+    #[error(transparent)]
+    LabelMap(#[from] LabelMapError),
+}
+
+/// A photograph at the size and with the samples that the network takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkInput {
+    pixels: Vec<u8>,
+    shape: Shape,
+}
+
+impl NetworkInput {
+    /// Brings a photograph to the network's size; a network with one sample per pixel sees it in grey.
+    ///
+    /// # Errors
+    /// [`PipelineError::Channels`] for a network with neither one nor three samples per pixel.
+    pub fn new(photo: &RgbImage, shape: Shape) -> Result<Self, PipelineError> {
+        let resized = photo::resized(photo, shape.width.into(), shape.height.into());
+        let pixels = match shape.channels {
+            1 => image::imageops::grayscale(&resized).into_raw(),
+            3 => resized.into_raw(),
+            channels => return Err(PipelineError::Channels(channels)),
+        };
+        Ok(Self { pixels, shape })
+    }
+
+    /// The image as the core takes it.
+    ///
+    /// # Errors
+    /// [`ImageError`] never occurs for a model that was parsed.
+    pub fn view(&self) -> Result<ImageView<'_>, ImageError> {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = self.shape;
+        ImageView::new(&self.pixels, width, height, channels)
+    }
+}
+
+/// Memory in which the proposals of one image live.
+#[derive(Debug, Default)]
+pub struct ProposalMemory {
+    words: Vec<u32>,
+    labels: Vec<u16>,
+}
+
+impl ProposalMemory {
+    /// Makes the proposals of an image.
+    ///
+    /// # Errors
+    /// A [`ProposalError`] for an image that is too large or has neither one nor three samples per pixel.
+    pub fn propose(
+        &mut self,
+        image: ImageView<'_>,
+        params: &Params,
+    ) -> Result<Proposals<'_>, ProposalError> {
+        if u32::from(image.width()) * u32::from(image.height()) > MAX_PIXELS {
+            return Err(ProposalError::TooManyPixels);
+        }
+        let (width, height) = (image.width(), image.height());
+        self.words.resize(params.words(width, height), 0);
+        self.labels.resize(params.labels(width, height), 0);
+        let workspace = Workspace {
+            words: &mut self.words,
+            labels: &mut self.labels,
+        };
+        propose(image, params, workspace)
+    }
+}
+
+/// How long each stage took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    /// Convolving the image, once.
+    #[serde(serialize_with = "milliseconds")]
+    pub conv: Duration,
+    /// Making the proposals.
+    #[serde(serialize_with = "milliseconds")]
+    pub proposals: Duration,
+    /// Projecting the segments onto the feature map, masking and pooling.
+    #[serde(serialize_with = "milliseconds")]
+    pub masks_spp: Duration,
+    /// The fully connected layers and the classifier.
+    #[serde(serialize_with = "milliseconds")]
+    pub fc: Duration,
+    /// From the scores of segments to the classes of pixels.
+    #[serde(serialize_with = "milliseconds")]
+    pub labelling: Duration,
+    /// Everything, the resizing of the photograph included.
+    #[serde(serialize_with = "milliseconds")]
+    pub total: Duration,
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_micros() as f64 / 1000.0)
+}
+
+/// A segmented photograph.
+#[derive(Debug, Clone)]
+pub struct Segmentation {
+    /// The index of a class of the model for every pixel of the network's input, or [`VOID`].
+    pub labels: LabelMap,
+    /// How many segments were scored.
+    pub segments: usize,
+    /// How long it took.
+    pub times: Times,
+}
+
+impl Segmentation {
+    /// The share of pixels of each of `classes` classes.
+    #[must_use]
+    pub fn shares(&self, classes: usize) -> Vec<f64> {
+        let mut counts = vec![0_usize; classes];
+        for &label in self.labels.labels() {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        let pixels = self.labels.labels().len() as f64;
+        counts.iter().map(|&count| count as f64 / pixels).collect()
+    }
+}
+
+/// A model, ready to segment photographs.
+#[derive(Debug, Clone, Copy)]
+pub struct Pipeline<'m> {
+    model: &'m Model<'m>,
+    params: Params,
+}
+
+impl<'m> Pipeline<'m> {
+    /// A pipeline with the proposal parameters that the model carries, or the default ones.
+    ///
+    /// # Errors
+    /// When the model's `PROP` section is broken, or its input is nothing that a photograph can be brought to.
+    pub fn new(model: &'m Model<'m>) -> Result<Self, PipelineError> {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = model.input();
+        if channels != 1 && channels != 3 {
+            return Err(PipelineError::Channels(channels));
+        }
+        if u32::from(width) * u32::from(height) > MAX_PIXELS {
+            return Err(PipelineError::InputSize { width, height });
+        }
+        let params = match model.section(tag::PROPOSALS) {
+            None => Params::DEFAULT,
+            Some(bytes) => {
+                let bytes = bytes
+                    .try_into()
+                    .map_err(|_| PipelineError::ParamsLength(bytes.len()))?;
+                Params::from_bytes(bytes)?
+            }
+        };
+        Ok(Self { model, params })
+    }
+
+    /// The model.
+    #[must_use]
+    pub const fn model(&self) -> &'m Model<'m> {
+        self.model
+    }
+
+    /// The proposal parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The photograph as the network takes it.
+    ///
+    /// # Errors
+    /// As [`NetworkInput::new`].
+    pub fn input(&self, photo: &RgbImage) -> Result<NetworkInput, PipelineError> {
+        NetworkInput::new(photo, self.model.input())
+    }
+
+    /// Labels every pixel of a photograph.
+    ///
+    /// # Errors
+    /// A [`PipelineError`] that the constructor could not foresee; none is known.
+    pub fn segment(&self, photo: &RgbImage) -> Result<Segmentation, PipelineError> {
+        let start = Instant::now();
+        let model = self.model;
+        let input = self.input(photo)?;
+        let image = input.view()?;
+        let mut times = Times::default();
+
+        let clock = Instant::now();
+        let mut arena = vec![0; model.arena_bytes()];
+        let mut executor = Executor::new(model, &mut arena)?;
+        executor.push_image(&image)?;
+        let (features, scratch) = executor.finish()?;
+        times.conv = clock.elapsed();
+
+        let clock = Instant::now();
+        let mut memory = ProposalMemory::default();
+        let proposals = memory.propose(image, &self.params)?;
+        times.proposals = clock.elapsed();
+
+        let clock = Instant::now();
+        let mut indices: Vec<IndexMemory> = Vec::new();
+        indices.resize_with(proposals.maps().len(), IndexMemory::default);
+        let indices = proposals
+            .maps()
+            .iter()
+            .zip(&mut indices)
+            .map(|(&map, memory)| memory.build(map, model))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut scorer = Scorer::new(model, features, scratch)?;
+        times.masks_spp = clock.elapsed();
+        let classes = model.class_count();
+        let mut logits = vec![0_i16; proposals.len() * classes];
+        for (proposal, logits) in proposals.iter().zip(logits.chunks_exact_mut(classes)) {
+            let clock = Instant::now();
+            let segment = proposal.segment();
+            let pooled = scorer.project(&segment, &indices)?.pool();
+            let pooling = clock.elapsed();
+            pooled.classify(logits)?;
+            times.masks_spp += pooling;
+            times.fc += clock.elapsed() - pooling;
+        }
+
+        let clock = Instant::now();
+        let segments: Vec<ScoredSegment<'_>> = proposals
+            .iter()
+            .zip(logits.chunks_exact(classes))
+            .map(|(proposal, logits)| ScoredSegment {
+                segment: proposal.segment(),
+                area: proposal.area,
+                logits,
+            })
+            .collect();
+        let labels = label(self.model, proposals.maps(), &segments)?;
+        times.labelling = clock.elapsed();
+        times.total = start.elapsed();
+        Ok(Segmentation {
+            labels,
+            segments: segments.len(),
+            times,
+        })
+    }
+
+    /// The value in label images of each class index (and [`VOID`] for [`VOID`] and background classes).
+    #[must_use]
+    pub fn label_values(&self) -> [u8; 256] {
+        let mut values = [VOID; 256];
+        for (index, class) in self.model.classes().enumerate() {
+            if class.kind != ClassKind::Background {
+                values[index] = class.label;
+            }
+        }
+        values
+    }
+}
+
+/// Labels every pixel of the network's input by the model's own rule.
+fn label(
+    model: &Model<'_>,
+    maps: &[SuperpixelMap<'_>],
+    segments: &[ScoredSegment<'_>],
+) -> Result<LabelMap, PipelineError> {
+    let rule = model.labelling();
+    let (width, height) = (
+        usize::from(model.input().width),
+        usize::from(model.input().height),
+    );
+    let mut labels = vec![VOID; width * height];
+    label_pixels(
+        model,
+        rule,
+        maps,
+        segments.len(),
+        |i| segments[i],
+        &mut vec![0; memory_words(rule, model, maps)],
+        &mut labels,
+    )?;
+    Ok(LabelMap::new(width, height, labels)?)
+}
