@@ -119,6 +119,7 @@ impl Checkpoint {
         remove(&new)?;
         fs::create_dir_all(&new).map_err(file_error(&new))?;
         let path = new.join(NETWORK);
+        network.settle();
         let record = network.clone().into_record();
         record.save(&path).map_err(record_error(&path))?;
         let path = new.join(OPTIMIZER);

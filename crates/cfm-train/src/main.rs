@@ -158,7 +158,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         config: &config,
         folder: &folder,
         resume: arguments.resume,
-        stop: &stop,
+        stop: &|_| stop.load(Ordering::Relaxed),
         progress: &progress,
     })?;
     let trained = match outcome {

@@ -110,6 +110,14 @@ impl Network {
         }
     }
 
+    /// Takes the last step's update into the running statistics, which the framework otherwise does at the next step.
+    pub(crate) fn settle(&self) {
+        for norm in self.layers.iter().filter_map(|layer| layer.norm.as_ref()) {
+            norm.running_mean.value_sync();
+            norm.running_var.value_sync();
+        }
+    }
+
     /// The feature map of a batch of images; quantized when exponents are given.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, exponents: Option<&Exponents>) -> Tensor<4> {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
@@ -78,7 +77,6 @@ pub enum TrainError {
 }
 
 /// What a run is given.
-#[derive(Debug)]
 pub struct Run<'a> {
     /// The data set.
     pub dataset: &'a Dataset,
@@ -88,8 +86,8 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Continue from the folder's checkpoint, if there is one.
     pub resume: bool,
-    /// Set from outside to finish the step at hand, save and stop.
-    pub stop: &'a AtomicBool,
+    /// Asked before every step: true saves the checkpoint and stops.
+    pub stop: &'a (dyn Fn(&Position) -> bool + Sync),
     /// Where progress is shown.
     pub progress: &'a MultiProgress,
 }
@@ -133,7 +131,7 @@ struct State {
     position: Position,
 }
 
-/// Trains until the end, or until [`Run::stop`] is set.
+/// Trains until the end, or until [`Run::stop`] says so.
 ///
 /// # Errors
 /// See [`TrainError`].
@@ -291,7 +289,7 @@ impl<'a> Trainer<'a> {
             let mut rate = 0.0;
             while state.position.step < steps {
                 let step = state.position.step;
-                if self.run.stop.load(Ordering::Relaxed) {
+                if (self.run.stop)(&state.position) {
                     bar.finish_and_clear();
                     checkpoint.save(&state.network, &state.optimizer, &state.position)?;
                     return Ok(false);
