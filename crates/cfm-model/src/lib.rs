@@ -11,6 +11,7 @@
 pub mod float_model;
 mod place;
 pub mod quantize;
+pub mod random;
 pub mod reader;
 pub mod shape;
 pub mod spec;

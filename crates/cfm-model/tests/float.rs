@@ -1,0 +1,436 @@
+//! The float network: its file, and its integers against its floats.
+
+use cfm_core::executor::Executor;
+use cfm_core::image::ImageView;
+use cfm_core::model::{Model, Shape};
+use cfm_core::scorer::Scorer;
+use cfm_core::segment::{Run, Segment};
+use cfm_model::Place;
+use cfm_model::float_model::{
+    Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
+    FloatLayer, FloatModel,
+};
+use cfm_model::quantize::{QuantizeError, WeightScales, logit_exponent, quantize, quantize_with};
+use cfm_model::spec::{
+    ClassKind, ClassSpec, Classifier, Design, InputSpec, MaskRule, Path, PoolSpec, Window,
+};
+use proptest::prelude::*;
+
+const SIDE: u16 = 8;
+
+/// A number in -1 ..= 1 that looks random.
+fn noise(i: usize) -> f32 {
+    let mixed = (i as u32 ^ 0x9e37).wrapping_mul(2_654_435_761);
+    (mixed ^ (mixed >> 15)).wrapping_mul(2_246_822_519) as f32 / u32::MAX as f32 * 2.0 - 1.0
+}
+
+fn parameters(seed: usize, filter_len: usize, outputs: usize) -> (Vec<f32>, Vec<f32>) {
+    let scale = (filter_len as f32).sqrt().recip();
+    let weights = (0..filter_len * outputs).map(|i| {
+        // Channels of different magnitude, as folded normalization leaves them.
+        let channel = 1.0 + (i / filter_len) as f32;
+        noise(seed + i) * scale * 1.7 / channel
+    });
+    let bias = (0..outputs).map(|o| noise(seed + 90_000 + o) / 4.0);
+    (weights.collect(), bias.collect())
+}
+
+fn conv(
+    seed: usize,
+    input: usize,
+    channels: [u16; 2],
+    groups: u16,
+    output: ActivationScale,
+) -> FloatConv {
+    let filter_len = 9 * usize::from(channels[0] / groups);
+    let (weights, bias) = parameters(seed, filter_len, channels[1].into());
+    FloatConv {
+        input,
+        window: Window {
+            kernel: [3, 3],
+            padding: [1; 4],
+            ..Window::UNIT
+        },
+        groups,
+        out_channels: channels[1],
+        weights,
+        bias,
+        output,
+    }
+}
+
+fn fc(seed: usize, inputs: usize, outputs: u16, output: ActivationScale) -> FloatFc {
+    let (weights, bias) = parameters(seed, inputs, outputs.into());
+    FloatFc {
+        outputs,
+        weights,
+        bias,
+        output,
+    }
+}
+
+/// Convolution, grouped linear convolution, residual addition, both poolings, Design A with layers everywhere.
+fn network(seed: usize) -> FloatModel {
+    let pool = |input| PoolSpec {
+        input,
+        window: Window {
+            kernel: [2, 2],
+            stride: [2, 2],
+            ..Window::UNIT
+        },
+    };
+    let relu = ActivationScale::for_range(Activation::Relu, 3.0);
+    let hidden = ActivationScale::for_range(Activation::Relu, 6.0);
+    let logits = logit_exponent(20.0);
+    FloatModel {
+        input: InputSpec {
+            height: SIDE,
+            width: SIDE,
+            channels: 3,
+        },
+        layers: vec![
+            FloatLayer::Conv2d(conv(seed, 0, [3, 6], 1, relu)),
+            FloatLayer::Conv2d(conv(
+                seed + 500,
+                1,
+                [6, 6],
+                2,
+                ActivationScale::for_range(Activation::None, 1.9),
+            )),
+            FloatLayer::Add(FloatAdd {
+                inputs: [1, 2],
+                output: ActivationScale::for_range(Activation::Relu6, 1.9),
+            }),
+            FloatLayer::AvgPool(pool(3)),
+            FloatLayer::MaxPool(pool(4)),
+        ],
+        head: FloatHead {
+            design: Design::A,
+            classifier: Classifier::Softmax,
+            mask_rule: MaskRule::Max,
+            segment_levels: vec![2, 1],
+            region_levels: vec![1],
+            segment_fcs: vec![fc(seed + 1000, 5 * 6, 8, hidden)],
+            region_fcs: vec![fc(seed + 2000, 6, 7, hidden)],
+            joint_fcs: vec![
+                fc(seed + 3000, 15, 9, hidden),
+                fc(seed + 4000, 9, 4, ActivationScale::logits(logits)),
+            ],
+            logit_exponent: logits,
+        },
+        classes: (0..4)
+            .map(|label| ClassSpec {
+                name: format!("class {label}"),
+                kind: ClassKind::Stuff,
+                color: [label; 3],
+                label,
+            })
+            .collect(),
+        labelling: None,
+        calibration: None,
+        proposals: Some(vec![1, 2, 3]),
+        provenance: vec![("seed".to_owned(), seed.to_string())],
+    }
+}
+
+/// The tensors of the float network, straight from the definitions.
+fn evaluate(model: &FloatModel, image: Vec<f32>) -> Vec<Vec<f32>> {
+    let shapes = model.tensor_shapes().unwrap();
+    let mut tensors = vec![image];
+    for (i, layer) in model.layers.iter().enumerate() {
+        let (from, to) = (
+            shapes[layer.shape().inputs().next().unwrap()],
+            shapes[i + 1],
+        );
+        let output = match layer {
+            FloatLayer::Conv2d(conv) => convolve(conv, from, to, &tensors[conv.input]),
+            FloatLayer::Add(add) => {
+                let [a, b] = add.inputs.map(|t| &tensors[t]);
+                let sum = a
+                    .iter()
+                    .zip(b)
+                    .map(|(a, b)| add.output.activation.apply(a + b));
+                sum.collect()
+            }
+            FloatLayer::AvgPool(pool) => pool_2x2(from, to, &tensors[pool.input], |four| {
+                four.iter().sum::<f32>() / 4.0
+            }),
+            FloatLayer::MaxPool(pool) => pool_2x2(from, to, &tensors[pool.input], |four| {
+                four.iter().copied().fold(f32::MIN, f32::max)
+            }),
+        };
+        tensors.push(output);
+    }
+    tensors
+}
+
+fn index(shape: Shape, y: u16, x: u16, c: u16) -> usize {
+    (usize::from(y) * usize::from(shape.width) + usize::from(x)) * usize::from(shape.channels)
+        + usize::from(c)
+}
+
+fn cells(shape: Shape) -> impl Iterator<Item = (u16, u16, u16)> {
+    (0..shape.height).flat_map(move |y| {
+        (0..shape.width).flat_map(move |x| (0..shape.channels).map(move |c| (y, x, c)))
+    })
+}
+
+fn convolve(conv: &FloatConv, from: Shape, to: Shape, input: &[f32]) -> Vec<f32> {
+    let per_group = from.channels / conv.groups;
+    let out_per_group = to.channels / conv.groups;
+    cells(to)
+        .map(|(y, x, o)| {
+            let mut sum = conv.bias[usize::from(o)];
+            let mut weights = conv.weights[usize::from(o) * 9 * usize::from(per_group)..].iter();
+            for ky in 0..3 {
+                for kx in 0..3 {
+                    for c in 0..per_group {
+                        let weight = weights.next().unwrap();
+                        // One cell of padding.
+                        if let (Some(sy), Some(sx)) =
+                            ((y + ky).checked_sub(1), (x + kx).checked_sub(1))
+                            && sy < from.height
+                            && sx < from.width
+                        {
+                            sum += weight
+                                * input[index(from, sy, sx, o / out_per_group * per_group + c)];
+                        }
+                    }
+                }
+            }
+            conv.output.activation.apply(sum)
+        })
+        .collect()
+}
+
+fn pool_2x2(from: Shape, to: Shape, input: &[f32], reduce: impl Fn(&[f32; 4]) -> f32) -> Vec<f32> {
+    cells(to)
+        .map(|(y, x, c)| {
+            let four = [(0, 0), (0, 1), (1, 0), (1, 1)];
+            reduce(&four.map(|(dy, dx)| input[index(from, 2 * y + dy, 2 * x + dx, c)]))
+        })
+        .collect()
+}
+
+fn dense(fcs: &[FloatFc], mut x: Vec<f32>) -> Vec<f32> {
+    for fc in fcs {
+        x = fc
+            .weights
+            .chunks(x.len())
+            .zip(&fc.bias)
+            .map(|(row, bias)| {
+                let sum: f32 = row.iter().zip(&x).map(|(w, x)| w * x).sum();
+                fc.output.activation.apply(sum + bias)
+            })
+            .collect();
+    }
+    x
+}
+
+/// The logits of the whole image: the feature map has 2 x 2 cells, so both pyramids are simple.
+fn whole_image_logits(model: &FloatModel, feature: &[f32]) -> Vec<f32> {
+    let channels = feature.len() / 4;
+    let maximum: Vec<f32> = (0..channels)
+        .map(|c| {
+            (0..4)
+                .map(|cell| feature[cell * channels + c])
+                .fold(f32::MIN, f32::max)
+        })
+        .collect();
+    let segment = [feature, &maximum].concat();
+    let joint = [
+        dense(model.head.fcs(Path::Segment), segment),
+        dense(model.head.fcs(Path::Region), maximum),
+    ];
+    dense(model.head.fcs(Path::Joint), joint.concat())
+}
+
+#[test]
+fn integers_follow_the_floats() {
+    for scales in [WeightScales::PowerOfTwo, WeightScales::General] {
+        for seed in [0, 7, 77, 7777] {
+            let float = network(seed);
+            let bytes = quantize_with(&float, scales).unwrap().to_bytes().unwrap();
+            let model = Model::parse(&bytes).unwrap();
+            let pixels: Vec<u8> = (0..usize::from(SIDE * SIDE) * 3)
+                .map(|i| (noise(seed + 777 + i) * 127.0 + 128.0) as u8)
+                .collect();
+            let image = pixels
+                .iter()
+                .map(|&p| (f32::from(p) - 128.0) / 128.0)
+                .collect();
+            let expected = evaluate(&float, image);
+
+            let mut arena = vec![0; model.arena_bytes()];
+            let mut executor = Executor::new(&model, &mut arena).unwrap();
+            let mut tensors = vec![Vec::new(); expected.len()];
+            for row in ImageView::rgb(&pixels, SIDE, SIDE).unwrap().rows() {
+                executor
+                    .push_row_observed(row, |t, _, values| {
+                        let tensor = &model.tensors()[t];
+                        let step = 2f32.powi(tensor.exponent.into());
+                        let zero = i32::from(tensor.zero_point);
+                        tensors[t]
+                            .extend(values.iter().map(|&q| (i32::from(q) - zero) as f32 * step));
+                    })
+                    .unwrap();
+            }
+            let mut coarsest = 0.0_f32;
+            for (t, (found, expected)) in tensors.iter().zip(&expected).enumerate() {
+                coarsest = coarsest.max(2f32.powi(model.tensors()[t].exponent.into()));
+                let errors = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+                let worst = errors.fold(0.0, f32::max);
+                // Half a step of its own, and what came in from before.
+                assert!(
+                    worst <= 2.0 * coarsest,
+                    "tensor {t}: {worst}, step {coarsest}"
+                );
+                let largest = expected.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+                assert!(
+                    largest > 15.0 * coarsest,
+                    "tensor {t} tells nothing: {largest}"
+                );
+            }
+
+            let (features, scratch) = executor.finish().unwrap();
+            let mut scorer = Scorer::new(&model, features, scratch).unwrap();
+            let rows: Vec<Run> = (0..SIDE).map(|y| Run { y, x0: 0, x1: SIDE }).collect();
+            let mut logits = [0; 4];
+            scorer
+                .score(&Segment::Runs(&rows), &[], &mut logits)
+                .unwrap();
+            let step = 2f32.powi(float.head.logit_exponent.into());
+            let expected = whole_image_logits(&float, &expected[5]);
+            for (&q, expected) in logits.iter().zip(expected) {
+                let found = f32::from(q) * step;
+                assert!((found - expected).abs() < 0.06, "{found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn safetensors_read_back() {
+    let float = network(3);
+    let cfm = quantize(&float).unwrap().to_bytes().unwrap();
+    let weights = float.to_safetensors(&cfm).unwrap();
+    assert_eq!(FloatModel::from_safetensors(&cfm, &weights).unwrap(), float);
+    // The same bytes every time, so that a trained model can be reproduced.
+    assert_eq!(float.to_safetensors(&cfm).unwrap(), weights);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    float.write_safetensors(&cfm, &path).unwrap();
+    assert_eq!(FloatModel::read_safetensors(&cfm, &path).unwrap(), float);
+    let missing = FloatModel::read_safetensors(&cfm, &folder.path().join("none"));
+    assert!(matches!(missing, Err(FloatFileError::File { .. })));
+}
+
+#[test]
+fn safetensors_have_the_documented_names() {
+    let float = network(3);
+    let cfm = quantize(&float).unwrap().to_bytes().unwrap();
+    let weights = float.to_safetensors(&cfm).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&weights).unwrap();
+    assert_eq!(
+        file.tensor("layers.1.weight").unwrap().shape(),
+        [6, 3, 3, 3]
+    );
+    assert_eq!(file.tensor("layers.1.bias").unwrap().shape(), [6]);
+    assert_eq!(file.tensor("segment.0.weight").unwrap().shape(), [8, 30]);
+    assert_eq!(file.tensor("region.0.bias").unwrap().shape(), [7]);
+    assert_eq!(file.tensor("joint.1.weight").unwrap().shape(), [4, 9]);
+    assert_eq!(file.len(), 12);
+}
+
+#[test]
+fn foreign_weights_are_refused() {
+    let (one, other) = (network(3), network(4));
+    let cfm = quantize(&one).unwrap().to_bytes().unwrap();
+    let other_cfm = quantize(&other).unwrap().to_bytes().unwrap();
+    let weights = other.to_safetensors(&other_cfm).unwrap();
+    let error = FloatModel::from_safetensors(&cfm, &weights).unwrap_err();
+    assert!(
+        matches!(error, FloatFileError::OtherModel { .. }),
+        "{error}"
+    );
+    let error = FloatModel::from_safetensors(&cfm, b"nothing").unwrap_err();
+    assert!(matches!(error, FloatFileError::Safetensors(_)), "{error}");
+    let error = FloatModel::from_safetensors(b"nothing", &weights).unwrap_err();
+    assert!(matches!(error, FloatFileError::Model(_)), "{error}");
+
+    // Linked with this model, but of another shape.
+    let mut narrow = network(3);
+    if let FloatLayer::Conv2d(conv) = &mut narrow.layers[1] {
+        conv.groups = 1;
+        conv.weights.extend_from_within(..);
+    }
+    let weights = narrow.to_safetensors(&cfm).unwrap();
+    let error = FloatModel::from_safetensors(&cfm, &weights).unwrap_err();
+    assert!(
+        matches!(&error, FloatFileError::Tensor { name, .. } if name == "layers.1.weight"),
+        "{error}"
+    );
+    // Without the link.
+    let plain = safetensors::serialize(Vec::<(&str, safetensors::tensor::TensorView)>::new(), None);
+    let error = FloatModel::from_safetensors(&cfm, &plain.unwrap()).unwrap_err();
+    assert!(matches!(error, FloatFileError::Link(_)), "{error}");
+}
+
+#[test]
+fn what_cannot_be_quantized_names_its_channel() {
+    let mut float = network(1);
+    float.head.region_fcs[0].weights[6 * 3] = f32::NAN;
+    assert_eq!(
+        quantize(&float).unwrap_err(),
+        QuantizeError::NotFinite {
+            place: Place::FullyConnected(Path::Region, 0),
+            channel: 3
+        }
+    );
+
+    let mut float = network(1);
+    if let FloatLayer::Conv2d(conv) = &mut float.layers[0] {
+        conv.weights[27] = 1e12;
+    }
+    let error = quantize(&float).unwrap_err();
+    assert!(
+        error.to_string().starts_with("layer 0, channel 1: "),
+        "{error}"
+    );
+
+    let mut float = network(1);
+    float.head.region_fcs[0].output.exponent += 1;
+    assert_eq!(quantize(&float), Err(QuantizeError::PathScales));
+
+    let mut float = network(1);
+    float.head.joint_fcs.clear();
+    assert_eq!(quantize(&float), Err(QuantizeError::NoClassifier));
+
+    let mut float = network(1);
+    float.head.joint_fcs[1].bias.pop();
+    assert!(matches!(
+        quantize(&float),
+        Err(QuantizeError::Length {
+            place: Place::FullyConnected(Path::Joint, 1),
+            found: 3,
+            expected: 4,
+            ..
+        })
+    ));
+}
+
+proptest! {
+    #[test]
+    fn activations_become_clamps(zero_point: i8, exponent in -12_i8..4) {
+        let scale = |activation| ActivationScale { activation, zero_point, exponent }.output_scale();
+        let none = scale(Activation::None);
+        prop_assert_eq!((none.low, none.high), (-128, 127));
+        let relu = scale(Activation::Relu);
+        prop_assert_eq!((relu.low, relu.high), (zero_point, 127));
+        let relu6 = scale(Activation::Relu6);
+        let six = 6.0 * 2f64.powi(-i32::from(exponent)) + f64::from(zero_point);
+        prop_assert_eq!(relu6.low, zero_point);
+        prop_assert!((f64::from(relu6.high) - six.min(127.0)).abs() <= 0.5);
+    }
+}
