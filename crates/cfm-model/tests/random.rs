@@ -50,6 +50,23 @@ fn options_bound_the_models() {
     }
 }
 
+#[test]
+fn the_deepest_models_are_valid() {
+    let options = Options {
+        max_side: 200,
+        max_layers: u16::MAX,
+        ..Options::default()
+    };
+    let mut deepest = 0;
+    for seed in 0..300 {
+        let spec = random_model(seed, &options);
+        let written = spec.to_bytes();
+        assert!(written.is_ok(), "seed {seed}: {}", written.unwrap_err());
+        deepest = deepest.max(spec.layers.len());
+    }
+    assert!(deepest >= 60, "{deepest}");
+}
+
 /// The numbers behind a seed are promised to stay: a change here is a change of every recorded case.
 #[test]
 fn seeds_are_pinned() {

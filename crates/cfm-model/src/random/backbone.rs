@@ -1,6 +1,7 @@
 //! Random backbones: chains of layers, residual blocks and branches.
 
 use cfm_core::model::Shape;
+use cfm_core::model::format::MAX_LAYERS;
 
 use super::moments::Moments;
 use super::parameters::{self, Input};
@@ -11,12 +12,19 @@ use crate::spec::{
     AddSpec, ConvSpec, IMAGE_SCALE, InputSpec, LayerSpec, OutputScale, PoolSpec, Window,
 };
 
+/// Layers after which no block is begun: the longest has four.
+const MOST_LAYERS: u16 = MAX_LAYERS as u16 - 4;
+/// Distance of neighbouring cells, in pixels, from which on the shape stays.
+const FARTHEST: u32 = 256;
+
 /// A tensor: its shape, its scale, and how its values are expected to spread.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tensor {
     pub(super) shape: Shape,
     pub(super) scale: OutputScale,
     pub(super) moments: Moments,
+    /// Distance of neighbouring cells in pixels, along the axis where it is larger.
+    jump: u32,
 }
 
 impl Tensor {
@@ -59,10 +67,12 @@ impl Backbone {
                 },
                 scale: IMAGE_SCALE,
                 moments: Moments::IMAGE,
+                jump: 1,
             }],
             layers: Vec::new(),
         };
-        let layers = usize::from(source.range(1..=options.max_layers.max(1)));
+        let most = options.max_layers.clamp(1, MOST_LAYERS);
+        let layers = usize::from(source.range(1..=most));
         while backbone.layers.len() < layers {
             backbone.block(source, options);
         }
@@ -87,6 +97,10 @@ impl Backbone {
 
     fn block(&mut self, source: &mut Source, options: &Options) {
         let x = self.layers.len();
+        if self.tensor(x).jump > FARTHEST {
+            // The geometry has bounds; from here on the shape stays.
+            return self.residual(source);
+        }
         let block = source.weighted(&[
             (10, Block::Convolution),
             (2, Block::MaxPool),
@@ -104,12 +118,7 @@ impl Backbone {
                 let window = window::pooling(source, self.tensor(x).shape);
                 self.pool(x, window, matches!(block, Block::MaxPool));
             }
-            Block::Residual => {
-                for _ in 0..source.range(1..=3) {
-                    self.keeping_layer(source);
-                }
-                self.add(source, x, self.layers.len());
-            }
+            Block::Residual => self.residual(source),
             Block::Branches => {
                 let first = window::convolution(source, self.tensor(x).shape);
                 let a = self.convolution(source, options, x, first);
@@ -123,6 +132,14 @@ impl Backbone {
                 self.add(source, x, x);
             }
         }
+    }
+
+    fn residual(&mut self, source: &mut Source) {
+        let x = self.layers.len();
+        for _ in 0..source.range(1..=3) {
+            self.keeping_layer(source);
+        }
+        self.add(source, x, self.layers.len());
     }
 
     /// A layer over the last tensor that keeps its shape.
@@ -243,10 +260,17 @@ impl Backbone {
             .shape()
             .output(&shapes)
             .expect("blocks only make layers that fit");
+        let (input, [down, across]) = match &layer {
+            LayerSpec::Conv2d(conv) => (conv.input, conv.window.stride),
+            LayerSpec::MaxPool(pool) | LayerSpec::AvgPool(pool) => (pool.input, pool.window.stride),
+            LayerSpec::Add(add) => (add.inputs[0], [1, 1]),
+        };
+        let jump = self.tensor(input).jump * u32::from(down.max(across));
         self.tensors.push(Tensor {
             shape,
             scale,
             moments,
+            jump,
         });
         self.layers.push(layer);
         self.layers.len()

@@ -33,7 +33,7 @@ pub struct Options {
     pub max_side: u16,
     /// Most channels of a tensor, at least 1; depthwise convolutions may double it.
     pub max_channels: u16,
-    /// About how many layers the backbone has at most; at least 1. A residual block is finished even so.
+    /// About how many layers the backbone has at most, `1 ..= 60`. A residual block is finished even so.
     pub max_layers: u16,
     /// Most outputs of the classifier, `1 ..= 255`.
     pub max_classes: u8,
