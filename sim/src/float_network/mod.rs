@@ -1,0 +1,238 @@
+//! The float network before quantization: what training made, in f32, on the same proposals, masks and labelling.
+//!
+//! Only what quantization changes is computed in floating point: convolutions, activations, pooling, fully connected
+//! layers. Masks are integer work and the core's. For the labelling, logits are rounded to the 16 bits that the model
+//! gives them, after those of a softmax have been moved below 0, where none saturates that matters.
+
+mod head;
+mod layers;
+
+pub use head::Masks;
+pub use layers::Tensor;
+
+use cfm_core::executor::ExecuteError;
+use cfm_core::feature_map::FeatureMap;
+use cfm_core::image::ImageView;
+use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::model::{Classifier, Model, Path, Shape};
+use cfm_core::scorer::{ScoreError, Scorer};
+use cfm_core::segment::SegmentError;
+use cfm_model::float_model::{FloatAdd, FloatHead, FloatLayer, FloatModel};
+use cfm_model::shape::ShapeError;
+use cfm_model::spec::PoolSpec;
+
+use crate::core_trace::IndexMemory;
+use crate::trace::Inputs;
+use layers::{Convolution, add, avg_pool, max_pool};
+
+/// Why a float network cannot compute.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FloatNetworkError {
+    /// The layers of the float network do not fit together.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The float network and the quantized model are of different structure.
+    #[error("the float weights are not those of this model")]
+    OtherModel,
+    /// The image is refused.
+    #[error(transparent)]
+    Image(#[from] ExecuteError),
+    /// A superpixel map is refused.
+    #[error("superpixel map {0}: {1}")]
+    Map(usize, SegmentError),
+    /// The masks cannot be computed.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// A segment is refused.
+    #[error("segment {0}: {1}")]
+    Segment(usize, SegmentError),
+    /// The labelling is refused.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+}
+
+/// A float network beside the model that was quantized from it.
+#[derive(Debug, Clone)]
+pub struct FloatNetwork<'m> {
+    model: &'m Model<'m>,
+    layers: Vec<Layer>,
+    head: FloatHead,
+}
+
+#[derive(Debug, Clone)]
+enum Layer {
+    Convolution(Convolution),
+    MaxPool(PoolSpec),
+    AvgPool(PoolSpec),
+    Add(FloatAdd),
+}
+
+/// What the float network makes of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatScores {
+    /// The logits of every segment.
+    pub logits: Vec<Vec<f32>>,
+    /// The class index of every pixel, 255 where there is none.
+    pub labels: Vec<u8>,
+}
+
+impl<'m> FloatNetwork<'m> {
+    /// The float network `float` of `model`.
+    ///
+    /// # Errors
+    /// [`FloatNetworkError::OtherModel`] or [`FloatNetworkError::Shape`] when the two do not fit together.
+    pub fn new(model: &'m Model<'m>, float: FloatModel) -> Result<Self, FloatNetworkError> {
+        let shapes = float.tensor_shapes()?;
+        let same_tensors = shapes
+            .iter()
+            .eq(model.tensors().iter().map(|tensor| &tensor.shape));
+        let head = model.head();
+        let same_head = head.design == float.head.design
+            && head.segment_levels.as_slice() == float.head.segment_levels
+            && head.region_levels.as_slice() == float.head.region_levels;
+        if !same_tensors || !same_head || !has_all_weights(&float, &shapes) {
+            return Err(FloatNetworkError::OtherModel);
+        }
+        let layers = float.layers.into_iter().map(|layer| match layer {
+            FloatLayer::Conv2d(conv) => Layer::Convolution(Convolution::new(conv)),
+            FloatLayer::MaxPool(pool) => Layer::MaxPool(pool),
+            FloatLayer::AvgPool(pool) => Layer::AvgPool(pool),
+            FloatLayer::Add(layer) => Layer::Add(layer),
+        });
+        Ok(Self {
+            model,
+            layers: layers.collect(),
+            head: float.head,
+        })
+    }
+
+    /// All tensors: the image and each layer's output; the last is the feature map.
+    ///
+    /// # Errors
+    /// [`ExecuteError::InputSize`] for an image of another size than the model's input.
+    pub fn tensors(&self, image: &ImageView<'_>) -> Result<Vec<Tensor>, ExecuteError> {
+        let shape = self.model.input();
+        if (image.height(), image.width(), image.channels())
+            != (shape.height, shape.width, shape.channels)
+        {
+            return Err(ExecuteError::InputSize);
+        }
+        let mut tensors = vec![Tensor::image(shape, image.pixels())];
+        for (layer, out) in self.layers.iter().zip(&self.model.tensors()[1..]) {
+            let out = out.shape;
+            tensors.push(match layer {
+                Layer::Convolution(layer) => layer.forward(&tensors[layer.input()], out),
+                Layer::MaxPool(pool) => max_pool(&pool.window, &tensors[pool.input], out),
+                Layer::AvgPool(pool) => avg_pool(&pool.window, &tensors[pool.input], out),
+                Layer::Add(layer) => {
+                    let [first, second] = layer.inputs;
+                    add(layer, &tensors[first], &tensors[second])
+                }
+            });
+        }
+        Ok(tensors)
+    }
+
+    /// The logits of every segment, and the label of every pixel.
+    ///
+    /// # Errors
+    /// [`FloatNetworkError`] for an image of another size than the model's input, or a broken segment.
+    pub fn label(&self, inputs: &Inputs<'_>) -> Result<FloatScores, FloatNetworkError> {
+        let model = self.model;
+        let tensors = self.tensors(&inputs.image)?;
+        let features = &tensors[tensors.len() - 1];
+        let mut memory: Vec<IndexMemory> = Vec::new();
+        memory.resize_with(inputs.maps.len(), IndexMemory::default);
+        let mut indices = Vec::new();
+        for (at, (map, memory)) in inputs.maps.iter().zip(&mut memory).enumerate() {
+            let index = memory.build(*map, model);
+            indices.push(index.map_err(|error| FloatNetworkError::Map(at, error))?);
+        }
+        // The scorer is here for its masks only; they do not depend on the features.
+        let blank = vec![0; model.feature_bytes()];
+        let blank = FeatureMap::new(&blank, model.feature()).ok_or(ScoreError::FeatureMap)?;
+        let mut scratch = vec![0; model.scratch_bytes()];
+        let mut scorer = Scorer::new(model, blank, &mut scratch)?;
+
+        let mut logits = Vec::with_capacity(inputs.segments.len());
+        let mut areas = Vec::with_capacity(inputs.segments.len());
+        for (at, segment) in inputs.segments.iter().enumerate() {
+            let masked = scorer
+                .project(segment, &indices)
+                .map_err(|error| FloatNetworkError::Segment(at, error))?;
+            areas.push(masked.extent().area);
+            let window = masked.window();
+            let cells = masked.mask().to_vec();
+            let pooled = masked.pool();
+            let masks = Masks {
+                window,
+                cells: &cells,
+                bins: pooled.bin_mask(),
+            };
+            logits.push(head::logits(&self.head, features, &masks));
+        }
+        let rounded: Vec<Vec<i16>> = logits.iter().map(|l| self.rounded(l)).collect();
+        let input = model.input();
+        let mut labels = vec![0; usize::from(input.height) * usize::from(input.width)];
+        label_pixels(
+            model,
+            inputs.rule,
+            inputs.maps,
+            inputs.segments.len(),
+            |at| ScoredSegment {
+                segment: inputs.segments[at],
+                area: areas[at],
+                logits: &rounded[at],
+            },
+            &mut vec![0; memory_words(inputs.rule, model, inputs.maps)],
+            &mut labels,
+        )?;
+        Ok(FloatScores { logits, labels })
+    }
+
+    /// Logits in 16 bits, at the model's scale.
+    fn rounded(&self, logits: &[f32]) -> Vec<i16> {
+        let head = self.model.head();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let origin = match head.classifier {
+            // A softmax only knows differences.
+            Classifier::Softmax => largest,
+            Classifier::Svm => 0.0,
+        };
+        let scale = f64::from(-i32::from(head.logit_exponent)).exp2();
+        logits
+            .iter()
+            .map(|&logit| {
+                let steps = f64::from(logit - origin) * scale;
+                let (low, high) = (f64::from(i16::MIN), f64::from(i16::MAX));
+                steps.round_ties_even().clamp(low, high) as i16
+            })
+            .collect()
+    }
+}
+
+/// Whether every weight and bias that the structure asks for is there.
+fn has_all_weights(float: &FloatModel, shapes: &[Shape]) -> bool {
+    let layers = float.layers.iter().all(|layer| match layer {
+        FloatLayer::Conv2d(conv) => {
+            let outputs = usize::from(conv.out_channels);
+            let filter_len = layer.shape().filter_len(shapes).unwrap_or(0);
+            conv.bias.len() == outputs && conv.weights.len() == outputs * filter_len
+        }
+        FloatLayer::MaxPool(_) | FloatLayer::AvgPool(_) | FloatLayer::Add(_) => true,
+    });
+    let channels = shapes.last().map_or(0, |shape| shape.channels);
+    let inputs = float.head.shape().fc_inputs(channels);
+    let paths = Path::ALL.into_iter().zip(&inputs);
+    layers
+        && paths.into_iter().all(|(path, inputs)| {
+            float.head.fcs(path).iter().zip(inputs).all(|(fc, inputs)| {
+                let outputs = usize::from(fc.outputs);
+                fc.bias.len() == outputs && fc.weights.len() == outputs * inputs
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests;
