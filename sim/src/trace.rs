@@ -3,6 +3,9 @@
 use cfm_core::image::ImageView;
 use cfm_core::model::LabellingRule;
 use cfm_core::segment::{Segment, SuperpixelMap};
+use image::RgbImage;
+
+use crate::pipeline::{Pipeline, PipelineError, ProposalMemory};
 
 /// What is computed on, besides the model.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,33 @@ pub struct Inputs<'a> {
     pub segments: &'a [Segment<'a>],
     /// How segments become pixels.
     pub rule: LabellingRule,
+}
+
+impl Inputs<'_> {
+    /// Calls `with` with what a pipeline makes of a photograph: the network's input, the proposals, the model's rule.
+    ///
+    /// # Errors
+    /// As [`Pipeline::segment`].
+    pub fn of_photo<T>(
+        pipeline: &Pipeline<'_>,
+        photo: &RgbImage,
+        with: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> Result<T, PipelineError> {
+        let input = pipeline.input(photo)?;
+        let image = input.view()?;
+        let mut memory = ProposalMemory::default();
+        let proposals = memory.propose(image, pipeline.params())?;
+        let segments: Vec<Segment<'_>> = proposals
+            .iter()
+            .map(|proposal| proposal.segment())
+            .collect();
+        Ok(with(&Inputs {
+            image,
+            maps: proposals.maps(),
+            segments: &segments,
+            rule: pipeline.model().labelling(),
+        }))
+    }
 }
 
 /// Everything computed for a segment.

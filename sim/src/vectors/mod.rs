@@ -12,6 +12,7 @@ pub use describe::*;
 use std::path::Path as FilePath;
 
 use cfm_core::model::{Layer, Model, Operation, Parameters, Path, Window};
+use cfm_core::segment::Segment;
 
 use crate::core_trace::{self, CoreError};
 use crate::trace::{Inputs, SegmentTrace, Trace};
@@ -30,8 +31,8 @@ pub enum ExportError {
     Json(#[from] serde_json::Error),
 }
 
-/// Computes everything with the core and writes it to a folder, which is made if it is not there. At most
-/// `max_segments` segments are used; the labels are those that the used ones give.
+/// Computes everything with the core and writes it to a folder, which is made if it is not there. Of more than
+/// `max_segments` segments, so many are used, evenly spread; the labels are those that the used ones give.
 ///
 /// # Errors
 /// [`ExportError`] when the core refuses the inputs or a file cannot be written.
@@ -41,13 +42,14 @@ pub fn export(
     max_segments: usize,
     folder: &FilePath,
 ) -> Result<Description, ExportError> {
-    let used = inputs.segments.len().min(max_segments);
-    let left_out = inputs.segments.len() - used;
+    let all = inputs.segments;
+    let used = all.len().min(max_segments);
+    let segments: Vec<Segment<'_>> = (0..used).map(|i| all[i * all.len() / used]).collect();
+    let left_out = all.len() - used;
     let inputs = Inputs {
-        segments: &inputs.segments[..used],
+        segments: &segments,
         ..*inputs
     };
-
     let trace = core_trace::trace(model, &inputs)?;
     let folder = Folder::create(folder)?;
     let description = Description {
@@ -320,3 +322,6 @@ fn whole_mask(segment: &SegmentTrace, rows: usize, columns: usize) -> Vec<bool> 
     }
     mask
 }
+
+#[cfg(test)]
+mod tests;

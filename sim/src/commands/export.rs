@@ -1,0 +1,93 @@
+//! `cfm export`: a model in other forms.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cfm_sim::photo;
+use cfm_sim::trace::Inputs;
+use cfm_sim::vectors;
+use serde::Serialize;
+
+use super::{ModelArg, display, pipeline, print_json};
+
+/// Arguments of `cfm export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Golden vectors: model, image, segments and every intermediate tensor as .npy files.
+    Vectors(VectorsArgs),
+}
+
+/// Arguments of `cfm export vectors`.
+#[derive(Debug, clap::Args)]
+struct VectorsArgs {
+    /// Photograph (PNG, JPEG, BMP or PNM)
+    image: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
+    /// Folder for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Most segments to export, evenly spread over the proposals
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_segments: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    path: String,
+    model: String,
+    out: String,
+    tensors: usize,
+    segments: usize,
+    segments_left_out: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an input is broken or a file cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match &args.what {
+        What::Vectors(args) => vectors(args, out),
+    }
+}
+
+fn vectors(args: &VectorsArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let pipeline = pipeline(&file, &model)?;
+    let photo = photo::open(&args.image)?;
+    let description = Inputs::of_photo(&pipeline, &photo, |inputs| {
+        vectors::export(&model, inputs, args.max_segments, &args.out)
+    })
+    .with_context(|| file.name())??;
+    let report = Report {
+        path: display(&args.image),
+        model: file.name(),
+        out: display(&args.out),
+        tensors: description.tensors.len(),
+        segments: description.segments.len(),
+        segments_left_out: description.segments_left_out,
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        writeln!(
+            out,
+            "{}: {} tensors, {} segments ({} left out), model.json",
+            report.out, report.tensors, report.segments, report.segments_left_out
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

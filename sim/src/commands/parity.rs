@@ -1,0 +1,178 @@
+//! `cfm parity`: whether the core computes exactly what the float reference computes.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cfm_model::random::Options;
+use cfm_sim::parity::random::{RandomFailure, SEGMENTS, check_many};
+use cfm_sim::parity::{Naming, ParityReport, check};
+use cfm_sim::photo;
+use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
+use cfm_sim::trace::Inputs;
+use serde::Serialize;
+
+use super::{ModelArg, display, pipeline, print_json, progress};
+
+/// Arguments of `cfm parity`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Photograph (PNG, JPEG, BMP or PNM); a rendered sample scene without it
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArg,
+    /// Compare N random models on random images and segments instead
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["image", "model"]
+    )]
+    random: Option<u64>,
+    /// Seed of the first random model, or of the rendered scene
+    #[arg(long, value_name = "S", conflicts_with = "image")]
+    seed: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was compared, and what was found.
+#[derive(Serialize)]
+struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    /// The photograph's path; none for the rendered scene and for random models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    segments: u64,
+    /// The random model on which core and reference differ, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_seed: Option<u64>,
+    /// What one of them refuses, if that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    elements: u64,
+    mismatches: u64,
+    #[serde(flatten)]
+    parity: ParityReport,
+}
+
+/// Runs the command; the status is 1 when core and reference differ.
+///
+/// # Errors
+/// When an input is broken or an output cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let report = match args.random {
+        Some(count) => random(args, count),
+        None => photograph(args)?,
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        print(&report, out)?;
+    }
+    let exact = report.refused.is_none() && report.parity.is_exact();
+    Ok(ExitCode::from(u8::from(!exact)))
+}
+
+fn photograph(args: &Args) -> anyhow::Result<Report> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let pipeline = pipeline(&file, &model)?;
+    let seed = args.seed.unwrap_or(SAMPLE_SEED);
+    let photo = match &args.image {
+        Some(path) => photo::open(path)?,
+        None => {
+            let (width, height) = SAMPLE_SIZE;
+            Scene::render(width, height, seed).photo
+        }
+    };
+    let compared = Inputs::of_photo(&pipeline, &photo, |inputs| {
+        let segments = inputs.segments.len() as u64;
+        check(&model, inputs, Naming::Layers).map(|parity| (segments, parity))
+    });
+    let (segments, parity) = compared
+        .map_err(anyhow::Error::from)
+        .and_then(|compared| Ok(compared?))
+        .with_context(|| file.name())?;
+    Ok(Report {
+        random: None,
+        seed: args.image.is_none().then_some(seed),
+        path: args.image.as_deref().map(display),
+        model: Some(file.name()),
+        segments,
+        failed_seed: None,
+        refused: None,
+        elements: parity.elements(),
+        mismatches: parity.mismatches(),
+        parity,
+    })
+}
+
+fn random(args: &Args, count: u64) -> Report {
+    let seed = args.seed.unwrap_or(0);
+    let bar = progress(count, "random models", args.json);
+    let result = check_many(seed, count, &Options::default(), || bar.inc(1));
+    bar.finish_and_clear();
+    let (parity, failed_seed, refused) = match result {
+        Ok(parity) => (parity, None, None),
+        Err(failure) => {
+            let RandomFailure {
+                seed,
+                refused,
+                report,
+            } = *failure;
+            (report, Some(seed), refused)
+        }
+    };
+    Report {
+        random: Some(count),
+        seed: Some(seed),
+        path: None,
+        model: None,
+        segments: failed_seed.map_or(count, |_| 1) * SEGMENTS as u64,
+        failed_seed,
+        refused,
+        elements: parity.elements(),
+        mismatches: parity.mismatches(),
+        parity,
+    }
+}
+
+fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    match (report.random, &report.model) {
+        (Some(count), _) => writeln!(
+            out,
+            "{count} random models from seed {}, {SEGMENTS} segments each",
+            report.seed.unwrap_or(0)
+        )?,
+        (None, model) => writeln!(
+            out,
+            "{}, {}, {} segments",
+            report.path.as_deref().unwrap_or("rendered sample scene"),
+            model.as_deref().unwrap_or_default(),
+            report.segments
+        )?,
+    }
+    if let Some(seed) = report.failed_seed {
+        writeln!(
+            out,
+            "random model {seed} fails; `cfm parity --random 1 --seed {seed}` repeats it"
+        )?;
+    }
+    if let Some(refused) = &report.refused {
+        writeln!(out, "{refused}")?;
+    }
+    write!(out, "{}", report.parity)?;
+    writeln!(
+        out,
+        "{} elements, {} mismatches",
+        report.elements, report.mismatches
+    )
+}
