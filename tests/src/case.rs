@@ -145,7 +145,8 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn segment_count(&self) -> u16 {
         let mut count = 0;
-        while self.get(Content::Runs(count)).is_some() || self.get(Content::Members(count)).is_some()
+        while self.get(Content::Runs(count)).is_some()
+            || self.get(Content::Members(count)).is_some()
         {
             count += 1;
         }

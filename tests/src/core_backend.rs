@@ -28,9 +28,9 @@ pub struct Memory {
     arena: [i8; 64 * 1024],
     ids: [u16; 8 * 1024],
     runs: [Run; 2 * 1024],
-    superpixels: [Superpixel; 256],
+    superpixels: [Superpixel; 1280],
     counts: [CellCount; 4 * 1024],
-    words: [u32; 8 * 1024],
+    words: [u32; 12 * 1024],
     labels: [u8; 4 * 1024],
 }
 
@@ -39,9 +39,9 @@ pub const MEMORY: Memory = Memory {
     arena: [0; 64 * 1024],
     ids: [0; 8 * 1024],
     runs: [Run { y: 0, x0: 0, x1: 0 }; 2 * 1024],
-    superpixels: [Superpixel::EMPTY; 256],
+    superpixels: [Superpixel::EMPTY; 1280],
     counts: [CellCount::EMPTY; 4 * 1024],
-    words: [0; 8 * 1024],
+    words: [0; 12 * 1024],
     labels: [0; 4 * 1024],
 };
 
@@ -98,7 +98,8 @@ pub fn run_case<K: Kernels + Clone>(
     memory: &mut Memory,
 ) -> Result<usize, RunError> {
     let case = Case::parse(file)?;
-    let model = Model::parse(case.get(Content::Model).ok_or(BrokenCase)?).map_err(RunError::Model)?;
+    let model =
+        Model::parse(case.get(Content::Model).ok_or(BrokenCase)?).map_err(RunError::Model)?;
     let mut checker = Checker::new(case);
 
     let mut executor = Executor::with_kernels(&model, &mut memory.arena, kernels.clone())?;
@@ -118,8 +119,7 @@ pub fn run_case<K: Kernels + Clone>(
 
     let mut ids = Pool(&mut memory.ids);
     let mut run_pool = Pool(&mut memory.runs);
-    let (mut superpixels, mut counts) =
-        (Pool(&mut memory.superpixels), Pool(&mut memory.counts));
+    let (mut superpixels, mut counts) = (Pool(&mut memory.superpixels), Pool(&mut memory.counts));
     let mut maps: Vec<SuperpixelIndex<'_>, MAX_MAPS> = Vec::new();
     for index in 0.. {
         let Some(bytes) = case.get(Content::Map(index)) else {
@@ -146,9 +146,7 @@ pub fn run_case<K: Kernels + Clone>(
             case.get(Content::Runs(index)),
             case.get(Content::Members(index)),
         ) {
-            (Some(bytes), _) => {
-                Segment::Runs(run_pool.fill(runs(bytes)).ok_or(RunError::Memory)?)
-            }
+            (Some(bytes), _) => Segment::Runs(run_pool.fill(runs(bytes)).ok_or(RunError::Memory)?),
             (None, Some(bytes)) => {
                 let (map, members) = bytes.split_at_checked(2).ok_or(BrokenCase)?;
                 Segment::Superpixels {
@@ -163,9 +161,7 @@ pub fn run_case<K: Kernels + Clone>(
             .and_then(|row| row.get_mut(..model.class_count()))
             .ok_or(RunError::Memory)?;
         let area = score(&mut scorer, &segment, &maps, index, logits, &mut checker)?;
-        scored
-            .push((segment, area))
-            .map_err(|_| RunError::Memory)?;
+        scored.push((segment, area)).map_err(|_| RunError::Memory)?;
         if model.head().classifier == Classifier::Softmax {
             let mut probabilities = [U0F16::ZERO; MAX_CASE_CLASSES];
             softmax(logits, model.head().logit_exponent, &mut probabilities);

@@ -20,13 +20,14 @@
 //! | offset | type | meaning |
 //! |---:|---|---|
 //! | 0 | 4 bytes | tag |
-//! | 4 | u32 | flags: bit 0 = required; a reader that does not know a required section refuses the file |
+//! | 4 | u32 | flags: bit 0 = required; a reader that does not know a required section refuses the file; the others are reserved |
 //! | 8 | u32 | offset of the section in the file, a multiple of 16 |
 //! | 12 | u32 | length in bytes, without padding |
 //!
-//! A tag occurs at most once. Required: `INPT`, `LAYR`, `CHAN`, `WGTS`, `HEAD`, `CLAS`. Optional: `LABL`, `CALB`
+//! Sections lie behind the table, in any order, padded with zeros; bytes outside all sections mean nothing (but count
+//! for the checksum). A tag occurs at most once. Required: `INPT`, `LAYR`, `CHAN`, `WGTS`, `HEAD`, `CLAS`. Optional: `LABL`, `CALB`
 //! (read by this crate), `PROP` (proposal parameters, read by `cfm-proposals`), `PROV` (provenance, UTF-8 lines of
-//! `key = value`).
+//! `key = value`, for people; a key has no `=`).
 //!
 //! # `INPT` (8 bytes): the image
 //!
@@ -61,7 +62,12 @@
 //! | 24 | u32 | conv2d: offset of the weights in `WGTS`; otherwise 0 |
 //! | 28 | u32 | conv2d: index of the first record in `CHAN`; otherwise 0 |
 //!
-//! Pooling keeps channels, zero point and exponent of its input, and its clamp is `-128 ..= 127`.
+//! - Exponents are in `-64 ..= 63` and `low <= high`; the zero point may lie outside the clamp range.
+//! - Pooling keeps channels, zero point and exponent of its input, and its clamp is `-128 ..= 127`. Every window has a
+//!   cell inside the image: the leading padding is less than the kernel, and the last window starts before the end of
+//!   the input. The windows of a convolution may lie in the padding.
+//! - The inputs of an addition have the same shape and the same spacing of receptive fields; the output's centres are
+//!   those of the first input. The exponents of both inputs and the output are within 32 of each other.
 //!
 //! # `CHAN`: 8 bytes an output channel
 //!
@@ -74,7 +80,8 @@
 //!
 //! # `WGTS`: i8 weights, `-127 ..= 127`
 //!
-//! Convolution: `[out][kernel row][kernel column][in / groups]`; fully connected: `[out][in]`.
+//! Convolution: `[out][kernel row][kernel column][in / groups]`; fully connected: `[out][in]`. Layers may share
+//! weights or channel records, and there may be gaps between them.
 //!
 //! # `HEAD`: 32 bytes, then 16 bytes a fully connected layer
 //!
@@ -111,7 +118,8 @@
 //!
 //! u16 count (that of the classifier's outputs, at most [`MAX_CLASSES`]), then per class: u8 kind (0 stuff, 1 object,
 //! 2 background: never labels a pixel), 3 x u8 colour (RGB), u8 value in label images, u8 length of the name, the
-//! name in UTF-8. At least one class is not background. Label values of the others are distinct and below 255.
+//! name in UTF-8. At least one class is not background. Label values of the others are distinct and below
+//! 255; those of background classes mean nothing.
 //!
 //! # `LABL` (8 bytes, optional): how segments become pixels
 //!

@@ -375,13 +375,13 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
     let mut labelling = None;
     let mut calibration = None;
     let mut provenance = None;
-    let mut proposals = None;
     let mut i = 0;
     while i < section_count(bytes) {
         let Some((name, flags, content)) = section_at(bytes, i) else {
             return Err(ModelError::new(ModelErrorKind::SectionTable, Part::File));
         };
         let part = Part::Section(name);
+        ensure!(flags & !SECTION_REQUIRED == 0, Reserved, part);
         let mut earlier = 0;
         while earlier < i {
             if let Some((other, _, _)) = section_at(bytes, earlier) {
@@ -399,13 +399,12 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
             tag::LABELLING => labelling = Some(content),
             tag::CALIBRATION => calibration = Some(content),
             tag::PROVENANCE => provenance = Some(content),
-            tag::PROPOSALS => proposals = Some(content),
+            // Known, but another crate's to read.
+            tag::PROPOSALS => {}
             _ => ensure!(flags & SECTION_REQUIRED == 0, UnknownSection, part),
         }
         i += 1;
     }
-    // The proposal parameters belong to another crate; here they are only known not to be unknown.
-    let _ = proposals;
     Ok(Sections {
         input: attempt!(required(input, tag::INPUT)),
         layers: attempt!(required(layers, tag::LAYERS)),

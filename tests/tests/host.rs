@@ -1,0 +1,215 @@
+//! The host's runner: every golden case through the portable kernels, and proof that the suite can fail.
+
+mod golden;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{fs, thread};
+
+use cfm_conformance::cases::CASES;
+use cfm_conformance::check::Failure;
+use cfm_conformance::core_backend::{MEMORY, Memory, RunError, run_case};
+use cfm_core::kernels::{Kernels, Portable, Rows};
+use cfm_core::model::{Parameters, Window};
+use cfm_core::requantize::OutputScale;
+
+/// The memory is made for a `static`; a test thread's stack is too small for it.
+fn with_memory<T: Send>(run: impl FnOnce(&mut Memory) -> T + Send) -> T {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .stack_size(8 << 20)
+            .spawn_scoped(scope, || {
+                let mut memory = Box::new(MEMORY);
+                run(&mut memory)
+            })
+            .expect("a thread starts")
+            .join()
+            .expect("no case panics")
+    })
+}
+
+#[test]
+fn every_case_passes_on_the_portable_kernels() {
+    assert!(!CASES.is_empty());
+    let compared: usize = with_memory(|memory| {
+        CASES
+            .iter()
+            .map(|(name, file)| match run_case(file, &Portable, memory) {
+                Ok(bytes) => bytes,
+                Err(error) => panic!("{name}: {error:?}"),
+            })
+            .sum()
+    });
+    assert!(
+        compared > 100_000,
+        "{compared} bytes are too few to mean anything"
+    );
+}
+
+#[test]
+fn the_files_are_what_the_reference_computes_today() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let made: BTreeSet<String> = golden::make()
+        .into_iter()
+        .map(|(name, bytes)| {
+            let path = data.join(format!("{name}.case"));
+            let committed = fs::read(&path).unwrap_or_default();
+            assert!(
+                committed == bytes,
+                "{name} has changed: run --example make_cases"
+            );
+            name
+        })
+        .collect();
+    let listed: BTreeSet<String> = CASES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(made, listed);
+}
+
+/// What is wrong with the kernels below.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// Rounds half up instead of half to even.
+    RoundHalfUp,
+    /// Pads with 0 instead of the zero point.
+    PadWithZero,
+    /// Never updates the maximum's last channel.
+    MissLastChannel,
+    /// Swaps the first two logits.
+    SwapLogits,
+    /// Adds one to sums of two tensors.
+    AddOffByOne,
+    /// Adds one to means.
+    MeanOffByOne,
+    /// Forgets the fully connected layers' fused activation.
+    NoActivation,
+}
+
+/// The portable kernels with one fault.
+#[derive(Clone, Copy, Debug)]
+struct Broken(Fault);
+
+impl Kernels for Broken {
+    fn conv2d_row(
+        &self,
+        input: &Rows<'_>,
+        window: &Window,
+        groups: u16,
+        parameters: &Parameters<'_>,
+        y: u16,
+        out: &mut [i8],
+    ) {
+        if self.0 == Fault::PadWithZero {
+            // A tensor without zero point: only padding sees the difference.
+            let shape = input.shape();
+            let ring: Vec<i8> = (0..i32::from(shape.height))
+                .flat_map(|y| input.get(y).unwrap_or(&[]).to_vec())
+                .collect();
+            let input = Rows::new(&ring, shape, 0, input.exponent());
+            Portable.conv2d_row(&input, window, groups, parameters, y, out);
+            return;
+        }
+        Portable.conv2d_row(input, window, groups, parameters, y, out);
+    }
+
+    fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        Portable.max_pool_row(input, window, y, out);
+    }
+
+    fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        Portable.avg_pool_row(input, window, y, out);
+        if self.0 == Fault::MeanOffByOne {
+            out.iter_mut().for_each(|q| *q = q.saturating_add(1));
+        }
+    }
+
+    fn add_row(
+        &self,
+        first: &Rows<'_>,
+        second: &Rows<'_>,
+        output: &OutputScale,
+        y: u16,
+        out: &mut [i8],
+    ) {
+        Portable.add_row(first, second, output, y, out);
+        if self.0 == Fault::AddOffByOne {
+            out.iter_mut().for_each(|q| *q = q.saturating_add(1));
+        }
+    }
+
+    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]) {
+        let mut parameters = *parameters;
+        if self.0 == Fault::NoActivation {
+            (parameters.output.low, parameters.output.high) = (i8::MIN, i8::MAX);
+        }
+        Portable.fully_connected(input, &parameters, out);
+        if self.0 == Fault::RoundHalfUp {
+            let filters = parameters.weights.chunks_exact(input.len());
+            for ((q, filter), channel) in
+                out.iter_mut().zip(filters).zip(parameters.channels.iter())
+            {
+                let sum: i64 = filter
+                    .iter()
+                    .zip(input)
+                    .map(|(&w, &q)| i64::from(w.cast_signed()) * i64::from(q))
+                    .sum();
+                let product = (i64::from(channel.bias) + sum) * i64::from(channel.mantissa);
+                let half = (1_i64 << channel.shift) >> 1;
+                *q = parameters.output.clamp((product + half) >> channel.shift);
+            }
+        }
+    }
+
+    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]) {
+        Portable.classifier(input, parameters, out);
+        if self.0 == Fault::SwapLogits && out.len() > 1 {
+            out.swap(0, 1);
+        }
+    }
+
+    fn maximum(&self, out: &mut [i8], cell: &[i8]) {
+        let last = out.last().copied();
+        Portable.maximum(out, cell);
+        if let (Fault::MissLastChannel, Some(slot), Some(last)) = (self.0, out.last_mut(), last) {
+            *slot = last;
+        }
+    }
+}
+
+#[test]
+fn every_fault_is_found() {
+    for fault in [
+        Fault::RoundHalfUp,
+        Fault::PadWithZero,
+        Fault::MissLastChannel,
+        Fault::SwapLogits,
+        Fault::AddOffByOne,
+        Fault::MeanOffByOne,
+        Fault::NoActivation,
+    ] {
+        let found = with_memory(|memory| {
+            CASES
+                .iter()
+                .filter(|(_, file)| {
+                    matches!(
+                        run_case(file, &Broken(fault), memory),
+                        Err(RunError::Failure(Failure::Differs(..)))
+                    )
+                })
+                .count()
+        });
+        assert!(found > 0, "no case notices {fault:?}");
+    }
+}
+
+#[test]
+fn a_truncated_case_is_refused() {
+    let (_, file) = CASES[0];
+    for length in 0..file.len() {
+        let result = with_memory_for(&file[..length]);
+        assert!(result.is_err(), "{length} of {} bytes pass", file.len());
+    }
+}
+
+fn with_memory_for(file: &[u8]) -> Result<usize, RunError> {
+    with_memory(|memory| run_case(file, &Portable, memory))
+}
