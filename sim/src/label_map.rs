@@ -184,6 +184,19 @@ impl LabelMap {
         }
     }
 
+    /// The map with each label l replaced by `values[l]`.
+    #[must_use]
+    pub fn mapped(&self, values: &[u8; 256]) -> Self {
+        Self {
+            labels: self
+                .labels
+                .iter()
+                .map(|&label| values[usize::from(label)])
+                .collect(),
+            ..*self
+        }
+    }
+
     /// Writes the labels as an 8-bit grey PNG image.
     ///
     /// # Errors

@@ -1,20 +1,33 @@
-//! See the README.
+//! The host simulator: the whole path on photographs, the float reference that it must equal bit for bit, and what the
+//! `cfm` command is made of.
+//!
+//! | what | module |
+//! |---|---|
+//! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
+//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`label_map`], [`dataset`], [`scene`] |
+//! | the embedded model, and model files | [`default_model`], [`model_file`], [`mod@inspect`] |
+//! | how good the labels are | [`metrics`], [`mod@evaluate`] |
+//! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
+//! | the network before quantization | [`float_network`] |
+//! | every number as files for others to recompute | [`vectors`] |
+//! | pictures and other output files | [`picture`], [`output`] |
+#![deny(missing_docs)]
 
-pub mod dataset;
-pub mod label_map;
-pub mod photo;
-pub mod reference;
-pub mod scene;
 pub mod core_trace;
-pub mod parity;
-pub mod trace;
-pub mod vectors;
-pub mod pipeline;
-pub mod metrics;
+pub mod dataset;
+pub mod default_model;
 pub mod evaluate;
 pub mod float_network;
-pub mod default_model;
 pub mod inspect;
+pub mod label_map;
+pub mod metrics;
 pub mod model_file;
 pub mod output;
+pub mod parity;
+pub mod photo;
 pub mod picture;
+pub mod pipeline;
+pub mod reference;
+pub mod scene;
+pub mod trace;
+pub mod vectors;

@@ -8,7 +8,7 @@ use cfm_core::labelling::{LabelError, ScoredSegment, VOID, label_pixels, memory_
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, Model, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
-use cfm_core::segment::{SegmentError, SuperpixelMap};
+use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
 use cfm_proposals::{
     MAX_PIXELS, Params, ParamsError, ProposalError, Proposals, Workspace, propose,
 };
@@ -16,8 +16,10 @@ use image::RgbImage;
 use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
+use crate::float_network::{FloatNetwork, FloatNetworkError};
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::photo;
+use crate::trace::Inputs;
 
 /// Why a photograph cannot be segmented.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,9 @@ pub enum PipelineError {
     /// The pixels cannot be labelled.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The float network cannot compute.
+    #[error(transparent)]
+    Float(#[from] FloatNetworkError),
     /// The label map is refused.
     #[error(transparent)]
     LabelMap(#[from] LabelMapError),
@@ -303,6 +308,31 @@ impl<'m> Pipeline<'m> {
             segments: segments.len(),
             times,
         })
+    }
+
+    /// The class indices that the float network gives the pixels of a photograph, with the same proposals, masks and
+    /// labelling.
+    ///
+    /// # Errors
+    /// [`PipelineError::Float`] when `network` is not that of this model.
+    pub fn segment_float(
+        &self,
+        network: &FloatNetwork<'_>,
+        photo: &RgbImage,
+    ) -> Result<LabelMap, PipelineError> {
+        let input = self.input(photo)?;
+        let image = input.view()?;
+        let mut memory = ProposalMemory::default();
+        let proposals = memory.propose(image, &self.params)?;
+        let segments: Vec<Segment<'_>> = proposals.iter().map(|p| p.segment()).collect();
+        let scores = network.label(&Inputs {
+            image,
+            maps: proposals.maps(),
+            segments: &segments,
+            rule: self.model.labelling(),
+        })?;
+        let (width, height) = (image.width().into(), image.height().into());
+        Ok(LabelMap::new(width, height, scores.labels)?)
     }
 
     /// The value in label images of each class index (and [`VOID`] for [`VOID`] and background classes).

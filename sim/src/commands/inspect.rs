@@ -1,0 +1,179 @@
+//! `cfm inspect`: what a model is made of and what it costs.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cfm_sim::inspect::{Inspection, inspect};
+use cfm_sim::model_file::ModelFile;
+
+use super::print_json;
+
+/// Arguments of `cfm inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Model file; the built-in model without it
+    #[arg(value_name = "M.cfm")]
+    model: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the model cannot be read or is refused.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = ModelFile::open(args.model.as_deref())?;
+    let inspection = inspect(&file.parse()?);
+    if args.json {
+        print_json(out, &inspection)?;
+    } else {
+        print(&file.name(), &inspection, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A shape as people write it.
+fn shape([height, width, channels]: [u16; 3]) -> String {
+    format!("{height}x{width}x{channels}")
+}
+
+fn print(name: &str, model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{name}: {} bytes", model.file_bytes)?;
+    writeln!(
+        out,
+        "image {} -> feature map {}, one cell every {}x{} pixels",
+        shape(model.input),
+        shape(model.feature_map),
+        model.stride[0],
+        model.stride[1]
+    )?;
+    writeln!(out, "proposals: {}", model.proposals)?;
+    writeln!(out, "labelling: {}", model.labelling)?;
+    layers(model, out)?;
+    head(model, out)?;
+    memory(model, out)?;
+    writeln!(out, "\nclasses")?;
+    for (index, class) in model.classes.iter().enumerate() {
+        let [red, green, blue] = class.color;
+        let label = class
+            .label
+            .map_or("-".to_owned(), |label| label.to_string());
+        writeln!(
+            out,
+            "{index:>4}  label {label:>3}  {:<10} #{red:02x}{green:02x}{blue:02x}  {}",
+            class.kind, class.name
+        )?;
+    }
+    if !model.provenance.is_empty() {
+        writeln!(out, "\nprovenance")?;
+        for (key, value) in &model.provenance {
+            writeln!(out, "  {key} = {value}")?;
+        }
+    }
+    Ok(())
+}
+
+fn layers(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nlayer        reads   output       window  stride  dilation  padding      groups  parameters        MACs"
+    )?;
+    for (index, layer) in model.layers.iter().enumerate() {
+        let reads: Vec<String> = layer.inputs.iter().map(ToString::to_string).collect();
+        let pair = |[a, b]: [u8; 2]| format!("{a}x{b}");
+        let padding: Vec<String> = layer.padding.iter().map(ToString::to_string).collect();
+        writeln!(
+            out,
+            "{:>3} {:<8} {:<7} {:<12} {:<7} {:<7} {:<9} {:<12} {:>6}  {:>10}  {:>10}",
+            index + 1,
+            layer.kind,
+            reads.join("+"),
+            shape(layer.output),
+            pair(layer.kernel),
+            pair(layer.stride),
+            pair(layer.dilation),
+            padding.join(","),
+            layer.groups,
+            layer.parameters,
+            layer.macs
+        )?;
+    }
+    writeln!(out, "{:>103}", model.backbone_macs)
+}
+
+fn head(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
+    let head = &model.head;
+    let levels = |levels: &[u8]| {
+        let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
+        levels.join(",")
+    };
+    writeln!(
+        out,
+        "\nhead: design {}, {}, mask {}, pyramid {}{}",
+        head.design,
+        head.classifier,
+        head.mask_rule,
+        levels(&head.segment_levels),
+        if head.region_levels.is_empty() {
+            String::new()
+        } else {
+            format!(" (region {})", levels(&head.region_levels))
+        }
+    )?;
+    for layer in &head.layers {
+        writeln!(
+            out,
+            "    {:<8} {:>6} -> {:<6} {:>52}  {:>10}  {:>10}",
+            layer.path, layer.inputs, layer.outputs, "", layer.parameters, layer.macs
+        )?;
+    }
+    writeln!(
+        out,
+        "{} parameters; {} MACs an image and {} a segment",
+        model.parameters, model.backbone_macs, model.segment_macs
+    )
+}
+
+fn memory(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
+    let arena = &model.arena;
+    writeln!(out, "\narena: {} bytes", arena.total_bytes)?;
+    writeln!(out, "{:>10}  feature map", arena.feature_map_bytes)?;
+    writeln!(
+        out,
+        "{:>10}  line buffers, while rows arrive",
+        arena.line_bytes
+    )?;
+    writeln!(
+        out,
+        "{:>10}  scratch of the scorer, afterwards in the same place",
+        arena.scratch_bytes
+    )?;
+    let last = arena.tensors.len().saturating_sub(1);
+    for tensor in &arena.tensors {
+        let name = match tensor.tensor {
+            0 => "image".to_owned(),
+            number if number == last => "feature map".to_owned(),
+            number => format!("layer {number}"),
+        };
+        writeln!(
+            out,
+            "    {name:<12} {:<12} {:>4} of {:>4} rows  {:>8} bytes",
+            shape(tensor.shape),
+            tensor.rows,
+            tensor.shape[0],
+            tensor.bytes
+        )?;
+    }
+    writeln!(out, "\nflash: {} bytes", model.file_bytes)?;
+    for section in &model.flash {
+        writeln!(
+            out,
+            "{:>10}  {:<4}  {}",
+            section.bytes, section.section, section.content
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The subcommands, one module each: arguments, and what is printed.
+
+pub mod eval;
+pub mod export;
+pub mod inspect;
+pub mod parity;
+pub mod proposals;
+pub mod segment;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cfm_core::model::Model;
+use cfm_sim::model_file::{ModelFile, ModelFileError};
+use cfm_sim::pipeline::Pipeline;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// The model to use.
+#[derive(Debug, clap::Args)]
+pub struct ModelArg {
+    /// Model file; the built-in model without it
+    #[arg(long, value_name = "M.cfm")]
+    pub model: Option<PathBuf>,
+}
+
+impl ModelArg {
+    /// Reads the model's bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(&self) -> Result<ModelFile, ModelFileError> {
+        ModelFile::open(self.model.as_deref())
+    }
+}
+
+/// A pipeline for a model; errors name its file.
+///
+/// # Errors
+/// When photographs do not fit the model.
+pub fn pipeline<'m>(file: &ModelFile, model: &'m Model<'m>) -> anyhow::Result<Pipeline<'m>> {
+    Pipeline::new(model).with_context(|| file.name())
+}
+
+/// Prints a value as indented JSON.
+///
+/// # Errors
+/// What the stream reports.
+pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    writeln!(out, "{text}")
+}
+
+/// A progress bar on stderr, which is not drawn when `quiet` or when stderr is no terminal.
+#[must_use]
+pub fn progress(length: u64, what: &'static str, quiet: bool) -> ProgressBar {
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(length), target)
+        .with_style(style)
+        .with_message(what)
+}
+
+/// A fraction as a percentage for people.
+#[must_use]
+pub fn percent(fraction: f64) -> String {
+    format!("{:.1} %", 100.0 * fraction)
+}
+
+/// The name of a file for people and for JSON.
+#[must_use]
+pub fn display(path: &Path) -> String {
+    path.display().to_string()
+}

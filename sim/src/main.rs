@@ -1,0 +1,86 @@
+//! The `cfm` command: semantic segmentation by convolutional feature masking.
+
+mod commands;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{eval, export, inspect, parity, proposals, segment};
+
+/// Semantic segmentation by convolutional feature masking, in integers.
+#[derive(Debug, Parser)]
+#[command(name = "cfm", version, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 success, 1 a check failed, 2 wrong usage or input.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Label every pixel of a photograph, or of a rendered sample scene.
+    Segment(segment::Args),
+    /// Compare the core with the float reference, tensor by tensor.
+    Parity(parity::Args),
+    /// Show the superpixels that candidate segments are made of.
+    Proposals(proposals::Args),
+    /// Measure a model on a labelled data set.
+    Eval(eval::Args),
+    /// Show what a model is made of: layers, memory, flash.
+    Inspect(inspect::Args),
+    /// Write a model in other forms.
+    Export(export::Args),
+}
+
+impl Command {
+    fn run(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Segment(args) => segment::run(&args, out),
+            Self::Parity(args) => parity::run(&args, out),
+            Self::Proposals(args) => proposals::run(&args, out),
+            Self::Eval(args) => eval::run(&args, out),
+            Self::Inspect(args) => inspect::run(&args, out),
+            Self::Export(args) => export::run(&args, out),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = command
+        .run(&mut out)
+        .and_then(|status| Ok(out.flush().map(|()| status)?));
+    match result {
+        Ok(status) => status,
+        // Whoever reads the output has seen enough: the status of a program that SIGPIPE ends.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
+        Err(error) => {
+            // Nothing is left to be done when even this cannot be written.
+            let _ = writeln!(io::stderr(), "cfm: {}", one_line(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The error and its causes, each said once: many errors already end with their cause.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

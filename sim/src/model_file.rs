@@ -1,0 +1,132 @@
+//! Model files: read from disk or the embedded default, with the float network beside them.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use cfm_core::model::{Model, ModelError};
+use cfm_model::float_model::{FloatFileError, FloatModel};
+
+use crate::default_model;
+
+/// Most bytes of a model file.
+pub const MAX_FILE: u64 = 1 << 30;
+
+/// The bytes of a model and where they come from.
+#[derive(Debug, Clone)]
+pub struct ModelFile {
+    path: Option<PathBuf>,
+    bytes: Cow<'static, [u8]>,
+}
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// The file cannot be read.
+    #[error("{name}: {source}")]
+    Read {
+        /// The file.
+        name: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The file is longer than [`MAX_FILE`].
+    #[error("{0}: the file is longer than {max} MiB", max = MAX_FILE >> 20)]
+    TooLong(String),
+    /// The model is refused.
+    #[error("{name}: {source}")]
+    Model {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        source: ModelError,
+    },
+    /// The float network is refused.
+    #[error("{name}: {source}")]
+    Float {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        source: FloatFileError,
+    },
+}
+
+impl ModelFile {
+    /// The model at `path`, or the embedded default without one.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Read`] or [`ModelFileError::TooLong`].
+    pub fn open(path: Option<&Path>) -> Result<Self, ModelFileError> {
+        Ok(match path {
+            None => Self {
+                path: None,
+                bytes: Cow::Borrowed(default_model::CFM),
+            },
+            Some(path) => Self {
+                path: Some(path.to_owned()),
+                bytes: Cow::Owned(read(path)?),
+            },
+        })
+    }
+
+    /// The file's path, or the name of the embedded model.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => format!("{} (built in)", default_model::NAME),
+        }
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The validated model.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Model`].
+    pub fn parse(&self) -> Result<Model<'_>, ModelFileError> {
+        Model::parse(&self.bytes).map_err(|source| ModelFileError::Model {
+            name: self.name(),
+            source,
+        })
+    }
+
+    /// The float network that the model was quantized from: `M.safetensors` beside `M.cfm`.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Read`], [`ModelFileError::TooLong`] or [`ModelFileError::Float`].
+    pub fn float(&self) -> Result<FloatModel, ModelFileError> {
+        let (name, weights) = match &self.path {
+            None => (self.name(), Cow::Borrowed(default_model::SAFETENSORS)),
+            Some(path) => {
+                let path = path.with_extension("safetensors");
+                (path.display().to_string(), Cow::Owned(read(&path)?))
+            }
+        };
+        FloatModel::from_safetensors(&self.bytes, &weights)
+            .map_err(|source| ModelFileError::Float { name, source })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelFileError> {
+    let name = || path.display().to_string();
+    let failed = |source| ModelFileError::Read {
+        name: name(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ModelFileError::TooLong(name()));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,156 @@
+//! Pictures for people: labels over the photograph, and superpixels.
+
+mod legend;
+
+use cfm_core::model::{ClassKind, Model};
+use cfm_core::segment::SuperpixelMap;
+use image::{Rgb, RgbImage, imageops};
+
+use crate::label_map::LabelMap;
+
+/// Space between the panels of a picture.
+const GAP: u32 = 4;
+/// What lies between panels and under the legend.
+const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+
+/// The classes' colours over the photograph, thin outlines where the class changes, and a legend of the classes that
+/// occur. `labels` are class indices of the model; it is brought to the photograph's size. Pixels without a class stay
+/// as they are.
+#[must_use]
+pub fn overlay(photo: &RgbImage, labels: &LabelMap, model: &Model<'_>) -> RgbImage {
+    let (width, height) = photo.dimensions();
+    let labels = labels.resized(width as usize, height as usize);
+    let mut entries: Vec<Option<legend::Entry>> = vec![None; 256];
+    for (index, class) in model.classes().enumerate() {
+        if class.kind != ClassKind::Background && labels.labels().contains(&(index as u8)) {
+            entries[index] = Some(legend::Entry {
+                name: class.name.to_owned(),
+                color: class.color,
+            });
+        }
+    }
+    let colors: Vec<Option<[u8; 3]>> = entries
+        .iter()
+        .map(|entry| entry.as_ref().map(|entry| entry.color))
+        .collect();
+    let rows = LabelRows(&labels);
+    let blended = RgbImage::from_fn(width, height, |x, y| {
+        let pixel = *photo.get_pixel(x, y);
+        let Some(color) = colors[usize::from(rows.at(x, y))] else {
+            return pixel;
+        };
+        if rows.is_outline(x, y) {
+            return Rgb(color.map(|c| c / 4));
+        }
+        // Half the photograph shows through.
+        Rgb(std::array::from_fn(|c| {
+            ((u16::from(pixel[c]) + u16::from(color[c])).div_ceil(2)) as u8
+        }))
+    });
+    let entries: Vec<legend::Entry> = entries.into_iter().flatten().collect();
+    legend::below(blended, &entries, BACKGROUND)
+}
+
+struct LabelRows<'a>(&'a LabelMap);
+
+impl LabelRows<'_> {
+    fn at(&self, x: u32, y: u32) -> u8 {
+        self.0.labels()[y as usize * self.0.width() + x as usize]
+    }
+
+    /// Whether the pixel's class differs from that to its right or below it.
+    fn is_outline(&self, x: u32, y: u32) -> bool {
+        let label = self.at(x, y);
+        let right = (x + 1) as usize;
+        let below = (y + 1) as usize;
+        (right < self.0.width() && self.at(x + 1, y) != label)
+            || (below < self.0.height() && self.at(x, y + 1) != label)
+    }
+}
+
+/// The image and, for each map, its superpixels in their mean colours with outlines, side by side (two a row), each
+/// pixel enlarged to `zoom x zoom`.
+///
+/// # Panics
+/// When a map does not have the size of the image, or `zoom` is 0.
+#[must_use]
+pub fn superpixels(image: &RgbImage, maps: &[SuperpixelMap<'_>], zoom: u32) -> RgbImage {
+    let (width, height) = (image.width() * zoom, image.height() * zoom);
+    let panels = maps.len() as u32 + 1;
+    let columns = panels.min(2);
+    let rows = panels.div_ceil(columns);
+    let mut sheet = RgbImage::from_pixel(
+        columns * (width + GAP) - GAP,
+        rows * (height + GAP) - GAP,
+        BACKGROUND,
+    );
+    let enlarged = imageops::resize(image, width, height, imageops::FilterType::Nearest);
+    imageops::replace(&mut sheet, &enlarged, 0, 0);
+    for (map, panel) in maps.iter().zip(1..) {
+        let (column, row) = (panel % columns, panel / columns);
+        imageops::replace(
+            &mut sheet,
+            &superpixel_panel(image, map, zoom),
+            i64::from(column * (width + GAP)),
+            i64::from(row * (height + GAP)),
+        );
+    }
+    sheet
+}
+
+fn superpixel_panel(image: &RgbImage, map: &SuperpixelMap<'_>, zoom: u32) -> RgbImage {
+    assert_eq!(
+        (image.width(), image.height()),
+        (map.width().into(), map.height().into()),
+        "the map is of another image"
+    );
+    let mut sums = vec![[0_u64; 4]; usize::from(map.count())];
+    for (pixel, &id) in image.pixels().zip(map.labels()) {
+        let sum = &mut sums[usize::from(id)];
+        for c in 0..3 {
+            sum[c] += u64::from(pixel[c]);
+        }
+        sum[3] += 1;
+    }
+    let id = |x: u32, y: u32| map.labels()[(y * image.width() + x) as usize];
+    RgbImage::from_fn(image.width() * zoom, image.height() * zoom, |x, y| {
+        let (left, top) = (x / zoom, y / zoom);
+        let here = id(left, top);
+        let edge = |next: u32, at: u32, limit: u32| next.is_multiple_of(zoom) && at + 1 < limit;
+        let outline = (edge(x + 1, left, image.width()) && id(left + 1, top) != here)
+            || (edge(y + 1, top, image.height()) && id(left, top + 1) != here);
+        if outline {
+            return Rgb([255, 220, 60]);
+        }
+        let [red, green, blue, count] = sums[usize::from(here)];
+        Rgb([red, green, blue].map(|sum| (sum / count.max(1)) as u8))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn superpixels_take_their_mean_colour() {
+        let image = RgbImage::from_fn(4, 2, |x, _| Rgb([(x * 10) as u8; 3]));
+        let labels = [0, 0, 1, 1, 0, 0, 1, 1];
+        let map = SuperpixelMap::new(&labels, 4, 2, 2).unwrap();
+        let sheet = superpixels(&image, &[map, map], 3);
+        assert_eq!(sheet.dimensions(), (2 * 12 + GAP, 2 * 6 + GAP));
+        assert_eq!(sheet.get_pixel(11, 5).0, [30; 3]);
+        let second = |x: u32, y: u32| sheet.get_pixel(12 + GAP + x, y).0;
+        assert_eq!(second(0, 0), [5; 3]);
+        assert_eq!(second(5, 0), [255, 220, 60]);
+        assert_eq!(second(6, 5), [25; 3]);
+        assert_eq!(sheet.get_pixel(2, 6 + GAP).0, [5; 3]);
+    }
+
+    #[test]
+    fn outlines_lie_where_the_class_changes() {
+        let map = LabelMap::new(3, 2, vec![1, 1, 2, 1, 3, 2]).unwrap();
+        let rows = LabelRows(&map);
+        let outlines: Vec<bool> = (0..6).map(|i| rows.is_outline(i % 3, i / 3)).collect();
+        assert_eq!(outlines, [false, true, false, true, true, false]);
+    }
+}

@@ -1,0 +1,276 @@
+//! Each command does what its help says.
+
+mod common;
+
+use std::fs;
+
+use cfm_core::model::Model;
+use cfm_sim::dataset::Dataset;
+use cfm_sim::label_map::LabelMap;
+use cfm_sim::pipeline::Pipeline;
+use cfm_sim::{photo, scene};
+use common::{json, model_spec, output, refusal, write_model, write_photo};
+use serde_json::Value;
+
+fn stages(report: &Value) -> f64 {
+    ["conv", "proposals", "masks_spp", "fc", "labelling"]
+        .iter()
+        .map(|stage| report["milliseconds"][stage].as_f64().unwrap())
+        .sum()
+}
+
+#[test]
+fn segment_labels_a_photograph() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let photo_path = write_photo(root, 100, 75);
+    let photo_name = photo_path.to_str().unwrap();
+    let report = json(
+        root,
+        &[
+            "segment", photo_name, "--model", "tiny.cfm", "--out", "o.png", "--labels", "l.png",
+            "--json",
+        ],
+    );
+    assert_eq!(report["image"]["width"], 100);
+    assert_eq!(report["network"]["height"], 36);
+    assert_eq!(report["out"], "o.png");
+    assert!(report["segments"].as_u64().unwrap() > 10);
+    assert!(stages(&report) <= report["milliseconds"]["total"].as_f64().unwrap());
+    let shares: f64 = report["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class["share"].as_f64().unwrap())
+        .sum();
+    assert!((shares + report["unlabelled"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+
+    // The files hold what the library computes.
+    let bytes = model_spec().to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let pipeline = Pipeline::new(&model).unwrap();
+    let photo = photo::open(&photo_path).unwrap();
+    let segmentation = pipeline.segment(&photo).unwrap();
+    let values = pipeline.label_values();
+    let expected = segmentation.labels.mapped(&values).resized(100, 75);
+    assert!(LabelMap::open(&root.join("l.png")).unwrap() == expected);
+    let overlay = photo::open(&root.join("o.png")).unwrap();
+    assert!(overlay.width() == 100 && overlay.height() >= 75);
+
+    let text = output(root, &["segment", photo_name, "--model", "tiny.cfm"]);
+    for word in [
+        "100x75",
+        "48x36",
+        "convolution",
+        "masks + SPP",
+        "overlay.png",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert!(root.join("overlay.png").is_file());
+}
+
+#[test]
+fn segment_renders_a_scene_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let report = json(root, &["segment", "--json"]);
+    assert_eq!(report["path"], Value::Null);
+    assert_eq!(report["image"]["width"], scene::SAMPLE_SIZE.0);
+    assert!(report["model"].as_str().unwrap().starts_with("street"));
+    assert!(root.join("overlay.png").is_file());
+    assert!(output(root, &["segment", "--seed", "5"]).contains("rendered sample scene"));
+}
+
+#[test]
+fn proposals_draws_every_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let photo_path = write_photo(root, 96, 72);
+    let photo_name = photo_path.to_str().unwrap();
+    let arguments = [
+        "proposals",
+        photo_name,
+        "--model",
+        "tiny.cfm",
+        "--out",
+        "p.png",
+    ];
+    let report = json(root, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(report["superpixels"].as_array().unwrap().len(), 3);
+    assert!(report["segments"].as_u64().unwrap() > 10);
+    let picture = photo::open(&root.join("p.png")).unwrap();
+    assert_eq!(picture.dimensions(), (2 * 480 + 4, 2 * 360 + 4));
+    assert!(output(root, &arguments).contains("superpixels"));
+}
+
+#[test]
+fn eval_measures_a_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    scene::write_dataset(&root.join("set"), &[("few", 3)], (60, 45), 20).unwrap();
+    let arguments = ["eval", "set", "--split", "few", "--model", "tiny.cfm"];
+    let report = json(root, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(report["images"], 3);
+
+    // The same from scratch: label every photograph, compare pixel by pixel.
+    let bytes = model_spec().to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let pipeline = Pipeline::new(&model).unwrap();
+    let dataset = Dataset::open(root.join("set")).unwrap();
+    let mut pairs = Vec::new();
+    for id in dataset.split("few").unwrap() {
+        let sample = dataset.sample(&id).unwrap();
+        let labels = pipeline.segment(&sample.photo).unwrap().labels;
+        let labels = labels.mapped(&pipeline.label_values()).resized(60, 45);
+        pairs.extend(
+            sample
+                .labels
+                .labels()
+                .iter()
+                .copied()
+                .zip(labels.labels().to_vec())
+                .filter(|(truth, _)| *truth != scene::IGNORE),
+        );
+    }
+    let share = |part: usize, whole: usize| part as f64 / whole as f64;
+    let right = pairs.iter().filter(|(t, p)| t == p).count();
+    let close = |name: &str, expected: f64| {
+        let got = report[name].as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-9, "{name}: {got} {expected}");
+    };
+    close("global_accuracy", share(right, pairs.len()));
+    let mut ious = Vec::new();
+    let mut recalls = Vec::new();
+    let mut weighted = 0.0;
+    for class in scene::description().classes {
+        let of = |pair: &&(u8, u8)| pair.0 == class.index;
+        let truth = pairs.iter().filter(of).count();
+        let both = pairs
+            .iter()
+            .filter(of)
+            .filter(|p| p.1 == class.index)
+            .count();
+        let either = truth + pairs.iter().filter(|p| p.1 == class.index).count() - both;
+        let iou = &report["class_iou"][&class.name];
+        if truth == 0 {
+            assert!(iou.is_null());
+            continue;
+        }
+        assert!((iou.as_f64().unwrap() - share(both, either)).abs() < 1e-9);
+        ious.push(share(both, either));
+        recalls.push(share(both, truth));
+        weighted += share(both, either) * truth as f64;
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    close("miou", mean(&ious));
+    close("class_accuracy", mean(&recalls));
+    close("fwiou", weighted / pairs.len() as f64);
+
+    let text = output(root, &arguments);
+    assert!(text.contains("3 images") && text.contains("mIoU"), "{text}");
+}
+
+#[test]
+fn eval_runs_the_float_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    scene::write_dataset(&root.join("set"), &[("val", 2)], (48, 36), 30).unwrap();
+    let arguments = ["eval", "set", "--model", "tiny.cfm", "--json"];
+    let integer = json(root, &arguments);
+    let float = json(root, &[&arguments[..], &["--float"]].concat());
+    assert_eq!(float["images"], 2);
+    let difference =
+        |key: &str| (integer[key].as_f64().unwrap() - float[key].as_f64().unwrap()).abs();
+    assert!(difference("global_accuracy") < 0.2);
+
+    fs::remove_file(root.join("tiny.safetensors")).unwrap();
+    let error = refusal(root, &[&arguments[..], &["--float"]].concat());
+    assert!(error.starts_with("cfm: tiny.safetensors: "), "{error}");
+}
+
+#[test]
+fn eval_refuses_what_does_not_belong_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let set = root.join("set");
+    scene::write_dataset(&set, &[("val", 1)], (48, 36), 30).unwrap();
+    let arguments = ["eval", "set", "--model", "tiny.cfm"];
+
+    let error = refusal(root, &[&arguments[..], &["--split", "test"]].concat());
+    assert!(
+        error.contains("set/test.txt: no such split; there is val"),
+        "{error}"
+    );
+
+    let text = fs::read_to_string(set.join("dataset.toml")).unwrap();
+    fs::write(
+        set.join("dataset.toml"),
+        text.replace("\"road\"", "\"river\""),
+    )
+    .unwrap();
+    let error = refusal(root, &arguments);
+    assert!(
+        error.contains("\"road\"") && error.contains("\"river\""),
+        "{error}"
+    );
+
+    fs::write(set.join("dataset.toml"), &text).unwrap();
+    fs::write(set.join("images/scene00030.png"), b"rubbish").unwrap();
+    let error = refusal(root, &arguments);
+    assert!(error.contains("scene00030.png: not an image"), "{error}");
+
+    let error = refusal(root, &["eval", "nowhere", "--model", "tiny.cfm"]);
+    assert!(error.starts_with("cfm: nowhere/dataset.toml: "), "{error}");
+}
+
+#[test]
+fn inspect_counts_layers_memory_and_flash() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let path = write_model(root);
+    let report = json(root, &["inspect", "tiny.cfm", "--json"]);
+    let length = fs::metadata(path).unwrap().len();
+    assert_eq!(report["file_bytes"], length);
+    let flash = report["flash"].as_array().unwrap();
+    let total: u64 = flash
+        .iter()
+        .map(|part| part["bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(total, length);
+
+    // 48x36, twice 3x3 with stride 2 and eight channels.
+    let layers = report["layers"].as_array().unwrap();
+    assert_eq!(layers[0]["macs"], 24 * 18 * 8 * 27);
+    assert_eq!(layers[1]["macs"], 12 * 9 * 8 * 72);
+    assert_eq!(layers[1]["parameters"], 8 * 72 + 8);
+    assert_eq!(report["segment_macs"], 40 * 16 + 8 * 16 + 32 * 12);
+    assert_eq!(report["feature_map"], serde_json::json!([9, 12, 8]));
+
+    let bytes = model_spec().to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    assert_eq!(report["arena"]["total_bytes"], model.arena_bytes());
+    let lines: u64 = report["arena"]["tensors"].as_array().unwrap()[..2]
+        .iter()
+        .map(|tensor| tensor["bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(lines, model.line_bytes() as u64);
+
+    let text = output(root, &["inspect", "tiny.cfm"]);
+    for word in [
+        "conv2d",
+        "arena",
+        "flash",
+        "WGTS",
+        "pedestrian",
+        "trained = not at all",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert!(output(root, &["inspect"]).starts_with("street"));
+}
