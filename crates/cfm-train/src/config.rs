@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cfm_proposals::{Mix, Params, ParamsError, Scale, Smoothing};
 use serde::{Deserialize, Serialize};
 
 /// Everything that shapes a training run. Every field has a default, so a file names only what it changes.
@@ -18,6 +19,8 @@ pub struct Config {
     pub backbone: Vec<LayerConfig>,
     /// The Design A classifier.
     pub head: HeadConfig,
+    /// The candidate segments, in training and in the exported model.
+    pub proposals: ProposalConfig,
     /// Random changes of the training images.
     pub augment: AugmentConfig,
     /// Which segments a training step looks at.
@@ -108,6 +111,101 @@ pub struct HeadConfig {
     pub levels: Vec<u8>,
     /// Outputs of the fully connected layer of each path.
     pub hidden: usize,
+}
+
+/// The candidate segments: superpixels at some scales and their grouping. See [`Params`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProposalConfig {
+    /// Smoothing before the superpixels.
+    pub smoothing: SmoothingConfig,
+    /// Superpixel scales.
+    pub scales: Vec<ScaleConfig>,
+    /// Weights of colour, texture, size and fill in each grouping.
+    pub mixes: Vec<[u8; 4]>,
+    /// Most superpixels of a scale.
+    pub max_superpixels: u16,
+    /// Most segments of an image.
+    pub max_segments: u16,
+    /// Merges that add a smaller share than this (of 256) are left out.
+    pub min_growth: u8,
+}
+
+/// Smoothing before the superpixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmoothingConfig {
+    /// None.
+    None,
+    /// 1-2-1 both ways.
+    Binomial3,
+    /// 1-4-6-4-1 both ways.
+    Binomial5,
+}
+
+/// One superpixel scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleConfig {
+    /// The threshold's constant: larger makes larger superpixels.
+    pub k: u32,
+    /// Pixels of the smallest superpixel.
+    pub min_size: u16,
+}
+
+impl Default for ProposalConfig {
+    fn default() -> Self {
+        let params = Params::DEFAULT;
+        Self {
+            smoothing: match params.smoothing() {
+                Smoothing::None => SmoothingConfig::None,
+                Smoothing::Binomial3 => SmoothingConfig::Binomial3,
+                Smoothing::Binomial5 => SmoothingConfig::Binomial5,
+            },
+            scales: params
+                .scales()
+                .iter()
+                .map(|&Scale { k, min_size }| ScaleConfig { k, min_size })
+                .collect(),
+            mixes: params
+                .mixes()
+                .iter()
+                .map(|mix| [mix.colour, mix.texture, mix.size, mix.fill])
+                .collect(),
+            max_superpixels: params.max_superpixels(),
+            max_segments: params.max_segments(),
+            min_growth: params.min_growth(),
+        }
+    }
+}
+
+impl ProposalConfig {
+    /// The parameters as `cfm-proposals` takes them.
+    ///
+    /// # Errors
+    /// Whatever it refuses.
+    pub fn params(&self) -> Result<Params, ParamsError> {
+        let scales: Vec<Scale> = self
+            .scales
+            .iter()
+            .map(|&ScaleConfig { k, min_size }| Scale { k, min_size })
+            .collect();
+        let mixes: Vec<Mix> = self
+            .mixes
+            .iter()
+            .map(|&[colour, texture, size, fill]| Mix::new(colour, texture, size, fill))
+            .collect();
+        let smoothing = match self.smoothing {
+            SmoothingConfig::None => Smoothing::None,
+            SmoothingConfig::Binomial3 => Smoothing::Binomial3,
+            SmoothingConfig::Binomial5 => Smoothing::Binomial5,
+        };
+        Ok(Params::new(&scales, &mixes)?
+            .with_smoothing(smoothing)
+            .with_max_superpixels(self.max_superpixels)?
+            .with_max_segments(self.max_segments)?
+            .with_min_growth(self.min_growth))
+    }
 }
 
 /// Random changes of the training images; all of them keep labels and superpixels aligned.
@@ -210,6 +308,7 @@ impl Default for Config {
                 layer(64, 1),
             ],
             head: HeadConfig::default(),
+            proposals: ProposalConfig::default(),
             augment: AugmentConfig::default(),
             sampling: SamplingConfig::default(),
             float: FloatPhase::default(),
@@ -307,6 +406,9 @@ pub enum ConfigError {
         /// What went wrong.
         source: Box<toml::de::Error>,
     },
+    /// The proposals' parameters make no sense.
+    #[error("proposals: {0}")]
+    Proposals(#[from] ParamsError),
     /// A value makes no sense.
     #[error("{0}")]
     Value(String),
@@ -333,7 +435,7 @@ impl Config {
     /// Checks that the values make sense together.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] names the first that does not.
+    /// [`ConfigError::Value`] or [`ConfigError::Proposals`] names the first that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: &str| Err(ConfigError::Value(text.to_owned()));
         if self.input.width == 0 || self.input.height == 0 {
@@ -370,6 +472,7 @@ impl Config {
                 "the head has no pyramid level, a level of zero bins, or no hidden outputs",
             );
         }
+        self.proposals.params()?;
         if self.float.batch == 0 {
             return refuse("the batch is empty");
         }
@@ -412,6 +515,11 @@ mod tests {
     }
 
     #[test]
+    fn default_proposals_are_the_proposers() {
+        assert_eq!(ProposalConfig::default().params().unwrap(), Params::DEFAULT);
+    }
+
+    #[test]
     fn unknown_fields_are_refused() {
         assert!(toml::from_str::<Config>("sead = 3").is_err());
     }
@@ -426,6 +534,8 @@ mod tests {
             "backbone = [{ channels = 8, residual = true }]",
             "backbone = [{ channels = 8, groups = 2 }]",
             "[head]\nlevels = [3, 0]",
+            "[proposals]\nscales = []",
+            "[proposals]\nmax_segments = 0",
             "[float]\nbatch = 0",
             "[float]\nepochs = 1\ndense_epochs = 2",
         ] {

@@ -11,7 +11,7 @@ use cfm_model::float_model::{
 use cfm_model::quantize::{QuantizeError, quantize};
 use cfm_model::spec::{ClassSpec, InputSpec};
 use cfm_model::writer::WriteError;
-use cfm_proposals::Params;
+use cfm_proposals::ParamsError;
 use fixed::types::U0F16;
 
 use crate::config::Config;
@@ -25,6 +25,9 @@ pub enum ExportError {
     /// A batch normalization has not been folded.
     #[error("layer {0} still has a batch normalization")]
     NotFolded(usize),
+    /// The proposals' parameters make no sense.
+    #[error(transparent)]
+    Proposals(#[from] ParamsError),
     /// The weights do not fit the integers.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
@@ -39,7 +42,7 @@ pub enum ExportError {
 /// The float model of a folded network.
 ///
 /// # Errors
-/// [`ExportError::NotFolded`].
+/// [`ExportError::NotFolded`] or [`ExportError::Proposals`].
 pub fn float_model(
     network: &Network,
     exponents: &Exponents,
@@ -126,7 +129,7 @@ pub fn float_model(
         classes,
         labelling: Some(LabellingRule::DEFAULT),
         calibration: None,
-        proposals: Some(Params::DEFAULT.to_bytes().to_vec()),
+        proposals: Some(config.proposals.params()?.to_bytes().to_vec()),
         provenance,
     })
 }

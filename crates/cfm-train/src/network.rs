@@ -353,14 +353,15 @@ mod tests {
     use super::*;
 
     fn config() -> Config {
-        let mut config = Config::default();
-        config.backbone = vec![LayerConfig::new(8, 2), LayerConfig::new(8, 2)];
-        config.backbone.push(LayerConfig {
+        let residual = LayerConfig {
             residual: true,
             dilation: 2,
             ..LayerConfig::new(8, 1)
-        });
-        config
+        };
+        Config {
+            backbone: vec![LayerConfig::new(8, 2), LayerConfig::new(8, 2), residual],
+            ..Config::default()
+        }
     }
 
     #[test]

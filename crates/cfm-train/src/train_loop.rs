@@ -12,7 +12,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cfm_core::model::{Model, ModelError};
-use cfm_proposals::Params;
+use cfm_proposals::ParamsError;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
@@ -40,6 +40,9 @@ pub enum TrainError {
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The proposals' parameters make no sense.
+    #[error(transparent)]
+    Proposals(#[from] ParamsError),
     /// No segments could be proposed.
     #[error(transparent)]
     Candidates(#[from] CandidateError),
@@ -171,8 +174,8 @@ impl<'a> Trainer<'a> {
             Vec::new()
         };
         let bar = bar(run.progress, (train.len() + val.len()) as u64, "segments");
-        let propose =
-            |photos: &[Photo]| candidates(photos, config.input, &Params::DEFAULT, || bar.inc(1));
+        let params = config.proposals.params()?;
+        let propose = |photos: &[Photo]| candidates(photos, config.input, &params, || bar.inc(1));
         let train_candidates = propose(&train)?;
         let val_candidates = propose(&val)?;
         bar.finish_and_clear();
