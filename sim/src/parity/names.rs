@@ -13,6 +13,36 @@ pub enum Naming {
     Kinds,
 }
 
+/// How the names by kind begin, in the order of computation.
+const KINDS: [&str; 20] = [
+    "image",
+    "conv2d",
+    "max pool",
+    "average pool",
+    "add",
+    "feature map",
+    "segment area",
+    "segment window",
+    "mask",
+    "bin mask",
+    "segment pyramid",
+    "region pyramid",
+    "segment FC",
+    "region FC",
+    "joint FC",
+    "logits (SVM)",
+    "logits (softmax)",
+    "logits (one call)",
+    "probabilities",
+    "labels",
+];
+
+/// A sort key that brings names by kind into the order of computation.
+pub(super) fn place(name: &str) -> (usize, &str) {
+    let kind = KINDS.iter().position(|kind| name.starts_with(kind));
+    (kind.unwrap_or(KINDS.len()), name)
+}
+
 pub(super) struct Names {
     pub(super) tensors: Vec<String>,
     /// Width and channels of each tensor.

@@ -8,6 +8,7 @@ use cfm_model::random::{Options, random_image, random_model, random_segments};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::names::place;
 use super::{Naming, ParityReport, check_with};
 use crate::trace::Inputs;
 
@@ -99,12 +100,16 @@ pub fn check_many(
     options: &Options,
     done: impl Fn() + Sync,
 ) -> Result<ParityReport, Box<RandomFailure>> {
-    (0..count)
+    let mut report = (0..count)
         .into_par_iter()
         .map(|i| {
             let report = check_one(first_seed.wrapping_add(i), options);
             done();
             report
         })
-        .try_reduce(ParityReport::default, |a, b| Ok(a.merge(b)))
+        .try_reduce(ParityReport::default, |a, b| Ok(a.merge(b)))?;
+    report
+        .tensors
+        .sort_by(|a, b| place(&a.name).cmp(&place(&b.name)));
+    Ok(report)
 }

@@ -46,6 +46,8 @@ fn random_models_agree() {
     ] {
         assert!(names.contains(&kind), "no {kind} among {names:?}");
     }
+    assert_eq!((names[0], names[1]), ("image", "conv2d"));
+    assert!(names.last().is_some_and(|name| name.starts_with("labels")));
 }
 
 /// What the core makes of `spec` and the reference of `other`, on the inputs of `seed`.

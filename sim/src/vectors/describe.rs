@@ -81,7 +81,7 @@ pub enum LayerDescription {
         /// Groups.
         groups: u16,
         /// Weights (out, kernel row, kernel column, in / groups), biases, multipliers, output scale.
-        parameters: ParametersDescription,
+        parameters: Box<ParametersDescription>,
     },
     /// Maximum over a window.
     MaxPool {

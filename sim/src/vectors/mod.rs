@@ -130,12 +130,12 @@ fn describe_layer(
                 input,
                 window: describe_window(window),
                 groups,
-                parameters: describe_parameters(
+                parameters: Box::new(describe_parameters(
                     folder,
                     &format!("layer_{at:02}"),
                     &shape,
                     parameters,
-                )?,
+                )?),
             }
         }
         Operation::MaxPool { window } => LayerDescription::MaxPool {
