@@ -2,8 +2,9 @@
 //!
 //! Written here because the model is checked at compile time, where no library's hardware path can run.
 
-const TABLE: [u32; 256] = {
-    let mut table = [0_u32; 256];
+/// `TABLES[n][b]`: the effect of byte b followed by n zero bytes, so that four bytes take one step.
+const TABLES: [[u32; 256]; 4] = {
+    let mut tables = [[0_u32; 256]; 4];
     let mut i = 0;
     while i < 256 {
         let mut value = i as u32;
@@ -12,10 +13,20 @@ const TABLE: [u32; 256] = {
             value = (value >> 1) ^ (0xEDB8_8320 & (value & 1).wrapping_neg());
             bit += 1;
         }
-        table[i] = value;
+        tables[0][i] = value;
         i += 1;
     }
-    table
+    let mut n = 1;
+    while n < 4 {
+        let mut i = 0;
+        while i < 256 {
+            let shorter = tables[n - 1][i];
+            tables[n][i] = (shorter >> 8) ^ tables[0][(shorter & 0xFF) as usize];
+            i += 1;
+        }
+        n += 1;
+    }
+    tables
 };
 
 /// The checksum of `bytes`.
@@ -25,11 +36,50 @@ const TABLE: [u32; 256] = {
 /// ```
 #[must_use]
 pub const fn crc32(bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<4>();
     let mut crc = u32::MAX;
     let mut i = 0;
-    while i < bytes.len() {
-        crc = (crc >> 8) ^ TABLE[((crc ^ bytes[i] as u32) & 0xFF) as usize];
+    while i < words.len() {
+        let [a, b, c, d] = words[i];
+        crc = TABLES[3][(crc as u8 ^ a) as usize]
+            ^ TABLES[2][((crc >> 8) as u8 ^ b) as usize]
+            ^ TABLES[1][((crc >> 16) as u8 ^ c) as usize]
+            ^ TABLES[0][((crc >> 24) as u8 ^ d) as usize];
+        i += 1;
+    }
+    i = 0;
+    while i < rest.len() {
+        crc = (crc >> 8) ^ TABLES[0][(crc as u8 ^ rest[i]) as usize];
         i += 1;
     }
     !crc
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    /// Bit by bit, from the polynomial.
+    fn plain(bytes: &[u8]) -> u32 {
+        let mut crc = u32::MAX;
+        for &byte in bytes {
+            crc ^= u32::from(byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 {
+                    (crc >> 1) ^ 0xEDB8_8320
+                } else {
+                    crc >> 1
+                };
+            }
+        }
+        !crc
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn is_the_remainder_of_the_polynomial(bytes: std::vec::Vec<u8>) {
+            proptest::prop_assert_eq!(crc32(&bytes), plain(&bytes));
+        }
+    }
 }

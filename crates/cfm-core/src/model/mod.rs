@@ -471,12 +471,9 @@ const fn scratch_bytes(feature: Shape, head: &Head<'_>) -> u64 {
 ///
 /// The path is relative to the current file, as for [`include_bytes!`]. The bytes are aligned to 16.
 ///
-/// ```compile_fail,E0080
-/// # use cfm_core::model::Model;
-/// // This source file is no model, so the build stops here:
-/// // "evaluation panicked: not a .cfm file"
-/// const MODEL: Model<'static> = cfm_core::include_model!("mod.rs");
-/// ```
+/// Checking every weight keeps the compiler's interpreter busy for some seconds. A crate that uses such a `const` of
+/// *another* crate makes the compiler check it again, and has to say `#![allow(long_running_const_eval)]` for that;
+/// a `static` is shared without either.
 #[macro_export]
 macro_rules! include_model {
     ($path:expr $(,)?) => {{
