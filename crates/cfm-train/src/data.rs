@@ -201,6 +201,12 @@ impl Dataset {
         let path = self.root.join("labels").join(format!("{id}.png"));
         let picture = open_picture(&path)?.to_luma8();
         let (width, height) = picture.dimensions();
+        if photo.dimensions() != (width, height) {
+            return Err(DataError::Content {
+                path: path.display().to_string(),
+                reason: "it does not have the size of its photograph".to_owned(),
+            });
+        }
         let table = self.label_table();
         let labels = picture
             .into_raw()

@@ -1,8 +1,33 @@
 //! Training of convolutional-feature-masking models.
 //!
-//! A small convolutional backbone and a Design A head are trained on photographs with a label for every pixel, first
-//! in floats, then through a [fake quantizer](fake_quantize) that rounds as the integer network will, and written as a
-//! `.cfm` file with the float weights beside it. One [`config::Config`] and the data set reproduce a run.
+//! The binary `cfm-train` turns a data set folder (photographs with a label for every pixel) into a `.cfm` file with the
+//! float weights beside it:
+//!
+//! ```text
+//! cfm-train DATASET --config crates/cfm-train/configs/street.toml --run runs/street --out street.cfm
+//! ```
+//!
+//! One [`config::Config`], the data set and the seed in it reproduce a run. What happens, in order:
+//!
+//! 1. [`data`] reads the photographs at the size of the network's input, [`proposals`] finds their candidate segments
+//!    with the deployed proposer, once.
+//! 2. A [`network`] of convolutions with batch normalization learns to classify feature cells ([`loss::dense`]).
+//!    [`augment`] changes every image anew and moves labels and superpixels along.
+//! 3. After some epochs the Design A head joins in: [`sampling`] draws segments of one class, balanced over the classes,
+//!    and mixed ones; [`projection`] makes their masks with the device's own code; [`pooling`] finds the maxima of the
+//!    pyramid bins, which the framework then selects from the feature maps, so that their gradient is a scatter.
+//! 4. The normalization is folded into the weights and [`calibrate`] chooses a power-of-two scale per activation.
+//! 5. Fine-tuning goes through the [fake quantizer](fake_quantize), which rounds as the integer network will. The
+//!    tests hold the exported integers to the fake-quantized features, value by value.
+//! 6. [`export`] writes the model.
+//!
+//! [`evaluate`] labels the validation photographs on the way, with the deployed masks and vote. A
+//! [`checkpoint`] after every epoch, and when a run is stopped, continues to the same bits, since every
+//! [random draw](random) is named by its place in the run and not by a generator's state. Results are bit-identical on
+//! machines with the same vector instructions and number of threads; others may sum in another order.
+//!
+//! The convolutions are `burn`'s on its `flex` backend: pure Rust, on the CPU. Nothing else in the workspace depends on
+//! this crate, so nobody else compiles the framework.
 #![deny(missing_docs)]
 
 pub mod augment;

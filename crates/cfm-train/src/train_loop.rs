@@ -577,8 +577,12 @@ impl<'a> Trainer<'a> {
             .open(&path)
             .map_err(error)?;
         file.write_all(line.as_bytes()).map_err(error)?;
-        // A line for the terminal; a failure to print is no reason to stop.
-        let _ = self.run.progress.println(line.trim_end());
+        if self.run.progress.is_hidden() {
+            eprintln!("{}", line.trim_end());
+        } else {
+            // A failure to print is no reason to stop.
+            let _ = self.run.progress.println(line.trim_end());
+        }
         Ok(())
     }
 }

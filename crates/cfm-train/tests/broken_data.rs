@@ -1,0 +1,74 @@
+//! A broken data set is named in the error, with the file and what is wrong with it.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::path::Path;
+
+use cfm_train::data::{DataError, Dataset};
+use image::{GrayImage, Luma};
+
+/// Renders a data set, breaks it, and reads it.
+fn read_broken(break_it: impl FnOnce(&Path)) -> Result<(), DataError> {
+    let folder = tempfile::tempdir().unwrap();
+    common::render(folder.path());
+    break_it(folder.path());
+    let dataset = Dataset::open(folder.path())?;
+    dataset.read("train", common::config().input, None)?;
+    Ok(())
+}
+
+#[track_caller]
+fn assert_error(result: Result<(), DataError>, parts: &[&str]) {
+    let text = result.unwrap_err().to_string();
+    for part in parts {
+        assert!(text.contains(part), "{text:?} does not name {part:?}");
+    }
+}
+
+#[test]
+fn whole_data_is_read() {
+    read_broken(|_| ()).unwrap();
+}
+
+#[test]
+fn missing_files_are_named() {
+    for file in ["dataset.toml", "train.txt", "images/3.png", "labels/5.png"] {
+        let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
+        let result = read_broken(|root| std::fs::remove_file(root.join(file)).unwrap());
+        assert_error(result, &[name]);
+    }
+}
+
+#[test]
+fn empty_split_is_refused() {
+    let result = read_broken(|root| std::fs::write(root.join("train.txt"), "\n").unwrap());
+    assert_error(result, &["train.txt", "no image"]);
+}
+
+#[test]
+fn description_without_classes_is_refused() {
+    let text = "name = \"x\"\nignore = 255\nclass = []\n";
+    let result = read_broken(|root| std::fs::write(root.join("dataset.toml"), text).unwrap());
+    assert_error(result, &["dataset.toml", "classes"]);
+}
+
+#[test]
+fn unknown_labels_are_refused() {
+    let labels = GrayImage::from_pixel(common::WIDTH, common::HEIGHT, Luma([77]));
+    let result = read_broken(|root| labels.save(root.join("labels/2.png")).unwrap());
+    assert_error(result, &["2.png", "does not list"]);
+}
+
+#[test]
+fn labels_of_another_size_are_refused() {
+    let labels = GrayImage::new(common::WIDTH, common::HEIGHT + 1);
+    let result = read_broken(|root| labels.save(root.join("labels/2.png")).unwrap());
+    assert_error(result, &["2.png", "size"]);
+}
+
+#[test]
+fn broken_pictures_are_refused() {
+    let result = read_broken(|root| std::fs::write(root.join("images/0.png"), "no").unwrap());
+    assert_error(result, &["0.png"]);
+}
