@@ -15,6 +15,19 @@ if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test 
     }
 fi
 
+PYTHON=${PYTHON:-python3}
+if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
+    VENV=target/numpy-venv
+    if ! "$VENV/bin/python" -c 'import numpy' 2>/dev/null; then
+        "$PYTHON" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet numpy==2.2.6 || {
+            echo "missing: Python 3 with numpy (pip install numpy==2.2.6)" >&2
+            exit 1
+        }
+    fi
+    PYTHON=$PWD/$VENV/bin/python
+fi
+export PYTHON
+
 step "cargo fmt"
 cargo fmt --all --check
 
@@ -34,17 +47,6 @@ cargo build -p cfm-core -p cfm-proposals --target "$TARGET" --locked --release \
 
 step "random parity, and every intermediate tensor recomputed in numpy"
 cargo run --release --locked --quiet -- parity --random 300 --seed 7
-PYTHON=${PYTHON:-python3}
-if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
-    VENV=target/numpy-venv
-    if ! "$VENV/bin/python" -c 'import numpy' 2>/dev/null; then
-        "$PYTHON" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet numpy==2.2.6 || {
-            echo "missing: Python 3 with numpy (pip install numpy==2.2.6)" >&2
-            exit 1
-        }
-    fi
-    PYTHON=$VENV/bin/python
-fi
 VECTORS=target/vectors
 rm -rf "$VECTORS"
 cargo run --release --locked --quiet -- segment --out target/scene.png
