@@ -7,6 +7,7 @@
 mod canvas;
 mod noise;
 mod street;
+mod things;
 
 use std::fs;
 use std::io;
@@ -18,7 +19,7 @@ use crate::dataset::{Class, Description, Kind};
 use crate::label_map::LabelMap;
 
 /// The seed of the sample scene.
-pub const SAMPLE_SEED: u64 = 1;
+pub const SAMPLE_SEED: u64 = 11;
 
 /// Size of the sample scene.
 pub const SAMPLE_SIZE: (u32, u32) = (480, 360);
