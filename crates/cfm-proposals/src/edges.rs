@@ -10,6 +10,7 @@
 use cfm_core::image::ImageView;
 
 use crate::arena::take;
+use crate::colour::ColourSpace;
 use crate::error::ProposalError;
 use crate::params::Smoothing;
 use crate::smooth::{Colour, smoothed_row};
@@ -39,6 +40,7 @@ fn weight(a: Colour, b: Colour) -> u16 {
 /// The grid graph of an image, with memory for sorting.
 pub(crate) struct SortedEdges<'m, 'i> {
     image: ImageView<'i>,
+    space: ColourSpace,
     smoothing: Smoothing,
     /// Two smoothed rows.
     rows: &'m mut [Colour],
@@ -54,19 +56,21 @@ impl<'m, 'i> SortedEdges<'m, 'i> {
     /// Counts the edges of each weight. Takes [`fixed_words`] of `words`; the rest is the buffer.
     pub(crate) fn new(
         image: ImageView<'i>,
+        space: ColourSpace,
         smoothing: Smoothing,
         mut words: &'m mut [u32],
     ) -> Result<Self, ProposalError> {
         let rows = take(&mut words, 2 * usize::from(image.width()))?;
         let bins = take(&mut words, WEIGHTS)?;
         bins.fill(0);
-        scan(image, smoothing, rows, |_, weight| {
+        scan(image, space, smoothing, rows, |_, weight| {
             if let Some(bin) = bins.get_mut(usize::from(weight)) {
                 *bin += 1;
             }
         });
         Ok(Self {
             image,
+            space,
             smoothing,
             rows,
             bins,
@@ -94,12 +98,18 @@ impl<'m, 'i> SortedEdges<'m, 'i> {
             let (high, total) = self.batch(low);
             if high == low {
                 // More edges of this one weight than the buffer holds: raster order is their order.
-                scan(self.image, self.smoothing, self.rows, |edge, weight| {
-                    if usize::from(weight) == low {
-                        let (a, b) = ends(edge);
-                        visit(a, b, weight);
-                    }
-                });
+                scan(
+                    self.image,
+                    self.space,
+                    self.smoothing,
+                    self.rows,
+                    |edge, weight| {
+                        if usize::from(weight) == low {
+                            let (a, b) = ends(edge);
+                            visit(a, b, weight);
+                        }
+                    },
+                );
                 low += 1;
                 continue;
             }
@@ -142,15 +152,21 @@ impl<'m, 'i> SortedEdges<'m, 'i> {
             next += core::mem::replace(bin, next);
         }
         let buffer = &mut *self.buffer;
-        scan(self.image, self.smoothing, self.rows, |edge, weight| {
-            let bin = usize::from(weight).checked_sub(low);
-            if let Some(at) = bin.and_then(|bin| bins.get_mut(bin)) {
-                if let Some(slot) = buffer.get_mut(*at as usize) {
-                    *slot = edge;
+        scan(
+            self.image,
+            self.space,
+            self.smoothing,
+            self.rows,
+            |edge, weight| {
+                let bin = usize::from(weight).checked_sub(low);
+                if let Some(at) = bin.and_then(|bin| bins.get_mut(bin)) {
+                    if let Some(slot) = buffer.get_mut(*at as usize) {
+                        *slot = edge;
+                    }
+                    *at += 1;
                 }
-                *at += 1;
-            }
-        });
+            },
+        );
         // Every bin now holds its end: back to counts.
         let mut start = 0;
         for bin in bins.iter_mut() {
@@ -164,6 +180,7 @@ impl<'m, 'i> SortedEdges<'m, 'i> {
 /// Calls `visit` with each edge and its weight in raster order.
 fn scan(
     image: ImageView<'_>,
+    space: ColourSpace,
     smoothing: Smoothing,
     rows: &mut [Colour],
     mut visit: impl FnMut(u32, u16),
@@ -171,11 +188,11 @@ fn scan(
     let width = usize::from(image.width());
     let height = usize::from(image.height());
     let (mut row, mut below) = rows.split_at_mut(width);
-    smoothed_row(image, smoothing, 0, row);
+    smoothed_row(image, space, smoothing, 0, row);
     for y in 0..height {
         let last = y + 1 == height;
         if !last {
-            smoothed_row(image, smoothing, y + 1, below);
+            smoothed_row(image, space, smoothing, y + 1, below);
         }
         let mut edge = (2 * y * width) as u32;
         for (x, (&colour, &down)) in row.iter().zip(below.iter()).enumerate() {

@@ -12,14 +12,11 @@ use cfm_core::segment::SuperpixelMap;
 
 use crate::MAX_PIXELS;
 use crate::arena::take;
+use crate::colour::ColourSpace;
 use crate::edges::{SortedEdges, edge_count, fixed_words};
 use crate::error::ProposalError;
-use crate::params::{MAX_SUPERPIXELS, Scale, Smoothing};
-
-/// A root's parent word: this bit and the size, in pixels.
-const ROOT: u32 = 1 << 31;
-/// A root's parent word once it is numbered: these bits and the id.
-const NUMBERED: u32 = 3 << 30;
+use crate::forest::Forest;
+use crate::params::{Scale, Smoothing};
 
 /// The fewest words [`superpixels`] works with; less than [`words`] costs more passes over the image.
 #[must_use]
@@ -55,7 +52,7 @@ pub(crate) fn check_image(image: ImageView<'_>) -> Result<usize, ProposalError> 
 ///   the edge down.
 /// - Ids are numbered by first appearance in raster order.
 /// - When there are more than `max_count` superpixels, the smallest size is doubled (from 1 at least) and joining
-///   repeated until there are not; `max_count` counts as 1 to [`MAX_SUPERPIXELS`]. So no image has too many.
+///   repeated until there are not; `max_count` counts as 1 to [`MAX_SUPERPIXELS`](crate::MAX_SUPERPIXELS). So no image has too many.
 ///
 /// `words` is scratch memory, at least [`min_words`]. The result does not depend on its size or content.
 ///
@@ -67,6 +64,30 @@ pub fn superpixels<'l>(
     smoothing: Smoothing,
     scale: Scale,
     max_count: u16,
+    words: &mut [u32],
+    labels: &'l mut [u16],
+) -> Result<SuperpixelMap<'l>, ProposalError> {
+    superpixels_in(
+        image,
+        ColourSpace::Rgb,
+        smoothing,
+        scale,
+        max_count,
+        words,
+        labels,
+    )
+}
+
+/// As [`superpixels`], with the distances of another colour space.
+///
+/// # Errors
+/// As [`superpixels`].
+pub fn superpixels_in<'l>(
+    image: ImageView<'_>,
+    space: ColourSpace,
+    smoothing: Smoothing,
+    scale: Scale,
+    max_count: u16,
     mut words: &mut [u32],
     labels: &'l mut [u16],
 ) -> Result<SuperpixelMap<'l>, ProposalError> {
@@ -74,12 +95,8 @@ pub fn superpixels<'l>(
     if labels.len() != pixels {
         return Err(ProposalError::Labels);
     }
-    let mut forest = Forest {
-        parents: take(&mut words, pixels)?,
-        count: pixels,
-    };
-    let mut edges = SortedEdges::new(image, smoothing, words)?;
-    forest.parents.fill(ROOT | 1);
+    let mut forest = Forest::new(take(&mut words, pixels)?);
+    let mut edges = SortedEdges::new(image, space, smoothing, words)?;
 
     // Until the labels are known, a root's label is its component's `Int`.
     let internal = &mut *labels;
@@ -98,77 +115,8 @@ pub fn superpixels<'l>(
         }
     });
 
-    let max_count = usize::from(max_count.clamp(1, MAX_SUPERPIXELS));
-    let mut min_size = u32::from(scale.min_size);
-    loop {
-        if min_size > 1 {
-            edges.for_each(|a, b, _| {
-                let (a, b) = (forest.find(a), forest.find(b));
-                if a != b && (forest.size(a) < min_size || forest.size(b) < min_size) {
-                    forest.join(a, b);
-                }
-            });
-        }
-        if forest.count <= max_count {
-            break;
-        }
-        min_size = min_size.max(1) * 2;
-    }
+    forest.absorb(&mut edges, scale.min_size, max_count);
     let count = forest.number(labels);
     SuperpixelMap::new(labels, image.width(), image.height(), count)
         .map_err(|_| ProposalError::Labels)
-}
-
-/// Components of pixels: a union-find forest.
-struct Forest<'m> {
-    /// A pixel's parent, or [`ROOT`] and the component's size.
-    parents: &'m mut [u32],
-    /// Number of components.
-    count: usize,
-}
-
-impl Forest<'_> {
-    /// The root of a pixel's component; halves the path on the way.
-    fn find(&mut self, mut pixel: usize) -> usize {
-        loop {
-            let parent = self.parents[pixel];
-            if parent & ROOT != 0 {
-                return pixel;
-            }
-            let above = self.parents[parent as usize];
-            if above & ROOT != 0 {
-                return parent as usize;
-            }
-            self.parents[pixel] = above;
-            pixel = above as usize;
-        }
-    }
-
-    fn size(&self, root: usize) -> u32 {
-        self.parents[root] & !ROOT
-    }
-
-    /// Joins two roots and returns the root of the whole.
-    fn join(&mut self, a: usize, b: usize) -> usize {
-        let (size_a, size_b) = (self.size(a), self.size(b));
-        let (root, child) = if size_a >= size_b { (a, b) } else { (b, a) };
-        self.parents[root] = ROOT | (size_a + size_b);
-        self.parents[child] = root as u32;
-        self.count -= 1;
-        root
-    }
-
-    /// Numbers the components by first appearance, writes the labels and returns how many there are.
-    fn number(&mut self, labels: &mut [u16]) -> u16 {
-        let mut count = 0;
-        for (pixel, label) in labels.iter_mut().enumerate() {
-            let root = self.find(pixel);
-            if self.parents[root] & NUMBERED != NUMBERED {
-                self.parents[root] = NUMBERED | u32::from(count);
-                count += 1;
-            }
-            *label = (self.parents[root] & 0xffff) as u16;
-        }
-        count
-    }
 }

@@ -19,6 +19,7 @@ use cfm_core::segment::{PixelBox, SuperpixelMap};
 
 use crate::adjacency::{collect, ids, max_pairs, pair, table_words};
 use crate::arena::take;
+use crate::colour::ColourSpace;
 use crate::error::ProposalError;
 use crate::felzenszwalb::check_image;
 use crate::histogram::{BINS, COLOUR_BINS, count, intersection};
@@ -189,6 +190,21 @@ pub fn group<'m>(
     image: ImageView<'_>,
     map: SuperpixelMap<'_>,
     mix: Mix,
+    words: &'m mut [u32],
+    order: &'m mut [u16],
+) -> Result<Dendrogram<'m>, ProposalError> {
+    group_in(image, ColourSpace::Rgb, map, mix, words, order)
+}
+
+/// As [`group`], with the colour histograms of another colour space.
+///
+/// # Errors
+/// As [`group`].
+pub fn group_in<'m>(
+    image: ImageView<'_>,
+    space: ColourSpace,
+    map: SuperpixelMap<'_>,
+    mix: Mix,
     mut words: &'m mut [u32],
     order: &'m mut [u16],
 ) -> Result<Dendrogram<'m>, ProposalError> {
@@ -213,7 +229,7 @@ pub fn group<'m>(
     let pairs = take(&mut words, table_words(leaves))?;
     let similarities = take(&mut words, max_pairs(leaves))?;
 
-    grouper.start(image, map)?;
+    grouper.start(image, space, map)?;
     let mut pair_count = collect(
         map.labels(),
         usize::from(image.width()),
@@ -285,7 +301,12 @@ struct Grouper<'m> {
 
 impl Grouper<'_> {
     /// Makes the leaves.
-    fn start(&mut self, image: ImageView<'_>, map: SuperpixelMap<'_>) -> Result<(), ProposalError> {
+    fn start(
+        &mut self,
+        image: ImageView<'_>,
+        space: ColourSpace,
+        map: SuperpixelMap<'_>,
+    ) -> Result<(), ProposalError> {
         for id in 0..map.count() {
             let leaf = Stored {
                 children: (id, id),
@@ -304,7 +325,7 @@ impl Grouper<'_> {
             return Err(ProposalError::Map);
         }
         if self.mix.colour != 0 || self.mix.texture != 0 {
-            count(image, map.labels(), self.bins);
+            count(image, space, map.labels(), self.bins);
         } else {
             self.bins.fill(0);
         }

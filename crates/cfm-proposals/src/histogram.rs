@@ -1,6 +1,6 @@
 //! Colour and texture of regions, as histograms of pixel counts (Uijlings et al. 2013, section 3.2).
 //!
-//! - Colour: 16 bins for each of three channels; a grey image counts its one channel three times.
+//! - Colour: 16 bins for each of the three channels of a [`ColourSpace`]; a grey image counts its one channel three times.
 //! - Texture: 8 orientations of the brightness gradient, each at 3 strengths, and one bin for pixels without
 //!   gradient.
 //!
@@ -9,6 +9,7 @@
 
 use cfm_core::image::ImageView;
 
+use crate::colour::ColourSpace;
 use crate::smooth::row;
 
 /// Colour bins of one channel.
@@ -26,7 +27,7 @@ pub(crate) const BINS: usize = COLOUR_BINS + TEXTURE_BINS;
 const STRENGTH_FROM: [i32; STRENGTHS] = [16 * 16, 48 * 48, 144 * 144];
 
 /// Counts each pixel's colour and texture into its superpixel's bins: [`BINS`] words per superpixel.
-pub(crate) fn count(image: ImageView<'_>, labels: &[u16], bins: &mut [u32]) {
+pub(crate) fn count(image: ImageView<'_>, space: ColourSpace, labels: &[u16], bins: &mut [u32]) {
     bins.fill(0);
     let width = usize::from(image.width());
     let height = usize::from(image.height());
@@ -41,7 +42,7 @@ pub(crate) fn count(image: ImageView<'_>, labels: &[u16], bins: &mut [u32]) {
             };
             let (colours, textures) = region.split_at_mut(COLOUR_BINS);
             for (value, channel) in here
-                .colour(x)
+                .colour(space, x)
                 .into_iter()
                 .zip(colours.chunks_exact_mut(CHANNEL_BINS))
             {
@@ -90,17 +91,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn colour(&self, x: usize) -> [u8; 3] {
-        match self.samples.get(x * self.channels..(x + 1) * self.channels) {
-            Some(&[r, g, b]) => [r, g, b],
-            Some(&[grey]) => [grey; 3],
-            _ => [0; 3],
-        }
+    fn colour(&self, space: ColourSpace, x: usize) -> [u8; 3] {
+        space.sample(self.samples, self.channels, x)
     }
 
     /// Brightness in quarters of a grey level.
     fn brightness(&self, x: usize) -> i32 {
-        let [r, g, b] = self.colour(x);
+        let [r, g, b] = self.colour(ColourSpace::Rgb, x);
         i32::from(r) + 2 * i32::from(g) + i32::from(b)
     }
 }

@@ -44,17 +44,21 @@
 mod adjacency;
 mod arena;
 mod bytes;
+mod colour;
 mod edges;
 mod error;
 pub mod felzenszwalb;
+mod forest;
 pub mod grouping;
 mod histogram;
 mod memory;
 mod params;
 mod proposal;
 mod region;
+pub mod slic;
 mod smooth;
 
+pub use colour::ColourSpace;
 pub use error::ProposalError;
 pub use memory::Workspace;
 pub use params::{

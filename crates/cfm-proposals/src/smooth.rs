@@ -2,6 +2,7 @@
 
 use cfm_core::image::ImageView;
 
+use crate::colour::ColourSpace;
 use crate::params::Smoothing;
 
 /// A colour in quarters of a grey level, 10 bits per channel in one word; grey images have three equal channels.
@@ -11,16 +12,9 @@ pub(crate) type Colour = u32;
 const LANE: u32 = 20;
 
 /// The channels of the pixel at column `x`, one per lane.
-fn load(row: &[u8], channels: usize, x: usize) -> u64 {
-    if channels == 3 {
-        match row.get(3 * x..3 * x + 3) {
-            Some(&[r, g, b]) => u64::from(r) | u64::from(g) << LANE | u64::from(b) << (2 * LANE),
-            _ => 0,
-        }
-    } else {
-        let grey = row.get(channels * x).copied().unwrap_or(0);
-        u64::from(grey) * (1 | 1 << LANE | 1 << (2 * LANE))
-    }
+fn load(row: &[u8], channels: usize, x: usize, space: ColourSpace) -> u64 {
+    let [r, g, b] = space.sample(row, channels, x).map(u64::from);
+    r | g << LANE | b << (2 * LANE)
 }
 
 /// Narrows the lanes to 10 bits after a rounding shift.
@@ -35,6 +29,7 @@ fn pack(lanes: u64, shift: u32) -> Colour {
 /// with the border pixels.
 pub(crate) fn smoothed_row(
     image: ImageView<'_>,
+    space: ColourSpace,
     smoothing: Smoothing,
     y: usize,
     out: &mut [Colour],
@@ -44,12 +39,12 @@ pub(crate) fn smoothed_row(
             let channels = usize::from(image.channels());
             let row = row(image, y);
             for (x, out) in out.iter_mut().enumerate() {
-                *out = pack(load(row, channels, x) << 2, 0);
+                *out = pack(load(row, channels, x, space) << 2, 0);
             }
         }
         // The weights' sum is 2^4 or 2^8; two bits of it stay as the fraction.
-        Smoothing::Binomial3 => binomial(image, y, [1, 2, 1], 2, out),
-        Smoothing::Binomial5 => binomial(image, y, [1, 4, 6, 4, 1], 6, out),
+        Smoothing::Binomial3 => binomial(image, space, y, [1, 2, 1], 2, out),
+        Smoothing::Binomial5 => binomial(image, space, y, [1, 4, 6, 4, 1], 6, out),
     }
 }
 
@@ -64,6 +59,7 @@ pub(crate) fn row(image: ImageView<'_>, y: usize) -> &[u8] {
 
 fn binomial<const TAPS: usize>(
     image: ImageView<'_>,
+    space: ColourSpace,
     y: usize,
     weights: [u64; TAPS],
     shift: u32,
@@ -79,7 +75,7 @@ fn binomial<const TAPS: usize>(
         let x = x.min(last);
         rows.iter()
             .zip(weights)
-            .map(|(row, weight)| load(row, channels, x) * weight)
+            .map(|(row, weight)| load(row, channels, x, space) * weight)
             .sum()
     };
     // The columns under the kernel one step before the first.

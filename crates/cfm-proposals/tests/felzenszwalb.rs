@@ -5,66 +5,15 @@ mod common;
 use cfm_core::image::ImageView;
 use cfm_proposals::felzenszwalb::{min_words, superpixels, words};
 use cfm_proposals::{MAX_SUPERPIXELS, ProposalError, Scale, Smoothing};
-use common::{Picture, check_map, picture, scale, smoothing};
+use common::{Picture, absorb, check_map, edges, merge, picture, scale, size, smoothing};
 use proptest::prelude::*;
-
-/// The smoothed colour in quarters, by the two-dimensional sum.
-fn smoothed(picture: &Picture, smoothing: Smoothing, x: usize, y: usize) -> [i64; 3] {
-    let weights: &[i64] = match smoothing {
-        Smoothing::None => &[1],
-        Smoothing::Binomial3 => &[1, 2, 1],
-        Smoothing::Binomial5 => &[1, 4, 6, 4, 1],
-    };
-    let total: i64 = weights.iter().sum::<i64>().pow(2);
-    let radius = weights.len() as i64 / 2;
-    let clamp = |value: i64, size: u16| value.clamp(0, i64::from(size) - 1) as usize;
-    let mut sums = [0; 3];
-    for (dy, wy) in (-radius..).zip(weights) {
-        for (dx, wx) in (-radius..).zip(weights) {
-            let colour = picture.colour(
-                clamp(x as i64 + dx, picture.width),
-                clamp(y as i64 + dy, picture.height),
-            );
-            for (sum, value) in sums.iter_mut().zip(colour) {
-                *sum += 4 * wx * wy * value;
-            }
-        }
-    }
-    sums.map(|sum| (sum + total / 2) / total)
-}
 
 /// Components as plain lists of pixels; relabelling everything at each merge.
 fn plain(picture: &Picture, smoothing: Smoothing, scale: Scale, max_count: usize) -> Vec<u16> {
     let (width, height) = (usize::from(picture.width), usize::from(picture.height));
-    let colours: Vec<_> = (0..width * height)
-        .map(|i| smoothed(picture, smoothing, i % width, i / width))
-        .collect();
-    let weight = |a: usize, b: usize| {
-        let square: i64 = (0..3).map(|c| (colours[a][c] - colours[b][c]).pow(2)).sum();
-        (0..)
-            .take_while(|root| root * root <= square)
-            .last()
-            .unwrap()
-    };
-    let mut edges = Vec::new();
-    for pixel in 0..width * height {
-        if pixel % width + 1 < width {
-            edges.push((weight(pixel, pixel + 1), pixel, pixel + 1));
-        }
-        if pixel + width < width * height {
-            edges.push((weight(pixel, pixel + width), pixel, pixel + width));
-        }
-    }
-    edges.sort_by_key(|&(weight, ..)| weight);
-
+    let edges = edges(picture, smoothing);
     let mut component: Vec<usize> = (0..width * height).collect();
     let mut internal = vec![0; width * height];
-    let size = |component: &[usize], of: usize| component.iter().filter(|&&c| c == of).count();
-    let merge = |component: &mut [usize], a: usize, b: usize| {
-        for c in component.iter_mut().filter(|c| **c == b) {
-            *c = a;
-        }
-    };
     for &(weight, a, b) in &edges {
         let (a, b) = (component[a], component[b]);
         let limit =
@@ -74,29 +23,7 @@ fn plain(picture: &Picture, smoothing: Smoothing, scale: Scale, max_count: usize
             internal[a] = weight;
         }
     }
-    let mut min_size = usize::from(scale.min_size);
-    loop {
-        for &(_, a, b) in &edges {
-            let (a, b) = (component[a], component[b]);
-            if a != b && size(&component, a).min(size(&component, b)) < min_size {
-                merge(&mut component, a, b);
-            }
-        }
-        let mut ids = Vec::new();
-        let labels = component
-            .iter()
-            .map(|c| {
-                ids.iter().position(|id| id == c).unwrap_or_else(|| {
-                    ids.push(*c);
-                    ids.len() - 1
-                }) as u16
-            })
-            .collect();
-        if ids.len() <= max_count {
-            return labels;
-        }
-        min_size = min_size.max(1) * 2;
-    }
+    absorb(component, &edges, scale.min_size, max_count)
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
-use cfm_proposals::{Mix, Scale, Smoothing};
+use cfm_proposals::{ColourSpace, Mix, Scale, Smoothing};
 use proptest::prelude::*;
 
 /// An image that owns its pixels.
@@ -38,6 +38,24 @@ impl Picture {
             *pixel = (state >> 24) as u8;
         }
         picture
+    }
+
+    /// The RGB picture with the channels of another space in place of red, green and blue.
+    pub fn converted(&self, space: ColourSpace) -> Self {
+        let pixels = self.pixels.chunks_exact(usize::from(self.channels));
+        Self {
+            channels: 3,
+            pixels: pixels
+                .flat_map(|p| {
+                    space.convert(if let &[r, g, b] = p {
+                        [r, g, b]
+                    } else {
+                        [p[0]; 3]
+                    })
+                })
+                .collect(),
+            ..*self
+        }
     }
 
     pub fn colour(&self, x: usize, y: usize) -> [i64; 3] {
@@ -76,6 +94,15 @@ pub fn smoothing() -> impl Strategy<Value = Smoothing> {
         Just(Smoothing::Binomial3),
         Just(Smoothing::Binomial5)
     ]
+}
+
+pub fn space() -> impl Strategy<Value = ColourSpace> {
+    prop::sample::select(vec![
+        ColourSpace::Rgb,
+        ColourSpace::Lab,
+        ColourSpace::Hsv,
+        ColourSpace::Grey,
+    ])
 }
 
 pub fn scale() -> impl Strategy<Value = Scale> {
@@ -124,5 +151,100 @@ pub fn check_map(map: &SuperpixelMap<'_>) {
     let (width, height) = (usize::from(map.width()), usize::from(map.height()));
     for id in 0..map.count() {
         assert!(connected(width, height, |pixel| map.labels()[pixel] == id));
+    }
+}
+
+/// The smoothed colour in quarters, by the two-dimensional sum.
+pub fn smoothed(picture: &Picture, smoothing: Smoothing, x: usize, y: usize) -> [i64; 3] {
+    let weights: &[i64] = match smoothing {
+        Smoothing::None => &[1],
+        Smoothing::Binomial3 => &[1, 2, 1],
+        Smoothing::Binomial5 => &[1, 4, 6, 4, 1],
+    };
+    let total: i64 = weights.iter().sum::<i64>().pow(2);
+    let radius = weights.len() as i64 / 2;
+    let clamp = |value: i64, size: u16| value.clamp(0, i64::from(size) - 1) as usize;
+    let mut sums = [0; 3];
+    for (dy, wy) in (-radius..).zip(weights) {
+        for (dx, wx) in (-radius..).zip(weights) {
+            let colour = picture.colour(
+                clamp(x as i64 + dx, picture.width),
+                clamp(y as i64 + dy, picture.height),
+            );
+            for (sum, value) in sums.iter_mut().zip(colour) {
+                *sum += 4 * wx * wy * value;
+            }
+        }
+    }
+    sums.map(|sum| (sum + total / 2) / total)
+}
+
+/// The edges of the grid in order: weight and both pixels.
+pub fn edges(picture: &Picture, smoothing: Smoothing) -> Vec<(i64, usize, usize)> {
+    let (width, height) = (usize::from(picture.width), usize::from(picture.height));
+    let colours: Vec<_> = (0..width * height)
+        .map(|i| smoothed(picture, smoothing, i % width, i / width))
+        .collect();
+    let weight = |a: usize, b: usize| {
+        let square: i64 = (0..3).map(|c| (colours[a][c] - colours[b][c]).pow(2)).sum();
+        (0..)
+            .take_while(|root| root * root <= square)
+            .last()
+            .unwrap()
+    };
+    let mut edges = Vec::new();
+    for pixel in 0..width * height {
+        if pixel % width + 1 < width {
+            edges.push((weight(pixel, pixel + 1), pixel, pixel + 1));
+        }
+        if pixel + width < width * height {
+            edges.push((weight(pixel, pixel + width), pixel, pixel + width));
+        }
+    }
+    edges.sort_by_key(|&(weight, ..)| weight);
+    edges
+}
+
+/// Pixels of a component.
+pub fn size(component: &[usize], of: usize) -> usize {
+    component.iter().filter(|&&c| c == of).count()
+}
+
+/// Joins component `b` to `a`.
+pub fn merge(component: &mut [usize], a: usize, b: usize) {
+    for c in component.iter_mut().filter(|c| **c == b) {
+        *c = a;
+    }
+}
+
+/// Joins small components until there are few enough, and numbers them.
+pub fn absorb(
+    mut component: Vec<usize>,
+    edges: &[(i64, usize, usize)],
+    min_size: u16,
+    max_count: usize,
+) -> Vec<u16> {
+    let mut min_size = usize::from(min_size);
+    loop {
+        for &(_, a, b) in edges {
+            let (a, b) = (component[a], component[b]);
+            if a != b && size(&component, a).min(size(&component, b)) < min_size {
+                merge(&mut component, a, b);
+            }
+        }
+        let mut ids = Vec::new();
+        let labels = component
+            .iter()
+            .map(|c| {
+                ids.iter().position(|id| id == c).unwrap_or_else(|| {
+                    ids.push(*c);
+                    ids.len() - 1
+                }) as u16
+            })
+            .collect();
+        if ids.len() <= max_count {
+            return labels;
+        }
+        min_size = min_size.max(1) * 2;
     }
 }
