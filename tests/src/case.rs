@@ -113,14 +113,20 @@ impl<'a> Case<'a> {
     /// Reads a case file.
     ///
     /// # Errors
-    /// [`BrokenCase`] for a wrong magic, an unknown kind, or a chunk that leaves the file.
+    /// [`BrokenCase`] for a wrong magic, an unknown kind, a chunk that leaves the file, or one that is there twice.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BrokenCase> {
         let chunks = bytes.strip_prefix(&MAGIC).ok_or(BrokenCase)?;
         let mut rest = chunks;
         while !rest.is_empty() {
             rest = next_chunk(rest).ok_or(BrokenCase)?.1;
         }
-        Ok(Self { chunks })
+        let case = Self { chunks };
+        for (content, _) in case.contents() {
+            if case.contents().filter(|(c, _)| *c == content).count() > 1 {
+                return Err(BrokenCase);
+            }
+        }
+        Ok(case)
     }
 
     /// All chunks in file order.
@@ -131,6 +137,19 @@ impl<'a> Case<'a> {
             rest = later;
             Some(chunk)
         })
+    }
+
+    /// The bytes of one expected tensor, and how many expected bytes come before it in the file.
+    #[must_use]
+    pub fn expected(&self, content: Content) -> Option<(usize, &'a [u8])> {
+        let mut before = 0;
+        for (found, bytes) in self.contents().filter(|(c, _)| c.is_expected()) {
+            if found == content {
+                return Some((before, bytes));
+            }
+            before += bytes.len();
+        }
+        None
     }
 
     /// The bytes of one chunk.
@@ -144,13 +163,10 @@ impl<'a> Case<'a> {
     /// Number of segments.
     #[must_use]
     pub fn segment_count(&self) -> u16 {
-        let mut count = 0;
-        while self.get(Content::Runs(count)).is_some()
-            || self.get(Content::Members(count)).is_some()
-        {
-            count += 1;
-        }
-        count
+        let segments = (0..u16::MAX).take_while(|&i| {
+            self.get(Content::Runs(i)).is_some() || self.get(Content::Members(i)).is_some()
+        });
+        segments.fold(0, |count, _| count + 1)
     }
 }
 

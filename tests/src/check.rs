@@ -20,7 +20,7 @@ pub struct Mismatch {
 pub enum Failure {
     /// Bytes differ; the first one, and how many.
     Differs(Mismatch, usize),
-    /// A tensor was not shown in full: bytes compared and bytes expected.
+    /// Something was left out or shown twice: bytes shown and bytes expected (which may be as many, but not the same).
     Incomplete {
         /// Bytes that the backend showed.
         compared: usize,
@@ -34,6 +34,8 @@ pub enum Failure {
 pub struct Checker<'a> {
     case: Case<'a>,
     compared: usize,
+    /// Sum of [`mix`] over the positions shown: in constant memory, it tells which bytes they were.
+    shown: u64,
     mismatches: usize,
     first: Option<Mismatch>,
 }
@@ -45,6 +47,7 @@ impl<'a> Checker<'a> {
         Self {
             case,
             compared: 0,
+            shown: 0,
             mismatches: 0,
             first: None,
         }
@@ -52,11 +55,15 @@ impl<'a> Checker<'a> {
 
     /// Shows bytes of a tensor from byte `offset` on. Every byte of every tensor is to be shown once.
     pub fn bytes(&mut self, content: Content, offset: usize, values: impl Iterator<Item = u8>) {
-        let expected = self.case.get(content).unwrap_or(&[]);
+        let (before, expected) = match self.case.expected(content) {
+            Some(found) => found,
+            None => (0, &[][..]),
+        };
         for (offset, computed) in (offset..).zip(values) {
             let expected = expected.get(offset).copied();
             if expected == Some(computed) {
                 self.compared += 1;
+                self.shown = self.shown.wrapping_add(mix(before + offset));
                 continue;
             }
             self.mismatches += 1;
@@ -84,19 +91,28 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// [`Failure`] when a byte differs, or was never shown.
     pub fn finish(self) -> Result<usize, Failure> {
-        let expected = self
+        let expected: usize = self
             .case
             .contents()
             .filter(|(content, _)| content.is_expected())
             .map(|(_, bytes)| bytes.len())
             .sum();
+        let all = (0..expected).fold(0, |sum: u64, at| sum.wrapping_add(mix(at)));
         match self.first {
             Some(first) => Err(Failure::Differs(first, self.mismatches)),
-            None if self.compared != expected => Err(Failure::Incomplete {
+            None if (self.compared, self.shown) != (expected, all) => Err(Failure::Incomplete {
                 compared: self.compared,
                 expected,
             }),
             None => Ok(expected),
         }
     }
+}
+
+/// A position as a number without pattern (the finalizer of SplitMix64), so that sums of them rarely coincide.
+const fn mix(position: usize) -> u64 {
+    let x = (position as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, thread};
 
+use cfm_conformance::case::{Case, Content};
 use cfm_conformance::cases::CASES;
-use cfm_conformance::check::Failure;
+use cfm_conformance::check::{Checker, Failure};
 use cfm_conformance::core_backend::{MEMORY, Memory, RunError, run_case};
 use cfm_core::kernels::{Kernels, Portable, Rows};
 use cfm_core::model::{Parameters, Window};
@@ -204,12 +205,82 @@ fn every_fault_is_found() {
 #[test]
 fn a_truncated_case_is_refused() {
     let (_, file) = CASES[0];
-    for length in 0..file.len() {
-        let result = with_memory_for(&file[..length]);
-        assert!(result.is_err(), "{length} of {} bytes pass", file.len());
-    }
+    with_memory(|memory| {
+        for length in 0..file.len() {
+            let result = run_case(&file[..length], &Portable, memory);
+            assert!(result.is_err(), "{length} of {} bytes pass", file.len());
+        }
+    });
 }
 
-fn with_memory_for(file: &[u8]) -> Result<usize, RunError> {
-    with_memory(|memory| run_case(file, &Portable, memory))
+/// The position in the file of every chunk's bytes.
+fn positions(file: &[u8]) -> Vec<(Content, usize)> {
+    let case = Case::parse(file).expect("the committed cases are whole");
+    let start = file.as_ptr() as usize;
+    case.contents()
+        .map(|(content, bytes)| (content, bytes.as_ptr() as usize - start))
+        .collect()
+}
+
+#[test]
+fn a_wrong_byte_is_found_in_every_kind_of_tensor() {
+    let mut kinds = BTreeSet::new();
+    with_memory(|memory| {
+        for (name, file) in CASES {
+            for (content, at) in positions(file) {
+                if !content.is_expected() || !kinds.insert(content.key().0) {
+                    continue;
+                }
+                let mut changed = file.to_vec();
+                changed[at] ^= 1;
+                match run_case(&changed, &Portable, memory) {
+                    Err(RunError::Failure(Failure::Differs(first, 1))) => {
+                        assert_eq!((first.content, first.offset), (content, 0));
+                    }
+                    other => panic!("{name} {content:?}: {other:?}"),
+                }
+            }
+        }
+    });
+    assert_eq!(
+        kinds.len(),
+        10,
+        "not every kind of tensor occurs: {kinds:?}"
+    );
+}
+
+#[test]
+fn what_is_left_out_or_repeated_is_found() {
+    let (_, file) = CASES[0];
+    let case = Case::parse(file).expect("the committed cases are whole");
+    let show = |skip: usize, repeat: usize| {
+        let mut checker = Checker::new(case);
+        let expected = case.contents().filter(|(content, _)| content.is_expected());
+        for (i, (content, bytes)) in expected.enumerate() {
+            for _ in 0..usize::from(i != skip) + usize::from(i == repeat) {
+                checker.bytes(content, 0, bytes.iter().copied());
+            }
+        }
+        checker.finish()
+    };
+    let none = usize::MAX;
+    assert!(show(none, none).is_ok());
+    assert!(matches!(show(0, none), Err(Failure::Incomplete { .. })));
+    assert!(matches!(show(none, 0), Err(Failure::Incomplete { .. })));
+
+    // As many bytes as there should be, but one of them twice and another never.
+    let mut checker = Checker::new(case);
+    for (content, bytes) in case.contents().filter(|(content, _)| content.is_expected()) {
+        match content {
+            Content::Tensor(0) => {
+                checker.bytes(content, 0, bytes[..bytes.len() - 1].iter().copied());
+                checker.bytes(content, 0, bytes[..1].iter().copied());
+            }
+            _ => checker.bytes(content, 0, bytes.iter().copied()),
+        }
+    }
+    assert!(matches!(
+        checker.finish(),
+        Err(Failure::Incomplete { compared, expected }) if compared == expected
+    ));
 }

@@ -44,7 +44,7 @@ impl Calibration {
         self.intercept
     }
 
-    /// The probability, in `0.0 ..= 1.0`, of a logit `q * 2^exponent`.
+    /// The probability, in `0.0 ..= 1.0`, of a logit `q * 2^exponent`; the exponent is a model's, `-30 ..= 8`.
     ///
     /// ```
     /// use cfm_core::calibration::Calibration;

@@ -137,9 +137,9 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
         self.schedule.advance(0);
         while let Some(layer) = self.schedule.next_layer(self.model) {
             let y = self.schedule.produced(layer + 1);
-            if let Some(out) = self.run_row(layer, y) {
-                observe(layer + 1, y, out);
-            }
+            // The plan puts every ring inside the arena.
+            let out = self.run_row(layer, y).ok_or(ExecuteError::ArenaTooSmall)?;
+            observe(layer + 1, y, out);
             self.schedule.advance(layer + 1);
         }
         Ok(())
@@ -148,13 +148,17 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
     /// Pushes all rows of an image.
     ///
     /// # Errors
-    /// [`ExecuteError::InputSize`] when the image does not have the model's input shape.
+    /// [`ExecuteError::InputSize`] when the image does not have the model's input shape, [`ExecuteError::TooManyRows`]
+    /// when rows have been pushed already; the state is unchanged then.
     pub fn push_image(&mut self, image: &ImageView<'_>) -> Result<(), ExecuteError> {
         let input = self.model.input();
         if (image.height(), image.width(), image.channels())
             != (input.height, input.width, input.channels)
         {
             return Err(ExecuteError::InputSize);
+        }
+        if self.schedule.produced(0) > 0 {
+            return Err(ExecuteError::TooManyRows);
         }
         image.rows().try_for_each(|row| self.push_row(row))
     }
@@ -169,7 +173,8 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
     /// The feature map, and the rest of the arena, which is the scorer's scratch memory.
     ///
     /// # Errors
-    /// [`ExecuteError::Incomplete`] while rows are missing.
+    /// [`ExecuteError::Incomplete`] while rows are missing; the rows so far are given up then, so ask
+    /// [`is_complete`](Self::is_complete) first where that can happen.
     pub fn finish(self) -> Result<(FeatureMap<'a>, &'a mut [i8]), ExecuteError> {
         if !self.is_complete() {
             return Err(ExecuteError::Incomplete);

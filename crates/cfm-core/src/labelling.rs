@@ -1,7 +1,7 @@
 //! Pixel labelling: the scores of overlapping segments become one class per pixel.
 //!
-//! Both rules look at superpixels first and at pixels last, so their cost hardly depends on the number of segments,
-//! and both decide on integers alone:
+//! Both rules look at superpixels first and at pixels last, so that segments made of superpixels cost next to nothing.
+//! Segments given as runs are looked at once per row of the image. Both rules decide on integers alone:
 //!
 //! - **Paste** (CFM paper, section 3.3): a pixel takes the class of the best-ranked segment that covers it. Rank:
 //!   segments that some background class wins come last; then score (higher first), area (smaller first), index.
@@ -22,10 +22,10 @@
 use fixed::types::U0F16;
 use heapless::Vec;
 
-use crate::error::display_error;
+use crate::mask::measure_runs;
 use crate::model::format::MAX_CLASSES;
 use crate::model::{ClassKind, Classifier, LabellingRule, Model};
-use crate::segment::{Segment, SuperpixelMap};
+use crate::segment::{Segment, SegmentError, SuperpixelMap};
 use crate::softmax::softmax;
 
 /// The label of a pixel that no segment labels.
@@ -51,31 +51,50 @@ pub enum LabelError {
     Memory,
     /// The label map does not have the size of the model's input.
     LabelMapSize,
-    /// A superpixel map does not have the size of the model's input.
-    SuperpixelMapSize,
     /// A segment does not have one logit per class.
     LogitsLength,
-    /// A segment names a superpixel map that is not there.
-    MapIndex,
     /// There are 2^32 - 1 segments or more.
     TooManySegments,
+    /// A segment or a superpixel map is refused.
+    Segment(SegmentError),
 }
 
-display_error!(LabelError {
-    Memory => "the memory for labelling is smaller than memory_words() says",
-    LabelMapSize => "the label map does not have the size of the model's input",
-    SuperpixelMapSize => "a superpixel map does not have the size of the model's input",
-    LogitsLength => "a segment must have one logit per class of the model",
-    MapIndex => "a segment names a superpixel map that the image does not have",
-    TooManySegments => "too many segments",
-});
+impl LabelError {
+    /// The error in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Memory => "the memory for labelling is smaller than memory_words() says",
+            Self::LabelMapSize => "the label map does not have the size of the model's input",
+            Self::LogitsLength => "a segment must have one logit per class of the model",
+            Self::TooManySegments => "too many segments",
+            Self::Segment(error) => error.message(),
+        }
+    }
+}
+
+impl core::fmt::Display for LabelError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for LabelError {}
+
+impl From<SegmentError> for LabelError {
+    fn from(error: SegmentError) -> Self {
+        Self::Segment(error)
+    }
+}
 
 /// Words of memory that [`label_pixels`] needs: one accumulator per superpixel of every map and per column, which
 /// holds one word per class when voting and four words when pasting.
 #[must_use]
 pub fn memory_words(rule: LabellingRule, model: &Model<'_>, maps: &[SuperpixelMap<'_>]) -> usize {
-    let superpixels: usize = maps.iter().map(|map| usize::from(map.count())).sum();
-    (superpixels + usize::from(model.input().width)) * words_per_accumulator(rule, model)
+    maps.iter()
+        .map(|map| usize::from(map.count()))
+        .fold(usize::from(model.input().width), usize::saturating_add)
+        .saturating_mul(words_per_accumulator(rule, model))
 }
 
 fn words_per_accumulator(rule: LabellingRule, model: &Model<'_>) -> usize {
@@ -91,7 +110,8 @@ fn words_per_accumulator(rule: LabellingRule, model: &Model<'_>) -> usize {
 /// [`memory_words`] words; `labels` is the label map, `height * width` of the model's input, row-major.
 ///
 /// # Errors
-/// See [`LabelError`]; `labels` is unspecified then.
+/// See [`LabelError`]; `labels` is unspecified then. All segments are checked as the scorer checks them, but for
+/// superpixels that are named twice: those count twice here.
 pub fn label_pixels<'s>(
     model: &Model<'_>,
     rule: LabellingRule,
@@ -110,7 +130,7 @@ pub fn label_pixels<'s>(
         .iter()
         .any(|map| (map.width(), map.height()) != (input.width, input.height))
     {
-        return Err(LabelError::SuperpixelMapSize);
+        return Err(SegmentError::MapSize.into());
     }
     if u32::try_from(count).map_or(true, |count| count == u32::MAX) {
         return Err(LabelError::TooManySegments);
@@ -119,7 +139,9 @@ pub fn label_pixels<'s>(
     let memory = memory
         .get_mut(..memory_words(rule, model, maps))
         .ok_or(LabelError::Memory)?;
-    let (table, line) = memory.split_at_mut(memory.len() - width * words);
+    let (line, table) = memory
+        .split_at_mut_checked(width * words)
+        .ok_or(LabelError::Memory)?;
     let judge = Judge::new(model, rule);
 
     judge.clear(table);
@@ -129,11 +151,18 @@ pub fn label_pixels<'s>(
         if scored.logits.len() != model.class_count() {
             return Err(LabelError::LogitsLength);
         }
-        let Segment::Superpixels { map, members } = scored.segment else {
-            has_runs = true;
-            continue;
+        let (map, members) = match scored.segment {
+            Segment::Superpixels { map, members } => (map, members),
+            Segment::Runs(runs) => {
+                measure_runs(runs, input.width, input.height)?;
+                has_runs = true;
+                continue;
+            }
         };
-        let first = first_accumulator(maps, map).ok_or(LabelError::MapIndex)?;
+        let (first, count) = accumulators(maps, map).ok_or(SegmentError::MapIndex)?;
+        if members.iter().any(|&id| id >= count) {
+            return Err(SegmentError::SuperpixelId.into());
+        }
         let opinion = judge.opinion(&scored, i);
         for &id in members {
             let at = (first + usize::from(id)) * words;
@@ -189,11 +218,11 @@ pub fn label_pixels<'s>(
     Ok(())
 }
 
-/// Index of the first accumulator of map `map`.
-fn first_accumulator(maps: &[SuperpixelMap<'_>], map: usize) -> Option<usize> {
-    let earlier = maps.get(..map)?;
-    maps.get(map)?;
-    Some(earlier.iter().map(|m| usize::from(m.count())).sum())
+/// Index of the first accumulator of map `map`, and its number of superpixels.
+fn accumulators(maps: &[SuperpixelMap<'_>], map: usize) -> Option<(usize, u16)> {
+    let count = maps.get(map)?.count();
+    let earlier = maps.get(..map)?.iter().map(|m| usize::from(m.count()));
+    Some((earlier.sum(), count))
 }
 
 /// What a segment says about the pixels it covers. Pasting: rank (smaller is better, compared from the first word

@@ -121,6 +121,9 @@ pub(crate) fn measure(
         Segment::Runs(runs) => measure_runs(runs, model.input().width, model.input().height),
         Segment::Superpixels { map, members: ids } => {
             let index = maps.get(map).ok_or(SegmentError::MapIndex)?;
+            if !index.fits(model) {
+                return Err(SegmentError::IndexModel);
+            }
             members.bits.fill(0);
             let mut area = 0;
             let mut bounds: Option<PixelBox> = None;
@@ -142,7 +145,7 @@ pub(crate) fn measure(
     }
 }
 
-fn measure_runs(runs: &[Run], width: u16, height: u16) -> Result<Extent, SegmentError> {
+pub(crate) fn measure_runs(runs: &[Run], width: u16, height: u16) -> Result<Extent, SegmentError> {
     let mut area = 0;
     let mut bounds: Option<PixelBox> = None;
     let mut previous: Option<Run> = None;

@@ -143,6 +143,8 @@ pub enum SegmentError {
     MapSize,
     /// The segment names a superpixel map that the image does not have.
     MapIndex,
+    /// The superpixel index was built for a model with another geometry.
+    IndexModel,
     /// A superpixel id is not below the map's count.
     SuperpixelId,
     /// The map has more than [`MAX_SUPERPIXELS`] superpixels.
@@ -159,6 +161,7 @@ display_error!(SegmentError {
     RunOrder => "the runs are not sorted by row and column, or overlap",
     MapSize => "the superpixel map does not have the size of the network's input image",
     MapIndex => "the segment names a superpixel map that the image does not have",
+    IndexModel => "the superpixel index was built for another model",
     SuperpixelId => "a superpixel id is not below the map's count",
     TooManySuperpixels => "the superpixel map has more than 8192 superpixels",
     Duplicate => "the segment names a superpixel twice",

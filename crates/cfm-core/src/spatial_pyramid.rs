@@ -7,16 +7,16 @@ use crate::feature_map::FeatureMap;
 use crate::kernels::Kernels;
 use crate::mask::CellWindow;
 
-/// The cells of bin `(i, j)` (row, column) of level `n` over `window`.
+/// The cells of bin `(i, j)` (row, column) of level `n` over `window`; none for an `i` or `j` that is not below `n`.
 #[must_use]
 pub fn bin(window: &CellWindow, n: u8, i: u8, j: u8) -> CellWindow {
     let (top, bottom) = span(window.height(), n, i);
     let (left, right) = span(window.width(), n, j);
     CellWindow {
-        top: window.top + top,
-        left: window.left + left,
-        bottom: window.top + bottom,
-        right: window.left + right,
+        top: window.top.saturating_add(top),
+        left: window.left.saturating_add(left),
+        bottom: window.top.saturating_add(bottom),
+        right: window.left.saturating_add(right),
     }
 }
 
@@ -27,10 +27,10 @@ pub(crate) fn bins(window: CellWindow, n: u8) -> impl Iterator<Item = CellWindow
 
 fn span(w: u16, n: u8, i: u8) -> (u16, u16) {
     let (w, n, i) = (u32::from(w), u32::from(n.max(1)), u32::from(i));
-    let start = i * w / n;
-    let end = ((i + 1) * w).div_ceil(n);
+    let start = (i * w / n).min(w);
+    let end = ((i + 1) * w).div_ceil(n).min(w);
     // Both are at most w, which came from 16 bits.
-    (start as u16, end.min(w) as u16)
+    (start as u16, end as u16)
 }
 
 /// Maximum over the cells of `bin` of `mask(cell) ? q : zero_point`, per channel, into `out`.
@@ -84,6 +84,7 @@ mod tests {
                     covered.extend(cells);
                 }
                 assert_eq!(covered.len(), usize::from(w));
+                assert_eq!(span(w, n, n), (w, w), "no bin beyond the last");
             }
         }
     }

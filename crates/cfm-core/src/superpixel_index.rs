@@ -11,9 +11,9 @@ use crate::segment::{PixelBox, SegmentError, SuperpixelMap};
 pub struct Superpixel {
     area: u32,
     bounds: Option<PixelBox>,
-    /// First of this superpixel's entries; they end where the next one's begin.
+    /// First of this superpixel's counts. While they are tallied: a mark of the cell seen last.
     first: u32,
-    /// While building: number of entries; afterwards: one past the last entry.
+    /// One past the last count. While they are tallied: their number.
     end: u32,
 }
 
@@ -62,6 +62,8 @@ pub struct SuperpixelIndex<'a> {
     map: SuperpixelMap<'a>,
     superpixels: &'a [Superpixel],
     counts: &'a [CellCount],
+    rows: Axis,
+    columns: Axis,
 }
 
 impl<'a> SuperpixelIndex<'a> {
@@ -127,6 +129,8 @@ impl<'a> SuperpixelIndex<'a> {
             map,
             superpixels,
             counts,
+            rows: *model.rows(),
+            columns: *model.columns(),
         })
     }
 
@@ -134,6 +138,11 @@ impl<'a> SuperpixelIndex<'a> {
     #[must_use]
     pub const fn map(&self) -> &SuperpixelMap<'a> {
         &self.map
+    }
+
+    /// Whether the index was built for the geometry of `model`.
+    pub(crate) fn fits(&self, model: &Model<'_>) -> bool {
+        (&self.rows, &self.columns) == (model.rows(), model.columns())
     }
 
     /// Pixels of superpixel `id`; 0 for an unknown id.

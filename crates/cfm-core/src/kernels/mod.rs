@@ -61,6 +61,9 @@ impl<'a> Rows<'a> {
 
 /// What a backend computes. Row `y` always means output row `y`; `out` is one row of the output tensor,
 /// `[width][channels]`.
+///
+/// All arguments of a call belong to one layer of one parsed [`Model`](crate::model::Model): its reader's checks on
+/// shapes and accumulators are what keeps the arithmetic inside 32 bits.
 pub trait Kernels {
     /// Convolution with fused requantization and clamp. `groups` divides input and output channels.
     fn conv2d_row(

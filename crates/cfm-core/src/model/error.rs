@@ -35,15 +35,16 @@ pub enum ModelErrorKind {
     Groups,
     /// There are no layers, or too many.
     LayerCount,
-    /// A layer or design kind is unknown.
+    /// A kind (of layer, design, classifier, mask rule, class or labelling rule) is unknown.
     Kind,
     /// A layer reads a tensor that is not computed before it.
     Input,
-    /// The inputs of an addition have different shapes, or exponents too far apart.
+    /// The inputs of an addition differ in shape or in the spacing of their receptive fields, or the exponents of
+    /// inputs and output are too far apart.
     AddInputs,
     /// A tensor other than the last is read by no layer.
     DeadTensor,
-    /// Zero point, exponent or clamp range of an output is out of range.
+    /// An exponent or clamp range is out of range, or a pooling layer's scale is not its input's.
     OutputScale,
     /// Weights or channel records leave their section.
     ParameterRange,
@@ -90,9 +91,9 @@ display_error!(ModelErrorKind {
     LayerCount => "there are no layers, or too many",
     Kind => "an unknown kind",
     Input => "an input is not computed before it is read",
-    AddInputs => "the inputs of an addition differ in shape, or too much in scale",
+    AddInputs => "the inputs of an addition differ in shape or spacing, or too much in scale",
     DeadTensor => "a tensor is read by no layer",
-    OutputScale => "zero point, exponent or clamp range is out of range",
+    OutputScale => "the output scale or clamp range is out of range, or not the pooled input's",
     ParameterRange => "weights or channel records leave their section",
     WeightValue => "a weight is -128",
     Multiplier => "a mantissa or shift is out of range",
@@ -105,7 +106,7 @@ display_error!(ModelErrorKind {
     LogitScale => "the exponent of the logits is out of range or contradictory",
     Classes => "the class list does not fit the classifier",
     Text => "a name is not UTF-8",
-    Memory => "line buffers and feature map would exceed 1 GiB",
+    Memory => "line buffers, feature map and scratch would exceed 1 GiB",
 });
 
 /// Which part of the file an error is about.

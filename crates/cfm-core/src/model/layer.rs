@@ -20,13 +20,13 @@ impl Shape {
     /// Bytes in one row (`width * channels`).
     #[must_use]
     pub const fn row_len(&self) -> usize {
-        self.width as usize * self.channels as usize
+        (self.width as usize).saturating_mul(self.channels as usize)
     }
 
     /// Bytes in the whole tensor.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.height as usize * self.row_len()
+        (self.height as usize).saturating_mul(self.row_len())
     }
 
     /// Whether the tensor has no elements (never so in a parsed model).
@@ -143,7 +143,12 @@ impl<'a> Channels<'a> {
     /// Bias and multiplier of output channel `o`; all zeros beyond the last.
     #[must_use]
     pub const fn get(&self, o: usize) -> Channel {
-        let at = o.saturating_mul(CHANNEL_LEN);
+        let at = if o < self.len() {
+            o * CHANNEL_LEN
+        } else {
+            // Every byte from here on reads as zero.
+            self.bytes.len()
+        };
         Channel {
             bias: u32_at(self.bytes, at) as i32,
             mantissa: u16_at(self.bytes, at + 4),

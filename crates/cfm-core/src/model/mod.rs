@@ -39,7 +39,8 @@ use format::{
 /// ```
 ///
 /// In firmware, [`include_model!`](crate::include_model) parses at compile time.
-#[derive(Debug, Clone, Copy)]
+// Not `Copy`: it is some 2 KB, and a silent copy on a microcontroller's stack would hurt.
+#[derive(Debug, Clone)]
 pub struct Model<'a> {
     bytes: &'a [u8],
     sections: Sections<'a>,
