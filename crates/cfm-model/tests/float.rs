@@ -79,9 +79,9 @@ fn network(seed: usize) -> FloatModel {
             ..Window::UNIT
         },
     };
-    let relu = ActivationScale::for_range(Activation::Relu, 3.0);
-    let hidden = ActivationScale::for_range(Activation::Relu, 6.0);
-    let logits = logit_exponent(20.0);
+    let relu = ActivationScale::for_range(Activation::Relu, 3.0).unwrap();
+    let hidden = ActivationScale::for_range(Activation::Relu, 6.0).unwrap();
+    let logits = logit_exponent(20.0).unwrap();
     FloatModel {
         input: InputSpec {
             height: SIDE,
@@ -95,11 +95,11 @@ fn network(seed: usize) -> FloatModel {
                 1,
                 [6, 6],
                 2,
-                ActivationScale::for_range(Activation::None, 1.9),
+                ActivationScale::for_range(Activation::None, 1.9).unwrap(),
             )),
             FloatLayer::Add(FloatAdd {
                 inputs: [1, 2],
-                output: ActivationScale::for_range(Activation::Relu6, 1.9),
+                output: ActivationScale::for_range(Activation::Relu6, 1.9).unwrap(),
             }),
             FloatLayer::AvgPool(pool(3)),
             FloatLayer::MaxPool(pool(4)),
@@ -418,6 +418,64 @@ fn what_cannot_be_quantized_names_its_channel() {
             ..
         })
     ));
+}
+
+#[test]
+fn additions_of_distant_scales_are_refused() {
+    // Without weights there is no other scale that could be wrong.
+    let with = |second: i8, output: i8| {
+        let mut float = network(1);
+        let head = &mut float.head;
+        for fcs in [
+            &mut head.segment_fcs,
+            &mut head.region_fcs,
+            &mut head.joint_fcs,
+        ] {
+            for fc in fcs {
+                fc.weights.fill(0.0);
+                fc.bias.fill(0.0);
+            }
+        }
+        let mut at = |layer: usize, exponent: i8| match &mut float.layers[layer] {
+            FloatLayer::Conv2d(conv) => {
+                conv.weights.fill(0.0);
+                conv.bias.fill(0.0);
+                conv.output.exponent = exponent;
+            }
+            FloatLayer::Add(add) => add.output.exponent = exponent,
+            FloatLayer::MaxPool(_) | FloatLayer::AvgPool(_) => {}
+        };
+        at(0, -6);
+        at(1, second);
+        at(2, output);
+        quantize(&float)
+    };
+    for (second, output) in [(-6, -6), (26, -6), (-6, 26), (-6, -38), (10, -22)] {
+        let spec = with(second, output).unwrap();
+        // The reader draws the line at the same place.
+        assert!(spec.to_bytes().is_ok(), "{second} {output}");
+    }
+    for (second, output, distance) in [(27, -6, 33), (-6, 27, 33), (-39, -6, 33), (10, -23, 33)] {
+        let error = with(second, output).unwrap_err();
+        assert_eq!(error, QuantizeError::AddScales { layer: 2, distance });
+        assert_eq!(
+            error.to_string(),
+            "layer 2: the scales of the addition are 2^33 apart, more than 2^32"
+        );
+    }
+    let widest = with(-64, 63).unwrap_err();
+    let distance = 127;
+    assert_eq!(widest, QuantizeError::AddScales { layer: 2, distance });
+}
+
+#[test]
+fn ranges_that_are_not_finite_have_no_scale() {
+    for activation in [Activation::None, Activation::Relu, Activation::Relu6] {
+        assert!(ActivationScale::for_range(activation, 3.0).is_some());
+        for max in [f32::NAN, f32::INFINITY] {
+            assert_eq!(ActivationScale::for_range(activation, max), None, "{max}");
+        }
+    }
 }
 
 proptest! {

@@ -127,7 +127,7 @@ fn float_model(design: Design) -> FloatModel {
 fn calibrate(float: &mut FloatModel, tensors: &[Tensor]) {
     for (layer, tensor) in float.layers.iter_mut().zip(tensors.iter().skip(1)) {
         let max = tensor.data.iter().copied().fold(0.0, f32::max);
-        let scale = ActivationScale::for_range(Activation::Relu, max);
+        let scale = ActivationScale::for_range(Activation::Relu, max).unwrap();
         match layer {
             FloatLayer::Conv2d(conv) => conv.output = scale,
             FloatLayer::Add(add) => add.output = scale,
@@ -135,7 +135,7 @@ fn calibrate(float: &mut FloatModel, tensors: &[Tensor]) {
         }
     }
     let head = &mut float.head;
-    head.logit_exponent = logit_exponent(16.0);
+    head.logit_exponent = logit_exponent(16.0).unwrap();
     if let Some(classifier) = head.joint_fcs.last_mut() {
         classifier.output = ActivationScale::logits(head.logit_exponent);
     }

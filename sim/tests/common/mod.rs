@@ -80,7 +80,7 @@ pub fn float_model(width: u16, height: u16) -> FloatModel {
         label: 255,
     });
     let outputs = classes.len() as u16;
-    let hidden = ActivationScale::for_range(Activation::Relu, 8.0);
+    let hidden = ActivationScale::for_range(Activation::Relu, 8.0).expect("a finite range");
     FloatModel {
         input: InputSpec {
             height,

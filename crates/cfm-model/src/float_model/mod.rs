@@ -192,12 +192,16 @@ impl ActivationScale {
     }
 
     /// The finest scale that holds an activation of largest magnitude `max`; see [`activation_exponent`].
+    ///
+    /// `None` when `max` is infinite or not a number, even where the activation would clamp it.
     #[must_use]
-    pub fn for_range(activation: Activation, max: f32) -> Self {
+    pub fn for_range(activation: Activation, max: f32) -> Option<Self> {
+        // `min` would turn what is not a number into a six.
+        let clamped = if max.is_finite() { max.min(6.0) } else { max };
         match activation {
-            Activation::None => Self::linear(activation_exponent(max, false)),
-            Activation::Relu => Self::relu(activation_exponent(max, true)),
-            Activation::Relu6 => Self::relu6(activation_exponent(max.min(6.0), true)),
+            Activation::None => activation_exponent(max, false).map(Self::linear),
+            Activation::Relu => activation_exponent(max, true).map(Self::relu),
+            Activation::Relu6 => activation_exponent(clamped, true).map(Self::relu6),
         }
     }
 

@@ -52,37 +52,43 @@ pub fn weight_exponent(max_abs: f32) -> i32 {
 /// A rectified activation has 255 steps above zero (zero point -128), another one 127 (zero point 0). Nothing to hold
 /// gives the image's exponent, -7. The result is in `-64 ..= 63`, as the format asks.
 ///
+/// `None` for a range that is infinite or not a number: no scale holds what a diverged network computes.
+///
 /// ```
 /// use cfm_model::quantize::activation_exponent;
-/// assert_eq!(activation_exponent(6.0, true), -5);
-/// assert_eq!(activation_exponent(6.0, false), -4);
+/// assert_eq!(activation_exponent(6.0, true), Some(-5));
+/// assert_eq!(activation_exponent(6.0, false), Some(-4));
+/// assert_eq!(activation_exponent(f32::NAN, true), None);
 /// ```
 #[must_use]
-pub fn activation_exponent(max: f32, relu: bool) -> i8 {
+pub fn activation_exponent(max: f32, relu: bool) -> Option<i8> {
     let steps = if relu { RECTIFIED_STEPS } else { LINEAR_STEPS };
     bounded(max, steps, -64, 63)
 }
 
-/// The exponent of logits whose largest magnitude is `max`: the finest 16-bit scale that holds it, in `-30 ..= 8`.
+/// The exponent of logits whose largest magnitude is `max`: the finest 16-bit scale that holds it, in `-30 ..= 8`;
+/// `None` for a range that is infinite or not a number.
 ///
 /// ```
 /// use cfm_model::quantize::logit_exponent;
-/// assert_eq!(logit_exponent(16.0), -10);
+/// assert_eq!(logit_exponent(16.0), Some(-10));
+/// assert_eq!(logit_exponent(f32::INFINITY), None);
 /// ```
 #[must_use]
-pub fn logit_exponent(max: f32) -> i8 {
+pub fn logit_exponent(max: f32) -> Option<i8> {
     bounded(max, LOGIT_STEPS, -30, 8)
 }
 
-fn bounded(max: f32, steps: f64, low: i8, high: i8) -> i8 {
-    let exponent = if max == f32::INFINITY {
-        return high;
-    } else if max > 0.0 {
+fn bounded(max: f32, steps: f64, low: i8, high: i8) -> Option<i8> {
+    if !max.is_finite() {
+        return None;
+    }
+    let exponent = if max > 0.0 {
         smallest(max, steps)
     } else {
         NO_ACTIVATION
     };
-    i8::try_from(exponent.clamp(low.into(), high.into())).unwrap_or(high)
+    i8::try_from(exponent.clamp(low.into(), high.into())).ok()
 }
 
 #[cfg(test)]
@@ -104,7 +110,7 @@ mod tests {
         #[test]
         fn activation_exponents_hold_the_range(max in 1e-15_f32..1e15, relu: bool) {
             let steps = if relu { 255.0 } else { 127.0 };
-            let step = 2f64.powi(activation_exponent(max, relu).into());
+            let step = 2f64.powi(activation_exponent(max, relu).unwrap().into());
             prop_assert!(f64::from(max) <= steps * step);
             prop_assert!(f64::from(max) > steps * step / 2.0);
         }
@@ -120,15 +126,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_nonsense_have_an_exponent() {
+    fn nothing_and_extremes_have_an_exponent() {
         assert_eq!(weight_exponent(0.0), -14);
         assert_eq!(weight_exponent(f32::NAN), -14);
-        assert_eq!(activation_exponent(0.0, true), -7);
-        assert_eq!(activation_exponent(-3.0, false), -7);
-        assert_eq!(activation_exponent(f32::NAN, true), -7);
-        assert_eq!(activation_exponent(f32::INFINITY, true), 63);
-        assert_eq!(activation_exponent(1e-40, true), -64);
-        assert_eq!(logit_exponent(f32::MAX), 8);
-        assert_eq!(logit_exponent(1e-30), -30);
+        assert_eq!(activation_exponent(0.0, true), Some(-7));
+        assert_eq!(activation_exponent(-3.0, false), Some(-7));
+        assert_eq!(activation_exponent(f32::MAX, true), Some(63));
+        assert_eq!(activation_exponent(1e-40, true), Some(-64));
+        assert_eq!(logit_exponent(f32::MAX), Some(8));
+        assert_eq!(logit_exponent(1e-30), Some(-30));
+    }
+
+    #[test]
+    fn ranges_that_are_not_finite_have_none() {
+        for max in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(activation_exponent(max, true), None, "{max}");
+            assert_eq!(activation_exponent(max, false), None, "{max}");
+            assert_eq!(logit_exponent(max), None, "{max}");
+        }
     }
 }

@@ -50,6 +50,8 @@
 //! bias. It also raises the scale when s would exceed 62, where every sum that fits into the accumulator rounds to
 //! zero. A negative s cannot be helped: one step of the accumulator would be 2^14 steps of the output or more. That, like
 //! a channel that ran out of shifts while doubling, is an error which names the layer and the channel.
+//!
+//! An addition aligns its inputs by shifts; exponents more than 32 apart are an error which names the layer.
 
 mod channel;
 mod exponent;
@@ -67,6 +69,9 @@ use crate::spec::{
     OutputScale, classifier_output,
 };
 use channel::{ChannelError, quantize_channel};
+
+/// How far apart the exponents of an addition's inputs and output may be, as the format says.
+const MAX_ADD_DISTANCE: u32 = 32;
 
 /// How the scale of a channel's weights is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -103,6 +108,16 @@ pub enum QuantizeError {
     /// The paths of Design A are concatenated, but end with different scales.
     #[error("the two paths of the head end with different scales")]
     PathScales,
+    /// The scales of an addition's inputs and output are too far apart to be aligned by shifts.
+    #[error(
+        "layer {layer}: the scales of the addition are 2^{distance} apart, more than 2^{MAX_ADD_DISTANCE}"
+    )]
+    AddScales {
+        /// The layer.
+        layer: usize,
+        /// Difference between the largest and the smallest of the three exponents.
+        distance: u32,
+    },
     /// A weight or bias is infinite or not a number.
     #[error("{place}, channel {channel}: a weight or the bias is not finite")]
     NotFinite {
@@ -179,6 +194,10 @@ pub fn quantize_with(model: &FloatModel, scales: WeightScales) -> Result<ModelSp
             FloatLayer::Add(add) => {
                 let output = add.output.output_scale();
                 let inputs = add.inputs;
+                let distance = spread(inputs.map(|t| outputs[t]), output);
+                if distance > MAX_ADD_DISTANCE {
+                    return Err(QuantizeError::AddScales { layer: i, distance });
+                }
                 (LayerSpec::Add(AddSpec { inputs, output }), output)
             }
         };
@@ -197,6 +216,14 @@ pub fn quantize_with(model: &FloatModel, scales: WeightScales) -> Result<ModelSp
         proposals: model.proposals.clone(),
         provenance: model.provenance.clone(),
     })
+}
+
+/// Difference between the largest and the smallest exponent of an addition.
+fn spread(inputs: [OutputScale; 2], output: OutputScale) -> u32 {
+    let [a, b] = inputs.map(|input| input.exponent);
+    let low = a.min(b).min(output.exponent);
+    let high = a.max(b).max(output.exponent);
+    high.abs_diff(low).into()
 }
 
 fn quantize_head(
