@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+OUT=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$OUT"
+
 step() { printf '\n== %s\n' "$*"; }
 
 TARGET=thumbv7em-none-eabihf
@@ -17,14 +20,14 @@ fi
 
 PYTHON=${PYTHON:-python3}
 if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
-    VENV=target/numpy-venv
+    VENV=$OUT/numpy-venv
     if ! "$VENV/bin/python" -c 'import numpy' 2>/dev/null; then
         "$PYTHON" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet numpy==2.2.6 || {
             echo "missing: Python 3 with numpy (pip install numpy==2.2.6)" >&2
             exit 1
         }
     fi
-    PYTHON=$PWD/$VENV/bin/python
+    PYTHON=$VENV/bin/python
 fi
 export PYTHON
 
@@ -47,10 +50,10 @@ cargo build -p cfm-core -p cfm-proposals --target "$TARGET" --locked --release \
 
 step "random parity, and every intermediate tensor recomputed in numpy"
 cargo run --release --locked --quiet -- parity --random 300 --seed 7
-VECTORS=target/vectors
-rm -rf "$VECTORS"
-cargo run --release --locked --quiet -- segment --out target/scene.png
-cargo run --release --locked --quiet -- export vectors target/scene.png --out "$VECTORS"
-"$PYTHON" tests/numpy_check.py "$VECTORS"
+# Any picture will do; this one is the overlay that `segment` paints.
+cargo run --release --locked --quiet -- segment --out "$OUT/overlay.png"
+rm -rf "$OUT/vectors"
+cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
+"$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
 step "all passed"

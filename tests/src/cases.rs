@@ -64,6 +64,7 @@ pub const CASES: &[(&str, &[u8])] = &[
     ("random-0119", include_bytes!("../data/random-0119.case")),
     ("random-0121", include_bytes!("../data/random-0121.case")),
     ("random-0127", include_bytes!("../data/random-0127.case")),
+    ("random-0132", include_bytes!("../data/random-0132.case")),
     ("random-0134", include_bytes!("../data/random-0134.case")),
     ("random-0139", include_bytes!("../data/random-0139.case")),
     ("random-0140", include_bytes!("../data/random-0140.case")),

@@ -21,31 +21,44 @@
 //! # In firmware
 //!
 //! ```
-//! # mod firmware {
-//! use cfm_core::{arena::Arena, executor::Executor, include_model, model::Model, scorer::Scorer};
 //! use cfm_core::segment::{Run, Segment};
+//! use cfm_core::{arena::Arena, executor::Executor, include_model, model::Model, scorer::Scorer};
 //!
-//! // A broken file is a compile error; the arena's size is known before flashing.
-//! static MODEL: Model<'static> = include_model!("../../../sim/models/street.cfm");
-//! const ARENA: usize = include_model!("../../../sim/models/street.cfm").arena_bytes();
+//! // Parsed and validated by the compiler: a broken file does not build, and the arena's size is a constant.
+//! const STREET: Model<'static> = include_model!("../../../sim/models/street.cfm");
+//! static MODEL: Model<'static> = STREET;
+//! const ARENA: usize = STREET.arena_bytes();
 //!
-//! # pub fn rows() -> impl Iterator<Item = [u8; 720]> { (0..180).map(|_| [128; 720]) }
-//! pub fn best_class(arena: &mut Arena<ARENA>) -> Result<u8, Box<dyn core::error::Error>> {
+//! fn score<'r>(
+//!     rows: impl Iterator<Item = &'r [u8]>,
+//!     segments: &[&[Run]],
+//!     arena: &mut Arena<ARENA>,
+//!     mut verdict: impl FnMut(usize, &[i16]),
+//! ) -> Result<(), Error> {
 //!     let mut executor = Executor::new(&MODEL, arena.as_mut_slice())?;
-//!     for row in rows() {
-//!         executor.push_row(&row)?; // as the camera delivers them
+//!     for row in rows {
+//!         executor.push_row(row)?; // as the camera delivers them: there is no frame buffer
 //!     }
 //!     let (features, scratch) = executor.finish()?;
 //!     let mut scorer = Scorer::new(&MODEL, features, scratch)?;
-//!     let segment = [Run { y: 90, x0: 40, x1: 200 }]; // usually from `cfm-proposals`
-//!     let mut logits = [0; 12];
-//!     scorer.score(&Segment::Runs(&segment), &[], &mut logits)?;
-//!     Ok((0..12).max_by_key(|&class| logits[usize::from(class)]).unwrap_or(0))
+//!     for (i, segment) in segments.iter().enumerate() {
+//!         let mut logits = [0; 12];
+//!         scorer.score(&Segment::Runs(segment), &[], &mut logits)?;
+//!         verdict(i, &logits); // one per class of the model
+//!     }
+//!     Ok(())
 //! }
-//! # }
-//! # let mut arena = cfm_core::arena::Arena::new();
-//! # assert!(firmware::best_class(&mut arena).unwrap() < 12);
+//! # type Error = Box<dyn core::error::Error>;
+//! # let row = [128; 720];
+//! # let (mut arena, mut verdicts) = (Arena::new(), 0);
+//! # let segment = [Run { y: 90, x0: 40, x1: 200 }];
+//! # score([&row[..]; 180].into_iter(), &[&segment], &mut arena, |_, l| verdicts += l.len()).unwrap();
+//! # assert_eq!(verdicts, 12);
 //! ```
+//!
+//! Segments usually come from `cfm-proposals`, as sets of superpixels with a
+//! [`SuperpixelIndex`](superpixel_index::SuperpixelIndex) per map, and [`labelling`] turns all logits into one class
+//! per pixel.
 #![no_std]
 #![deny(missing_docs)]
 

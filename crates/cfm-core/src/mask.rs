@@ -1,7 +1,18 @@
 //! Convolutional feature masking: a segment projected onto the feature map as a low-resolution binary mask.
 //!
 //! Patent WO2016/197303 (claims 1-4); CFM paper, section 3.1. A mask is held for the segment's *window* only: the
-//! cells of its bounding box. Whether any bit is set, and every pooling over the mask, concerns that window.
+//! cells of its bounding box, `cell(first pixel) ..= cell(last pixel)` either way. Whether any bit is set, and every
+//! pooling over the mask, concerns that window. With `inside` the segment's pixels that belong to a cell and `total`
+//! all pixels that do, the bit of a cell with `total > 0` is, by [`MaskRule`],
+//!
+//! - average: `inside * 65536 >= threshold * total` (the threshold in 1/65536);
+//! - maximum: `inside >= 1`;
+//! - nearest: whether the pixel nearest the cell's centre, ties to the smaller, belongs to the segment. (It may
+//!   belong to a neighbouring cell: with a jump of 1 and an odd offset every centre lies between two pixels.)
+//!
+//! If no bit is set, that of the cell with the largest `inside / total` is, the first in row-major order. The bins that
+//! Design B masks follow the same rules, with the pixels of all their cells, and the centre half-way between those of
+//! their first and last cell.
 
 use crate::model::{MaskRule, Model};
 use crate::receptive_field::Axis;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cfm_conformance::case::{Content, MAGIC};
 use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Model};
+use cfm_core::receptive_field::Axis;
 use cfm_core::segment::Segment;
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use cfm_model::spec::{LayerSpec, ModelSpec};
@@ -99,6 +100,7 @@ fn wanted() -> BTreeSet<String> {
         "one column",
         "not RGB",
         "large shift",
+        "nearest between cells",
     ] {
         wanted.insert(simple.to_owned());
     }
@@ -156,6 +158,15 @@ fn features(spec: &ModelSpec, seed: u64) -> BTreeSet<String> {
     show(
         spec.classes.iter().any(|c| c.kind == ClassKind::Background),
         "background class",
+    );
+    let bytes = spec.to_bytes().expect("random models can be written");
+    let model = Model::parse(&bytes).expect("random models are valid");
+    // The pixel nearest a cell's centre may belong to the cell before it.
+    let between = |axis: &Axis| axis.jump() == 1 && axis.offset2() % 2 != 0;
+    show(
+        spec.head.mask_rule == MaskRule::Nearest
+            && (between(model.rows()) || between(model.columns())),
+        "nearest between cells",
     );
     show(spec.input.height == 1, "one row");
     show(spec.input.width == 1, "one column");
