@@ -1,16 +1,46 @@
 //! A `.cfm` file back to a [`ModelSpec`], through the core's own reader.
+//!
+//! Whatever the core accepts can be written again, and then means the same. It need not be the same bytes: sections
+//! come in the writer's order under the writer's minor version, gaps are closed, and provenance becomes clean lines of
+//! `key = value`. Sections that this version does not know are kept.
+//!
+//! A [`ModelSpec`] owns the weights of every layer, while layers of a file may share theirs. A small file could so
+//! describe gigabytes; one whose layers take more than [`MAX_SHARED`] bytes *and* more than [`MAX_EXPANSION`] times
+//! the file is refused with [`SpecError::Expansion`]. The core reads it all the same, since it copies nothing.
 
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
-use cfm_core::model::format::tag;
+use cfm_core::model::format::{CHANNEL_LEN, HEADER_LEN, SECTION_ENTRY_LEN, tag};
 use cfm_core::model::{FullyConnected, Layer, Model, ModelError, Operation};
 use thiserror::Error;
 
 use crate::spec::{
-    AddSpec, CalibrationSpec, ClassSpec, ConvSpec, FcSpec, HeadSpec, InputSpec, LayerSpec,
-    ModelSpec, Path, PoolSpec,
+    AddSpec, CalibrationSpec, ClassSpec, ConvSpec, FcSpec, HeadSpec, InputSpec, KNOWN_TAGS,
+    LayerSpec, ModelSpec, Path, PoolSpec, UnknownSection,
 };
+
+/// Bytes of weights and channel records that any file may expand to.
+pub const MAX_SHARED: u64 = 64 << 20;
+/// How many times its own length a file may expand to beyond [`MAX_SHARED`].
+pub const MAX_EXPANSION: u64 = 4;
+
+/// Why bytes do not become a [`ModelSpec`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// They are not a valid model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The layers share so many parameters that the file says far more than it holds.
+    #[error("the layers share parameters: {bytes} bytes, but at most {most} are read")]
+    Expansion {
+        /// Weights and channel records of all layers together, in bytes.
+        bytes: u64,
+        /// What a file of this length may expand to.
+        most: u64,
+    },
+}
 
 /// Why a model file cannot be read.
 #[derive(Debug, Error)]
@@ -24,13 +54,13 @@ pub enum ReadError {
         /// What went wrong.
         error: io::Error,
     },
-    /// The file is not a valid model.
+    /// The file is not a valid model, or its layers share too much.
     #[error("{}: {error}", path.display())]
     Model {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: ModelError,
+        error: SpecError,
     },
 }
 
@@ -38,9 +68,9 @@ impl ModelSpec {
     /// Reads and validates the bytes of a `.cfm` file.
     ///
     /// # Errors
-    /// The [`ModelError`] of the core's reader.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        Model::parse(bytes).map(|model| Self::from(&model))
+    /// A [`SpecError`]: that of the core's reader, or that the layers share too much.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SpecError> {
+        Self::try_from(&Model::parse(bytes)?)
     }
 
     /// Reads and validates a `.cfm` file.
@@ -59,12 +89,19 @@ impl ModelSpec {
     }
 }
 
-impl From<&Model<'_>> for ModelSpec {
-    fn from(model: &Model<'_>) -> Self {
+impl TryFrom<&Model<'_>> for ModelSpec {
+    type Error = SpecError;
+
+    /// The values of a model that the core has read.
+    ///
+    /// # Errors
+    /// [`SpecError::Expansion`]: the layers share too much.
+    fn try_from(model: &Model<'_>) -> Result<Self, SpecError> {
+        check_expansion(model)?;
         let input = model.input();
         let head = model.head();
         let fcs = |path| head.layers(path).map(|layer| fc(&layer)).collect();
-        Self {
+        Ok(Self {
             input: InputSpec {
                 height: input.height,
                 width: input.width,
@@ -98,8 +135,50 @@ impl From<&Model<'_>> for ModelSpec {
             }),
             proposals: model.section(tag::PROPOSALS).map(<[u8]>::to_vec),
             provenance: provenance(model.provenance()),
-        }
+            unknown: unknown_sections(model),
+        })
     }
+}
+
+/// Refuses a model whose layers, each with parameters of its own, would be far larger than the file.
+fn check_expansion(model: &Model<'_>) -> Result<(), SpecError> {
+    let backbone = model.layers().filter_map(|layer| match layer.operation {
+        Operation::Conv2d { parameters, .. } => Some(parameters),
+        _ => None,
+    });
+    let head = Path::ALL
+        .into_iter()
+        .flat_map(|path| model.head().layers(path).map(|layer| layer.parameters));
+    let bytes = backbone
+        .chain(head)
+        .map(|parameters| {
+            parameters.weights.len() as u64 + (parameters.channels.len() * CHANNEL_LEN) as u64
+        })
+        .sum();
+    let most = (MAX_EXPANSION * model.bytes().len() as u64).max(MAX_SHARED);
+    if bytes > most {
+        return Err(SpecError::Expansion { bytes, most });
+    }
+    Ok(())
+}
+
+/// The sections that no field of a [`ModelSpec`] stands for, in the order of the section table.
+fn unknown_sections(model: &Model<'_>) -> Vec<UnknownSection> {
+    // The number of sections, at offset 16 of the header.
+    let count = model.bytes()[16..]
+        .first_chunk()
+        .map_or(0, |count| u32::from_le_bytes(*count) as usize);
+    let (entries, _) = model.bytes()[HEADER_LEN..].as_chunks::<SECTION_ENTRY_LEN>();
+    entries
+        .iter()
+        .take(count)
+        .map(|&[a, b, c, d, ..]| [a, b, c, d])
+        .filter(|tag| !KNOWN_TAGS.contains(tag))
+        .filter_map(|tag| {
+            let content = model.section(tag)?.to_vec();
+            Some(UnknownSection { tag, content })
+        })
+        .collect()
 }
 
 fn signed(weights: &[u8]) -> Vec<i8> {
@@ -141,13 +220,17 @@ fn fc(layer: &FullyConnected<'_>) -> FcSpec {
     }
 }
 
-/// The lines of `key = value`; a foreign line that is none becomes a key without a value.
+/// The lines of `key = value`, as the writer takes them.
+///
+/// The core asks for nothing but UTF-8. A line without `=` becomes a key without a value, one without a key is dropped,
+/// and a carriage return inside a line becomes a space.
 fn provenance(text: &str) -> Vec<(String, String)> {
+    let clean = |text: &str| text.replace('\r', " ").trim().to_owned();
     text.lines()
-        .filter(|line| !line.trim().is_empty())
         .map(|line| {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
-            (key.trim().to_owned(), value.trim().to_owned())
+            (clean(key), clean(value))
         })
+        .filter(|(key, _)| !key.is_empty())
         .collect()
 }

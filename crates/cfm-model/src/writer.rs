@@ -19,8 +19,8 @@ use thiserror::Error;
 use crate::place::Place;
 use crate::shape::ShapeError;
 use crate::spec::{
-    Channel, ClassKind, ClassSpec, Classifier, Design, FcSpec, HeadSpec, LabellingRule, LayerSpec,
-    MaskRule, ModelSpec, OutputScale, Path, Window,
+    Channel, ClassKind, ClassSpec, Classifier, Design, FcSpec, HeadSpec, KNOWN_TAGS, LabellingRule,
+    LayerSpec, MaskRule, ModelSpec, OutputScale, Path, Window,
 };
 
 /// Why a model cannot be written.
@@ -55,6 +55,9 @@ pub enum WriteError {
     /// A provenance key or value that would not read back as it is.
     #[error("provenance entry {0:?} is not a line of `key = value`")]
     Provenance(String),
+    /// A section that should be unknown has a tag that this version knows.
+    #[error("section {} is known, and not to be written as an unknown one", .0.escape_ascii())]
+    KnownSection([u8; 4]),
     /// The core's reader refuses the result.
     #[error("the model is not valid: {0}")]
     Refused(ModelError),
@@ -112,6 +115,12 @@ impl ModelSpec {
         if !self.provenance.is_empty() {
             let content = provenance(&self.provenance)?;
             sections.push(Section::optional(tag::PROVENANCE, content));
+        }
+        for section in &self.unknown {
+            if KNOWN_TAGS.contains(&section.tag) {
+                return Err(WriteError::KnownSection(section.tag));
+            }
+            sections.push(Section::optional(section.tag, section.content.clone()));
         }
         assemble(&sections)
     }

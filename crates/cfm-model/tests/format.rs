@@ -2,14 +2,53 @@
 
 use std::fs;
 
-use cfm_core::model::{Model, ModelErrorKind, Part};
+use cfm_core::model::format::{
+    CHECKED_FROM, HEADER_LEN, LAYER_LEN, SECTION_ALIGN, SECTION_ENTRY_LEN, tag,
+};
+use cfm_core::model::{Model, ModelErrorKind, Part, crc32};
 use cfm_model::Place;
 use cfm_model::random::{Options, random_model};
-use cfm_model::reader::ReadError;
+use cfm_model::reader::{MAX_SHARED, ReadError, SpecError};
 use cfm_model::shape::ShapeError;
-use cfm_model::spec::{CalibrationSpec, LayerSpec, ModelSpec, Path};
+use cfm_model::spec::{
+    CalibrationSpec, Channel, ClassKind, Classifier, ConvSpec, Design, FcSpec, HeadSpec,
+    IMAGE_SCALE, InputSpec, LayerSpec, MaskRule, ModelSpec, Path, UnknownSection, Window,
+    classifier_output,
+};
 use cfm_model::writer::WriteError;
 use proptest::prelude::*;
+
+/// Offset of a section's entry in the table.
+fn entry(bytes: &[u8], tag: [u8; 4]) -> usize {
+    (HEADER_LEN..)
+        .step_by(SECTION_ENTRY_LEN)
+        .find(|&at| bytes[at..at + 4] == tag)
+        .unwrap()
+}
+
+/// Offset of a section.
+fn section(bytes: &[u8], tag: [u8; 4]) -> usize {
+    let at = entry(bytes, tag) + 8;
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// Makes length and checksum of a changed file right again.
+fn seal(bytes: &mut [u8]) {
+    let length = bytes.len() as u32;
+    bytes[8..12].copy_from_slice(&length.to_le_bytes());
+    let checksum = crc32(&bytes[CHECKED_FROM..]);
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Gives a section other content, at the end of the file.
+fn replace(bytes: &mut Vec<u8>, tag: [u8; 4], content: &[u8]) {
+    let at = entry(bytes, tag);
+    bytes.resize(bytes.len().next_multiple_of(SECTION_ALIGN), 0);
+    let place = [bytes.len() as u32, content.len() as u32].map(u32::to_le_bytes);
+    bytes[at + 8..at + 16].copy_from_slice(place.as_flattened());
+    bytes.extend(content);
+    seal(bytes);
+}
 
 /// A random model whose first layer is a convolution.
 fn model() -> ModelSpec {
@@ -26,6 +65,8 @@ proptest! {
         proposals: Option<Vec<u8>>,
         provenance in prop::collection::vec(("[a-z][a-z ._-]{0,20}[a-z]", "(\\PC{0,30}[a-z=]|)"), 0..6),
         calibration in prop::option::of((-1e9_f32..1e9, -1e9_f32..1e9)),
+        // No known tag has a digit.
+        unknown in prop::collection::btree_map("[A-Z]{3}[0-9]", prop::collection::vec(any::<u8>(), 0..40), 0..4),
     ) {
         let mut spec = random_model(seed, &Options { max_layers: 3, ..Options::default() });
         spec.proposals = proposals;
@@ -34,12 +75,47 @@ proptest! {
             .map(|(key, value)| (key, value.trim().to_owned()))
             .collect();
         spec.calibration = calibration.map(|(slope, intercept)| CalibrationSpec { slope, intercept });
+        spec.unknown = unknown
+            .into_iter()
+            .map(|(tag, content)| UnknownSection {
+                tag: tag.as_bytes().try_into().unwrap(),
+                content,
+            })
+            .collect();
         let bytes = spec.to_bytes().unwrap();
         let parsed = Model::parse(&bytes).unwrap();
-        prop_assert_eq!(&ModelSpec::from(&parsed), &spec);
+        prop_assert_eq!(&ModelSpec::try_from(&parsed).unwrap(), &spec);
         prop_assert_eq!(parsed.section(*b"PROP"), spec.proposals.as_deref());
         // Reading and writing once more changes nothing.
-        prop_assert_eq!(ModelSpec::from(&parsed).to_bytes().unwrap(), bytes);
+        prop_assert_eq!(ModelSpec::try_from(&parsed).unwrap().to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn any_provenance_reads_and_writes(text in "[ab= \r\n\t\u{2028}\\\\]{0,30}") {
+        let mut bytes = model().to_bytes().unwrap();
+        replace(&mut bytes, tag::PROVENANCE, text.as_bytes());
+        let spec = ModelSpec::from_bytes(&bytes).unwrap();
+        let again = ModelSpec::from_bytes(&spec.to_bytes().unwrap());
+        prop_assert_eq!(again, Ok(spec));
+    }
+
+    #[test]
+    fn whatever_the_core_accepts_can_be_written_again(
+        seed: u64,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..3),
+    ) {
+        let mut spec = random_model(seed, &Options { max_layers: 3, max_side: 20, ..Options::default() });
+        spec.unknown.push(UnknownSection { tag: *b"SOME", content: vec![1, 2, 3] });
+        let mut bytes = spec.to_bytes().unwrap();
+        for (position, bit) in flips {
+            let at = CHECKED_FROM + position.index(bytes.len() - CHECKED_FROM);
+            bytes[at] ^= 1_u8 << bit;
+        }
+        seal(&mut bytes);
+        prop_assume!(Model::parse(&bytes).is_ok());
+        let spec = ModelSpec::from_bytes(&bytes).unwrap();
+        let again = ModelSpec::from_bytes(&spec.to_bytes().unwrap());
+        prop_assert_eq!(again, Ok(spec));
     }
 
     #[test]
@@ -59,6 +135,171 @@ proptest! {
         prop_assume!(!(6..8).contains(&at));
         prop_assert!(ModelSpec::from_bytes(&bytes).is_err());
     }
+}
+
+#[test]
+fn foreign_provenance_is_sanitized() {
+    for (text, expected) in [
+        ("= cd\refgh", &[][..]),
+        ("=", &[]),
+        ("\n\r\n  \n", &[]),
+        ("a = b\r\nc=d", &[("a", "b"), ("c", "d")]),
+        ("a\rb = c\rd\r", &[("a b", "c d")]),
+        ("a = b = c", &[("a", "b = c")]),
+        ("no value", &[("no value", "")]),
+        ("= lost\nkept =", &[("kept", "")]),
+    ] {
+        let mut bytes = model().to_bytes().unwrap();
+        replace(&mut bytes, tag::PROVENANCE, text.as_bytes());
+        let spec = ModelSpec::from_bytes(&bytes).unwrap();
+        let found: Vec<(&str, &str)> = spec
+            .provenance
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(found, expected, "{text:?}");
+        let again = ModelSpec::from_bytes(&spec.to_bytes().unwrap());
+        assert_eq!(again, Ok(spec), "{text:?}");
+    }
+}
+
+#[test]
+fn unknown_sections_are_kept() {
+    let mut spec = model();
+    spec.proposals = Some(vec![1, 2, 3]);
+    let mut bytes = spec.to_bytes().unwrap();
+    // What a later version might write: this one knows nothing about it.
+    let at = entry(&bytes, tag::PROPOSALS);
+    bytes[at..at + 4].copy_from_slice(b"NEW!");
+    seal(&mut bytes);
+    let read = ModelSpec::from_bytes(&bytes).unwrap();
+    let expected = UnknownSection {
+        tag: *b"NEW!",
+        content: vec![1, 2, 3],
+    };
+    assert_eq!(
+        (&read.proposals, &read.unknown[..]),
+        (&None, &[expected][..])
+    );
+    let written = read.to_bytes().unwrap();
+    let section = Model::parse(&written).unwrap().section(*b"NEW!");
+    assert_eq!(section, Some(&[1, 2, 3][..]));
+    let json = serde_json::to_string(&read).unwrap();
+    assert_eq!(serde_json::from_str::<ModelSpec>(&json).unwrap(), read);
+}
+
+#[test]
+fn unknown_sections_are_unknown_and_distinct() {
+    let section = |tag: [u8; 4]| UnknownSection {
+        tag,
+        content: vec![],
+    };
+    let mut spec = model();
+    spec.unknown = vec![section(*b"NEW!"), section(tag::PROPOSALS)];
+    let error = spec.to_bytes().unwrap_err();
+    assert!(
+        matches!(error, WriteError::KnownSection(tag::PROPOSALS)),
+        "{error}"
+    );
+    let text = "section PROP is known, and not to be written as an unknown one";
+    assert_eq!(error.to_string(), text);
+
+    spec.unknown = vec![section(*b"NEW!"); 2];
+    match spec.to_bytes().unwrap_err() {
+        WriteError::Refused(error) => assert_eq!(error.kind, ModelErrorKind::SectionTable),
+        error => panic!("{error}"),
+    }
+}
+
+/// A model over one pixel with `layers` times the same 1x1 convolution, whose weights are in the file once.
+fn sharing(channels: u16, layers: u8) -> Vec<u8> {
+    let mut spec = model();
+    let side = usize::from(channels);
+    let channel = Channel {
+        bias: 0,
+        mantissa: 1 << 14,
+        shift: 14,
+    };
+    spec.input = InputSpec {
+        height: 1,
+        width: 1,
+        channels,
+    };
+    spec.layers = vec![LayerSpec::Conv2d(ConvSpec {
+        input: 0,
+        window: Window::UNIT,
+        groups: 1,
+        out_channels: channels,
+        output: IMAGE_SCALE,
+        weights: vec![1; side * side],
+        channels: vec![channel; side],
+    })];
+    spec.head = HeadSpec {
+        design: Design::Plain,
+        classifier: Classifier::Softmax,
+        mask_rule: MaskRule::Max,
+        segment_levels: vec![1],
+        region_levels: vec![],
+        segment_fcs: vec![],
+        region_fcs: vec![],
+        joint_fcs: vec![FcSpec {
+            outputs: 1,
+            output: classifier_output(-7),
+            weights: vec![1; side],
+            channels: vec![channel],
+        }],
+        logit_exponent: -7,
+    };
+    spec.classes.truncate(1);
+    spec.classes[0].kind = ClassKind::Stuff;
+    spec.classes[0].label = 0;
+    let mut bytes = spec.to_bytes().unwrap();
+    let at = section(&bytes, tag::LAYERS);
+    let record = bytes[at..at + LAYER_LEN].to_vec();
+    let records = (0..layers).flat_map(|input| {
+        let mut record = record.clone();
+        record[2] = input;
+        record
+    });
+    let records: Vec<u8> = records.collect();
+    replace(&mut bytes, tag::LAYERS, &records);
+    bytes
+}
+
+#[test]
+fn shared_weights_are_read_within_bounds() {
+    // A few layers over a small range are copied, and mean what they meant.
+    let bytes = sharing(64, 64);
+    let spec = ModelSpec::from_bytes(&bytes).unwrap();
+    assert_eq!(spec.layers.len(), 64);
+    let written = spec.to_bytes().unwrap();
+    assert!(written.len() > 10 * bytes.len());
+    assert_eq!(ModelSpec::from_bytes(&written).as_ref(), Ok(&spec));
+
+    // A mebibyte 64 times over is more than anybody needs; the core, which copies nothing, reads it.
+    let bytes = sharing(1024, 64);
+    assert!(Model::parse(&bytes).is_ok());
+    let expanded = 64 * (1024 * 1024 + 8 * 1024) + 1024 + 8;
+    assert_eq!(
+        ModelSpec::from_bytes(&bytes),
+        Err(SpecError::Expansion {
+            bytes: expanded,
+            most: MAX_SHARED
+        })
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.cfm");
+    fs::write(&path, &bytes).unwrap();
+    let error = ModelSpec::read_file(&path).unwrap_err().to_string();
+    let reason =
+        "large.cfm: the layers share parameters: 67634184 bytes, but at most 67108864 are read";
+    assert!(error.ends_with(reason), "{error}");
+    // The same layers in a file that is large by itself.
+    assert!(ModelSpec::from_bytes(&sharing(1024, 63)).is_ok());
+    let mut padded = bytes;
+    padded.resize(17 << 20, 0);
+    seal(&mut padded);
+    assert!(ModelSpec::from_bytes(&padded).is_ok());
 }
 
 #[test]

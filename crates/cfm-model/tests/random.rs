@@ -312,7 +312,7 @@ fn everything_occurs() {
 fn run(seed: u64) -> (usize, usize, BTreeSet<i16>) {
     let bytes = model(seed).to_bytes().unwrap();
     let model = Model::parse(&bytes).unwrap();
-    let spec = ModelSpec::from(&model);
+    let spec = ModelSpec::try_from(&model).unwrap();
     let image = random_image(seed, spec.input);
     let mut arena = vec![0; model.arena_bytes()];
     let mut executor = Executor::new(&model, &mut arena).unwrap();

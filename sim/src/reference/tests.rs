@@ -78,6 +78,7 @@ fn model() -> ModelSpec {
         calibration: None,
         proposals: None,
         provenance: vec![],
+        unknown: vec![],
     }
 }
 

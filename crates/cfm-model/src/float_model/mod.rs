@@ -22,6 +22,8 @@ use crate::spec::{
 };
 
 /// A float network and everything else that its `.cfm` will hold.
+///
+/// Sections that this version does not know are not part of it: what they say may be about the integers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatModel {
     /// The image that the backbone reads.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
-use cfm_core::model::{Model, ModelError, Path, Shape};
+use cfm_core::model::{Model, Path, Shape};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use thiserror::Error;
 use super::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatHead, FloatLayer, FloatModel,
 };
+use crate::reader::SpecError;
 use crate::shape::{self, ShapeError};
 use crate::spec::{FcSpec, LayerSpec, ModelSpec, OutputScale};
 use crate::writer::write_atomically;
@@ -36,7 +37,7 @@ pub enum FloatFileError {
     Shape(#[from] ShapeError),
     /// The `.cfm` is not valid.
     #[error("the .cfm is not valid: {0}")]
-    Model(ModelError),
+    Model(SpecError),
     /// The safetensors file is broken, or a tensor's data does not have the length of its shape.
     #[error(transparent)]
     Safetensors(#[from] SafeTensorError),
@@ -101,7 +102,7 @@ const fn path_name(path: Path) -> &'static str {
 
 /// The checksum that the header of a `.cfm` holds.
 fn checksum(cfm: &[u8]) -> Result<u32, FloatFileError> {
-    Model::parse(cfm).map_err(FloatFileError::Model)?;
+    Model::parse(cfm).map_err(|error| FloatFileError::Model(error.into()))?;
     match *cfm {
         [_, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, ..] => {
             Ok(u32::from_le_bytes([a, b, c, d]))

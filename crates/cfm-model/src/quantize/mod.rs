@@ -215,6 +215,7 @@ pub fn quantize_with(model: &FloatModel, scales: WeightScales) -> Result<ModelSp
         calibration: model.calibration,
         proposals: model.proposals.clone(),
         provenance: model.provenance.clone(),
+        unknown: Vec::new(),
     })
 }
 

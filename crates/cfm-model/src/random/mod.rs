@@ -87,6 +87,7 @@ pub fn random_model(seed: u64, options: &Options) -> ModelSpec {
             ("generator".to_owned(), "random_model".to_owned()),
             ("seed".to_owned(), seed.to_string()),
         ],
+        unknown: vec![],
     }
 }
 

@@ -8,6 +8,7 @@ mod serde_core;
 pub use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Path, Window};
 pub use cfm_core::requantize::{Channel, OutputScale};
 
+use cfm_core::model::format::tag;
 use serde::{Deserialize, Serialize};
 
 /// A model: image, backbone, head, classes and the optional sections.
@@ -30,7 +31,33 @@ pub struct ModelSpec {
     pub proposals: Option<Vec<u8>>,
     /// How the model was made: keys and values, in order.
     pub provenance: Vec<(String, String)>,
+    /// Optional sections that this version does not know, in file order: kept, but not understood.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<UnknownSection>,
 }
+
+/// An optional section whose tag is none of [`tag`](cfm_core::model::format::tag)'s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownSection {
+    /// Its tag.
+    pub tag: [u8; 4],
+    /// Its bytes, without padding.
+    pub content: Vec<u8>,
+}
+
+/// Tags of the sections that a [`ModelSpec`] has a field for.
+pub(crate) const KNOWN_TAGS: [[u8; 4]; 10] = [
+    tag::INPUT,
+    tag::LAYERS,
+    tag::CHANNELS,
+    tag::WEIGHTS,
+    tag::HEAD,
+    tag::CLASSES,
+    tag::LABELLING,
+    tag::CALIBRATION,
+    tag::PROPOSALS,
+    tag::PROVENANCE,
+];
 
 /// The output scale that a pooling layer passes on: zero point and exponent of `input`, and no clamp.
 const fn pooled(input: OutputScale) -> OutputScale {
