@@ -44,7 +44,9 @@
 mod adjacency;
 mod arena;
 mod bytes;
+mod collector;
 mod colour;
+mod diversity;
 mod edges;
 mod error;
 pub mod felzenszwalb;
@@ -59,6 +61,7 @@ pub mod slic;
 mod smooth;
 
 pub use colour::ColourSpace;
+pub use diversity::Ranking;
 pub use error::ProposalError;
 pub use memory::Workspace;
 pub use params::{

@@ -1,10 +1,11 @@
 //! How much memory the proposals of an image need.
 
+use crate::collector::RECORD;
 use crate::felzenszwalb;
 use crate::grouping;
 use crate::params::Params;
-use crate::proposal::RECORD;
 use crate::region::Region;
+use crate::slic;
 
 /// Memory for [`propose`](crate::propose); its content before the call does not matter.
 ///
@@ -47,28 +48,41 @@ impl Params {
         min(2 * self.max_segments() as usize, nodes)
     }
 
-    const fn words_with(&self, width: u16, height: u16, superpixels: usize) -> usize {
+    /// Words for the proposals and the larger of superpixels and grouping.
+    const fn words_with(&self, width: u16, height: u16, fast: bool) -> usize {
         let pixels = pixels(width, height);
         let count = self.superpixel_bound(pixels);
-        let grouping = if self.mixes().is_empty() {
+        let mut scratch = if self.mixes().is_empty() {
             Region::WORDS * count
         } else {
             grouping::words(count as u16)
         };
-        (RECORD * self.capacity(pixels)).saturating_add(max(superpixels, grouping))
+        let limit = self.max_superpixels();
+        let mut i = 0;
+        while i < self.scales().len() {
+            let superpixels = match (self.slic(i), fast) {
+                (Some(slic), true) => slic::words(width, height, slic.spacing, limit),
+                (Some(slic), false) => slic::min_words(width, height, slic.spacing, limit),
+                (None, true) => felzenszwalb::words(width, height),
+                (None, false) => felzenszwalb::min_words(width, height),
+            };
+            scratch = max(scratch, superpixels);
+            i += 1;
+        }
+        (RECORD * self.capacity(pixels)).saturating_add(scratch)
     }
 
     /// The `u32` words with which [`propose`](crate::propose) is fastest on an image of this size.
     #[must_use]
     pub const fn words(&self, width: u16, height: u16) -> usize {
-        self.words_with(width, height, felzenszwalb::words(width, height))
+        self.words_with(width, height, true)
     }
 
     /// The fewest `u32` words with which [`propose`](crate::propose) works on an image of this size. Between this and
     /// [`Params::words`], every word more can save passes over the image; the result is the same.
     #[must_use]
     pub const fn min_words(&self, width: u16, height: u16) -> usize {
-        self.words_with(width, height, felzenszwalb::min_words(width, height))
+        self.words_with(width, height, false)
     }
 
     /// The `u16` items that [`propose`](crate::propose) needs for an image of this size.

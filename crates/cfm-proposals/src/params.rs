@@ -2,6 +2,10 @@
 
 use core::fmt;
 
+use crate::colour::ColourSpace;
+use crate::diversity::Ranking;
+use crate::slic::Slic;
+
 pub use cfm_core::segment::MAX_SUPERPIXELS;
 
 // A dendrogram's nodes, leaves and merges, are numbered in `u16`.
@@ -90,7 +94,7 @@ impl Mix {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Params {
     smoothing: Smoothing,
-    scales: [Scale; MAX_SCALES],
+    pub(crate) scales: [Scale; MAX_SCALES],
     scale_count: u8,
     mixes: [Mix; MAX_MIXES],
     mix_count: u8,
@@ -99,6 +103,10 @@ pub struct Params {
     min_area: u32,
     max_area: u32,
     min_growth: u8,
+    pub(crate) slic: [Option<Slic>; MAX_SCALES],
+    pub(crate) scale_spaces: [ColourSpace; MAX_SCALES],
+    pub(crate) mix_spaces: [ColourSpace; MAX_MIXES],
+    pub(crate) ranking: Ranking,
 }
 
 /// Why parameters are refused.
@@ -120,6 +128,10 @@ pub enum ParamsError {
     Segments,
     /// The smallest area is above the largest.
     Area,
+    /// There is no such scale or mix.
+    Index,
+    /// The spacing of SLIC superpixels is zero.
+    Spacing,
     /// The byte form has an unknown version, an unknown smoothing, or unused bytes that are not zero.
     Bytes,
 }
@@ -136,6 +148,8 @@ impl ParamsError {
             Self::Superpixels => "the limit on superpixels is zero or above what a map can hold",
             Self::Segments => "the limit on segments is zero",
             Self::Area => "the smallest area is above the largest",
+            Self::Index => "there is no such scale or mix",
+            Self::Spacing => "the spacing of SLIC superpixels is zero",
             Self::Bytes => "the bytes are no proposal parameters of a known version",
         }
     }
@@ -185,6 +199,10 @@ impl Params {
         min_area: 1,
         max_area: u32::MAX,
         min_growth: 48,
+        slic: [None; MAX_SCALES],
+        scale_spaces: [ColourSpace::Rgb; MAX_SCALES],
+        mix_spaces: [ColourSpace::Rgb; MAX_MIXES],
+        ranking: Ranking::Area,
     };
 
     /// Parameters with these scales and mixes, the rest as in the default.

@@ -7,17 +7,14 @@ use cfm_core::segment::{PixelBox, Segment, SuperpixelMap};
 use heapless::Vec;
 
 use crate::arena::take;
+use crate::collector::{Collector, ENTRY, Place, RECORD};
 use crate::error::ProposalError;
-use crate::felzenszwalb::{check_image, superpixels};
-use crate::grouping::{Dendrogram, group};
+use crate::felzenszwalb::{check_image, superpixels_in};
+use crate::grouping::group_in;
 use crate::memory::Workspace;
 use crate::params::{MAX_SCALES, Params};
-use crate::region::{Region, for_each_pixel};
-
-/// Words of a proposal: its place in the orders, its length and map, its region.
-const ENTRY: usize = 2 + Region::WORDS;
-/// Words per proposal, with its share of the hash table.
-pub(crate) const RECORD: usize = ENTRY + 2;
+use crate::region::Region;
+use crate::slic;
 
 /// A candidate segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +115,7 @@ impl ExactSizeIterator for Iter<'_> {}
 impl FusedIterator for Iter<'_> {}
 
 fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
-    let &[start, len_map, a, b, c, d, e] = entry else {
+    let &[start, len_map, _, a, b, c, d, e] = entry else {
         return None;
     };
     let region = Region::from_words([a, b, c, d, e]);
@@ -134,15 +131,17 @@ fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
 
 /// Makes the proposals of `image`.
 ///
-/// Every scale gives a superpixel map, and every map and mix a hierarchy ([`group`]); the proposals are the nodes of
-/// all hierarchies. The order is by scale, then by mix, then superpixels by id, then merges as they happened.
+/// Every scale gives a superpixel map, and every map and mix a hierarchy ([`grouping`](crate::grouping)); the proposals
+/// are the nodes of all hierarchies. They are found by scale, then by mix, then superpixels by id, then merges as they
+/// happened. That is their order, too, unless another [`Ranking`](crate::Ranking) puts the best first.
 ///
 /// Left out are
 /// - merges that add too little to the larger region ([`Params::with_min_growth`]),
 /// - nodes outside the limits on the area ([`Params::with_area`]),
 /// - nodes with the same pixels as an earlier one: sets of pixels are taken for the same when area, bounding box and a
 ///   64-bit sum of pixel hashes agree,
-/// - where more than [`Params::max_segments`] are left, the smallest, of equal areas the later ones.
+/// - where more than [`Params::max_segments`] are left, the smallest, of equal areas the later ones, or the last ones of
+///   another ranking.
 ///
 /// Without limits on area and number, every pixel is in at least one proposal.
 ///
@@ -157,13 +156,11 @@ pub fn propose<'a>(
     let pixels = check_image(image)?;
     let Workspace { mut words, labels } = workspace;
     let capacity = params.capacity(pixels);
-    let mut collector = Collector {
+    let mut collector = Collector::new(
         params,
-        entries: take(&mut words, capacity * ENTRY)?,
-        table: take(&mut words, capacity * (RECORD - ENTRY))?,
-        len: 0,
-    };
-    collector.table.fill(0);
+        take(&mut words, capacity * ENTRY)?,
+        take(&mut words, capacity * (RECORD - ENTRY))?,
+    );
     let scales = params.scales();
     let (labels, orders) = labels
         .split_at_mut_checked(pixels * scales.len())
@@ -175,14 +172,13 @@ pub fn propose<'a>(
         .enumerate()
         .zip(labels.chunks_exact_mut(pixels))
     {
-        let map = superpixels(
-            image,
-            params.smoothing(),
-            scale,
-            params.max_superpixels(),
-            words,
-            labels,
-        )?;
+        let space = params.scale_space(index);
+        let smoothing = params.smoothing();
+        let limit = params.max_superpixels();
+        let map = match params.slic(index) {
+            Some(slic) => slic::superpixels(image, space, smoothing, slic, limit, words, labels)?,
+            None => superpixels_in(image, space, smoothing, scale, limit, words, labels)?,
+        };
         // There is room for as many maps as scales.
         let _ = maps.push(map);
         let count = usize::from(map.count());
@@ -190,181 +186,27 @@ pub fn propose<'a>(
             let order = orders
                 .get_mut(used..used + count)
                 .ok_or(ProposalError::Labels)?;
-            if let Some(&mix) = params.mixes().get(mix) {
-                let dendrogram = group(image, map, mix, words, order)?;
-                collector.add_nodes(dendrogram, index, used);
+            let place = Place {
+                map: index,
+                start: used,
+                hierarchy: index * params.orders() + mix,
+            };
+            if let Some(&weights) = params.mixes().get(mix) {
+                let space = params.mix_space(mix);
+                let dendrogram = group_in(image, space, map, weights, words, order)?;
+                collector.add_nodes(dendrogram, place);
             } else {
                 for (id, member) in (0..map.count()).zip(order) {
                     *member = id;
                 }
-                collector.add_superpixels(image, map, index, used, words)?;
+                collector.add_superpixels(image, map, place, words)?;
             }
             used += count;
         }
     }
-    collector.keep_largest(usize::from(params.max_segments()));
-    let Collector { entries, len, .. } = collector;
     Ok(Proposals {
         maps,
         orders,
-        entries: entries.get(..len * ENTRY).unwrap_or(&[]),
+        entries: collector.finish(),
     })
-}
-
-/// Keeps each set of pixels once, and the largest ones when there are too many.
-struct Collector<'m, 'p> {
-    params: &'p Params,
-    /// [`ENTRY`] words per proposal.
-    entries: &'m mut [u32],
-    /// An open-addressing hash table: 0, or one more than a proposal's index. At most half full.
-    table: &'m mut [u32],
-    /// Proposals so far.
-    len: usize,
-}
-
-impl Collector<'_, '_> {
-    /// Adds the nodes of a hierarchy whose order starts at `start`.
-    fn add_nodes(&mut self, dendrogram: Dendrogram<'_>, map: usize, start: usize) {
-        let area = |index: u16| {
-            let node = dendrogram.node(usize::from(index));
-            node.map_or(0, |node| u64::from(node.area))
-        };
-        let min_growth = u64::from(self.params.min_growth());
-        for node in dendrogram.nodes() {
-            let grows = node.children.is_none_or(|(a, b)| {
-                area(a).min(area(b)) << 8 >= min_growth * u64::from(node.area)
-            });
-            if grows {
-                let region = Region {
-                    area: node.area,
-                    bbox: node.bbox,
-                    hash: node.hash,
-                };
-                self.add(map, start + node.start, node.members.len(), region);
-            }
-        }
-    }
-
-    /// Adds the superpixels of a map that is not grouped.
-    fn add_superpixels(
-        &mut self,
-        image: ImageView<'_>,
-        map: SuperpixelMap<'_>,
-        index: usize,
-        start: usize,
-        words: &mut [u32],
-    ) -> Result<(), ProposalError> {
-        let regions = words
-            .get_mut(..usize::from(map.count()) * Region::WORDS)
-            .ok_or(ProposalError::Words)?
-            .as_chunks_mut()
-            .0;
-        regions.fill(Region::EMPTY.to_words());
-        for_each_pixel(image, map.labels(), |id, pixel| {
-            if let Some(words) = regions.get_mut(usize::from(id)) {
-                *words = Region::from_words(*words).union(pixel).to_words();
-            }
-        });
-        for (id, &words) in regions.iter().enumerate() {
-            self.add(index, start + id, 1, Region::from_words(words));
-        }
-        Ok(())
-    }
-
-    /// Adds a set of pixels unless it is known, too small or too large.
-    ///
-    /// When the memory is full, the smaller half goes. What goes then is not among the largest in the end either, nor
-    /// is a later set with the same pixels: it would come after at least as many that are larger or earlier.
-    fn add(&mut self, map: usize, start: usize, len: usize, region: Region) {
-        let allowed = self.params.min_area()..=self.params.max_area();
-        if !allowed.contains(&region.area) {
-            return;
-        }
-        if self.len * ENTRY == self.entries.len() {
-            self.keep_largest(usize::from(self.params.max_segments()));
-        }
-        let key = region.to_words();
-        let Some(slot) = find(self.table, self.entries, &key) else {
-            return;
-        };
-        *slot = self.len as u32 + 1;
-        if let Some(entry) = entry_mut(self.entries, self.len) {
-            entry[0] = start as u32;
-            entry[1] = (map as u32) << 16 | len as u32;
-            entry[2..].copy_from_slice(&key);
-            self.len += 1;
-        }
-    }
-
-    /// Drops all but the `count` largest, of equal areas the later ones; the others keep their order.
-    fn keep_largest(&mut self, count: usize) {
-        if self.len <= count {
-            return;
-        }
-        let areas = || {
-            self.entries
-                .chunks_exact(ENTRY)
-                .take(self.len)
-                .map(|entry| entry[2])
-        };
-        // The largest area that at least `count` have or exceed.
-        let (mut enough, mut too_few) = (0, u64::from(u32::MAX) + 1);
-        while too_few - enough > 1 {
-            let middle = enough.midpoint(too_few);
-            if areas().filter(|&area| u64::from(area) >= middle).count() >= count {
-                enough = middle;
-            } else {
-                too_few = middle;
-            }
-        }
-        let above = areas().filter(|&area| u64::from(area) > enough).count();
-        let mut equal = count.saturating_sub(above);
-        let mut kept = 0;
-        self.table.fill(0);
-        for index in 0..self.len {
-            let from = index * ENTRY;
-            let area = u64::from(self.entries[from + 2]);
-            if area < enough || (area == enough && equal == 0) {
-                continue;
-            }
-            equal -= usize::from(area == enough);
-            self.entries.copy_within(from..from + ENTRY, kept * ENTRY);
-            let mut key = [0; Region::WORDS];
-            key.copy_from_slice(&self.entries[kept * ENTRY + 2..][..Region::WORDS]);
-            if let Some(slot) = find(self.table, self.entries, &key) {
-                *slot = kept as u32 + 1;
-            }
-            kept += 1;
-        }
-        self.len = kept;
-    }
-}
-
-fn entry_mut(entries: &mut [u32], index: usize) -> Option<&mut [u32]> {
-    entries.get_mut(index * ENTRY..(index + 1) * ENTRY)
-}
-
-/// The table's free slot for a region; `None` if it is known already.
-fn find<'t>(
-    table: &'t mut [u32],
-    entries: &[u32],
-    key: &[u32; Region::WORDS],
-) -> Option<&'t mut u32> {
-    // The upper half of the hash, spread over the table.
-    let spread = u64::from(key[Region::WORDS - 1]) * table.len() as u64;
-    let mut at = (spread >> 32) as usize;
-    while let Some(&slot) = table.get(at) {
-        if slot == 0 {
-            return table.get_mut(at);
-        }
-        let entry = (slot as usize - 1) * ENTRY;
-        if entries.get(entry + 2..entry + ENTRY) == Some(&key[..]) {
-            return None;
-        }
-        at += 1;
-        if at == table.len() {
-            at = 0;
-        }
-    }
-    None
 }

@@ -1,6 +1,12 @@
 //! Parameters are always valid and survive their byte form.
 
-use cfm_proposals::{MAX_K, MAX_SUPERPIXELS, Mix, Params, ParamsError, Scale, Smoothing};
+mod common;
+
+use cfm_proposals::slic::Slic;
+use cfm_proposals::{
+    ColourSpace, MAX_K, MAX_SUPERPIXELS, Mix, Params, ParamsError, Ranking, Scale, Smoothing,
+};
+use common::{diversify, diversity};
 use proptest::prelude::*;
 
 const SCALE: Scale = Scale {
@@ -26,10 +32,11 @@ fn params() -> impl Strategy<Value = Params> {
         1..=u16::MAX,
         any::<(u32, u32)>(),
         any::<u8>(),
+        diversity(),
     )
         .prop_map(
-            |(scales, mixes, smoothing, superpixels, segments, (a, b), growth)| {
-                Params::new(&scales, &mixes)
+            |(scales, mixes, smoothing, superpixels, segments, (a, b), growth, diversity)| {
+                let params = Params::new(&scales, &mixes)
                     .unwrap()
                     .with_smoothing(smoothing)
                     .with_max_superpixels(superpixels)
@@ -38,7 +45,8 @@ fn params() -> impl Strategy<Value = Params> {
                     .unwrap()
                     .with_area(a.min(b), a.max(b))
                     .unwrap()
-                    .with_min_growth(growth)
+                    .with_min_growth(growth);
+                diversify(params, &diversity)
             },
         )
 }
@@ -106,9 +114,9 @@ fn refuses_bad_parameters() {
     );
     assert_eq!(params.with_max_segments(0), Err(ParamsError::Segments));
     assert_eq!(params.with_area(2, 1), Err(ParamsError::Area));
-    for at in [0, 1, 20, 50, 57, 63] {
+    for at in [0, 1, 20, 50, 57, 59, 61, 63] {
         let mut bytes = params.to_bytes();
-        bytes[at] = 9;
+        bytes[at] = 0x99;
         assert_eq!(
             Params::from_bytes(&bytes),
             Err(ParamsError::Bytes),
@@ -124,6 +132,56 @@ fn refuses_bad_parameters() {
     bytes[2] = 0;
     bytes[32..56].fill(0);
     assert_eq!(Params::from_bytes(&bytes), Err(ParamsError::Scales));
+}
+
+#[test]
+fn refuses_bad_diversity() {
+    let params = Params::new(&[SCALE], &[MIX]).unwrap();
+    let slic = Slic {
+        spacing: 0x0107,
+        compactness: 20,
+        iterations: 10,
+        min_size: 5,
+    };
+    let flat = Slic { spacing: 0, ..slic };
+    assert_eq!(params.with_slic(1, slic), Err(ParamsError::Index));
+    assert_eq!(params.with_slic(0, flat), Err(ParamsError::Spacing));
+    let lab = ColourSpace::Lab;
+    assert_eq!(params.with_scale_space(1, lab), Err(ParamsError::Index));
+    assert_eq!(params.with_mix_space(1, lab), Err(ParamsError::Index));
+    assert_eq!(params.slic(0), None);
+
+    let params = params.with_slic(0, slic).unwrap();
+    let params = params.with_scale_space(0, lab).unwrap();
+    let params = params.with_mix_space(0, ColourSpace::Grey).unwrap();
+    let params = params.with_ranking(Ranking::Level);
+    assert_eq!(params.slic(0), Some(slic));
+    assert_eq!(params.slic(1), None);
+    assert_eq!(params.scale_space(0), lab);
+    assert_eq!(params.mix_space(0), ColourSpace::Grey);
+    assert_eq!(params.scales(), [Scale { k: 0, min_size: 5 }]);
+    let bytes = params.to_bytes();
+    assert_eq!(bytes[0], 2);
+    assert_eq!(bytes[32..38], [7, 1, 20, 10, 5, 0]);
+    assert_eq!(bytes[57..], [17, 1, 0, 3, 0, 0, 0]);
+    for (at, value, error) in [
+        (0, 1, ParamsError::Bytes),
+        (57, 0x12, ParamsError::Bytes),
+        (58, 0x10, ParamsError::Bytes),
+        (60, 4, ParamsError::Bytes),
+        (63, 0xff, ParamsError::Bytes),
+    ] {
+        let mut bytes = bytes;
+        bytes[at] = value;
+        assert_eq!(Params::from_bytes(&bytes), Err(error), "byte {at}");
+    }
+    let mut flat = bytes;
+    flat[32..34].fill(0);
+    assert_eq!(Params::from_bytes(&flat), Err(ParamsError::Spacing));
+    // Nothing that version 1 lacks.
+    let mut plain = Params::DEFAULT.to_bytes();
+    plain[0] = 2;
+    assert_eq!(Params::from_bytes(&plain), Err(ParamsError::Bytes));
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 
 use cfm_core::segment::{Segment, SuperpixelMap};
 use cfm_proposals::{
-    MAX_SUPERPIXELS, Mix, Params, Proposal, ProposalError, Proposals, Scale, Workspace,
-    felzenszwalb, grouping, propose,
+    MAX_SUPERPIXELS, Mix, Params, Proposal, ProposalError, Proposals, Ranking, Scale, Workspace,
+    felzenszwalb, grouping, propose, slic,
 };
-use common::{Picture, check_map, connected, mix, picture, scale, smoothing};
+use common::{Picture, check_map, connected, diversify, diversity, mix, picture, scale, smoothing};
 use proptest::prelude::*;
 
 /// Memory of some size, filled with something.
@@ -47,10 +47,11 @@ fn params() -> impl Strategy<Value = Params> {
         prop_oneof![1..60_u16, Just(u16::MAX)],
         (0..5_u32, prop_oneof![0..100_u32, Just(u32::MAX)]),
         prop_oneof![Just(0), any::<u8>()],
+        diversity(),
     )
         .prop_map(
-            |(scales, mixes, smoothing, superpixels, segments, (min, max), growth)| {
-                Params::new(&scales, &mixes)
+            |(scales, mixes, smoothing, superpixels, segments, (min, max), growth, diversity)| {
+                let params = Params::new(&scales, &mixes)
                     .unwrap()
                     .with_smoothing(smoothing)
                     .with_max_superpixels(superpixels)
@@ -59,7 +60,8 @@ fn params() -> impl Strategy<Value = Params> {
                     .unwrap()
                     .with_area(min, max.max(min))
                     .unwrap()
-                    .with_min_growth(growth)
+                    .with_min_growth(growth);
+                diversify(params, &diversity)
             },
         )
 }
@@ -70,52 +72,108 @@ fn pixels(map: &SuperpixelMap<'_>, members: &[u16]) -> Vec<usize> {
         .collect()
 }
 
-/// What `propose` should find: map, sorted members and pixels.
-fn plain(picture: &Picture, params: &Params) -> Vec<(usize, Vec<u16>, Vec<usize>)> {
+/// A set of pixels as it is found.
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    map: usize,
+    /// Sorted.
+    members: Vec<u16>,
+    pixels: Vec<usize>,
+    /// Level, hierarchy and sibling.
+    rank: (usize, usize, usize),
+}
+
+/// What `propose` should find.
+fn plain(picture: &Picture, params: &Params) -> Vec<Found> {
     let mut found = Vec::new();
+    let mut hierarchy = 0;
+    let smoothing = params.smoothing();
+    let (limit, size) = (params.max_superpixels(), (picture.width, picture.height));
     for (index, &scale) in params.scales().iter().enumerate() {
         let mut labels = vec![0; usize::from(picture.width) * usize::from(picture.height)];
-        let mut words = vec![0; felzenszwalb::words(picture.width, picture.height)];
-        let map = felzenszwalb::superpixels(
-            picture.view(),
-            params.smoothing(),
-            scale,
-            params.max_superpixels(),
-            &mut words,
-            &mut labels,
-        )
-        .unwrap();
-        if params.mixes().is_empty() {
-            found.extend((0..map.count()).map(|id| (index, vec![id], pixels(&map, &[id]))));
+        let mut words = vec![0; 10_000];
+        let (image, space) = (picture.view(), params.scale_space(index));
+        let map = if let Some(slic) = params.slic(index) {
+            slic::superpixels(
+                image,
+                space,
+                smoothing,
+                slic,
+                limit,
+                &mut words,
+                &mut labels,
+            )
+        } else {
+            felzenszwalb::superpixels_in(
+                image,
+                space,
+                smoothing,
+                scale,
+                limit,
+                &mut words,
+                &mut labels,
+            )
         }
-        for &mix in params.mixes() {
+        .unwrap();
+        assert_eq!(size, (map.width(), map.height()));
+        let mut add = |ids: &[u16], rank| {
+            let mut members = ids.to_vec();
+            members.sort_unstable();
+            found.push(Found {
+                map: index,
+                members,
+                pixels: pixels(&map, ids),
+                rank,
+            });
+        };
+        if params.mixes().is_empty() {
+            for id in 0..map.count() {
+                add(&[id], (usize::from(id), hierarchy, 0));
+            }
+            hierarchy += 1;
+        }
+        for (i, &mix) in params.mixes().iter().enumerate() {
             let mut words = vec![0; grouping::words(map.count())];
             let mut order = vec![0; usize::from(map.count())];
-            let tree = grouping::group(picture.view(), map, mix, &mut words, &mut order).unwrap();
-            for node in tree.nodes() {
+            let space = params.mix_space(i);
+            let tree = grouping::group_in(picture.view(), space, map, mix, &mut words, &mut order);
+            let tree = tree.unwrap();
+            // The whole and its two parts have levels 0 and 1.
+            let mut ranks = vec![(0, hierarchy, 0); tree.len()];
+            for (split, node) in tree.nodes().enumerate() {
+                if let Some((a, b)) = node.children {
+                    ranks[usize::from(a)] = (tree.len() - split, hierarchy, 0);
+                    ranks[usize::from(b)] = (tree.len() - split, hierarchy, 1);
+                }
+            }
+            for (node, rank) in tree.nodes().zip(ranks) {
                 if let Some((a, b)) = node.children {
                     let area = |child: u16| tree.node(usize::from(child)).unwrap().area;
                     if 256 * area(a).min(area(b)) < u32::from(params.min_growth()) * node.area {
                         continue;
                     }
                 }
-                let mut members = node.members.to_vec();
-                members.sort_unstable();
-                found.push((index, members, pixels(&map, node.members)));
+                add(node.members, rank);
             }
+            hierarchy += 1;
         }
     }
+    if params.ranking() == Ranking::Level {
+        found.sort_by_key(|found| found.rank);
+    }
     let mut known = HashSet::new();
-    found.retain(|(.., pixels)| {
+    found.retain(|Found { pixels, .. }| {
         (params.min_area()..=params.max_area()).contains(&(pixels.len() as u32))
             && known.insert(pixels.clone())
     });
     // The largest, of equals the first.
-    let mut ranks: Vec<usize> = (0..found.len()).collect();
-    ranks.sort_by_key(|&i| std::cmp::Reverse(found[i].2.len()));
-    ranks.truncate(usize::from(params.max_segments()));
-    ranks.sort_unstable();
-    ranks.into_iter().map(|i| found[i].clone()).collect()
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    if params.ranking() == Ranking::Area {
+        order.sort_by_key(|&i| std::cmp::Reverse(found[i].pixels.len()));
+    }
+    order.truncate(usize::from(params.max_segments()));
+    order.sort_unstable();
+    order.into_iter().map(|i| found[i].clone()).collect()
 }
 
 fn members(proposal: &Proposal<'_>) -> Vec<u16> {
@@ -169,7 +227,7 @@ proptest! {
 
         let expected = plain(&picture, &params);
         prop_assert_eq!(proposals.len(), expected.len());
-        for (proposal, (map, ids, pixels)) in proposals.iter().zip(&expected) {
+        for (proposal, Found { map, members: ids, pixels, .. }) in proposals.iter().zip(&expected) {
             prop_assert_eq!(proposal.map, *map);
             prop_assert_eq!(&members(&proposal), ids);
             prop_assert_eq!(proposal.area as usize, pixels.len());

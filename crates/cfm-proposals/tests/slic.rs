@@ -4,22 +4,11 @@ mod common;
 
 use cfm_proposals::slic::{Slic, min_words, superpixels, words};
 use cfm_proposals::{ColourSpace, MAX_SUPERPIXELS, ProposalError, Smoothing};
-use common::{Picture, absorb, check_map, edges, merge, picture, smoothed, smoothing, space};
+use common::{Picture, absorb, check_map, edges, merge, picture, slic, smoothed, smoothing, space};
 use proptest::prelude::*;
 
 /// A centre: colour in quarters of a level, position in quarters of a pixel.
 type Centre = [i64; 5];
-
-fn slic() -> impl Strategy<Value = Slic> {
-    (1..9_u16, any::<u8>(), 0..5_u8, 0..8_u16).prop_map(
-        |(spacing, compactness, iterations, min_size)| Slic {
-            spacing,
-            compactness,
-            iterations,
-            min_size,
-        },
-    )
-}
 
 fn plain(picture: &Picture, smoothing: Smoothing, slic: Slic, max_count: usize) -> Vec<u16> {
     let (width, height) = (usize::from(picture.width), usize::from(picture.height));

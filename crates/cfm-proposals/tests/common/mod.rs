@@ -3,7 +3,8 @@
 
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
-use cfm_proposals::{ColourSpace, Mix, Scale, Smoothing};
+use cfm_proposals::slic::Slic;
+use cfm_proposals::{ColourSpace, Mix, Params, Ranking, Scale, Smoothing};
 use proptest::prelude::*;
 
 /// An image that owns its pixels.
@@ -103,6 +104,56 @@ pub fn space() -> impl Strategy<Value = ColourSpace> {
         ColourSpace::Hsv,
         ColourSpace::Grey,
     ])
+}
+
+pub fn slic() -> impl Strategy<Value = Slic> {
+    (1..9_u16, any::<u8>(), 0..5_u8, 0..8_u16).prop_map(
+        |(spacing, compactness, iterations, min_size)| Slic {
+            spacing,
+            compactness,
+            iterations,
+            min_size,
+        },
+    )
+}
+
+/// What parameters have since version 2.
+#[derive(Debug, Clone)]
+pub struct Diversity {
+    slic: [Option<Slic>; 4],
+    scale_spaces: [ColourSpace; 4],
+    mix_spaces: [ColourSpace; 4],
+    ranking: Ranking,
+}
+
+pub fn diversity() -> impl Strategy<Value = Diversity> {
+    (
+        prop::array::uniform4(prop::option::of(slic())),
+        prop::array::uniform4(space()),
+        prop::array::uniform4(space()),
+        prop::sample::select(vec![Ranking::Area, Ranking::Level]),
+    )
+        .prop_map(|(slic, scale_spaces, mix_spaces, ranking)| Diversity {
+            slic,
+            scale_spaces,
+            mix_spaces,
+            ranking,
+        })
+}
+
+pub fn diversify(mut params: Params, diversity: &Diversity) -> Params {
+    for i in 0..params.scales().len() {
+        if let Some(slic) = diversity.slic[i] {
+            params = params.with_slic(i, slic).unwrap();
+        }
+        params = params
+            .with_scale_space(i, diversity.scale_spaces[i])
+            .unwrap();
+    }
+    for i in 0..params.mixes().len() {
+        params = params.with_mix_space(i, diversity.mix_spaces[i]).unwrap();
+    }
+    params.with_ranking(diversity.ranking)
 }
 
 pub fn scale() -> impl Strategy<Value = Scale> {

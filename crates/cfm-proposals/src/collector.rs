@@ -1,0 +1,260 @@
+//! The proposals while they are found: each set of pixels once, and the best when there are too many.
+
+use core::cmp::Reverse;
+
+use cfm_core::image::ImageView;
+use cfm_core::segment::SuperpixelMap;
+
+use crate::diversity::Ranking;
+use crate::error::ProposalError;
+use crate::grouping::{Dendrogram, Node};
+use crate::params::Params;
+use crate::region::{Region, for_each_pixel};
+
+/// Words of a proposal: its place in the orders, its length and map, its merit, its region.
+pub(crate) const ENTRY: usize = 3 + Region::WORDS;
+/// Words per proposal, with its share of the hash table.
+pub(crate) const RECORD: usize = ENTRY + 2;
+
+/// Where a hierarchy belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// Which map.
+    pub map: usize,
+    /// Where its order starts in the orders.
+    pub start: usize,
+    /// Number among all hierarchies.
+    pub hierarchy: usize,
+}
+
+impl Place {
+    /// The merit of a region by level: more for lower levels, different for all regions of all hierarchies.
+    /// `sibling` tells regions of one level apart.
+    fn merit(self, level: usize, sibling: usize) -> u32 {
+        !((level as u32) << 17 | (self.hierarchy as u32) << 12 | sibling as u32)
+    }
+}
+
+/// Keeps each set of pixels once, and those with the most merit when there are too many.
+pub(crate) struct Collector<'m, 'p> {
+    params: &'p Params,
+    /// [`ENTRY`] words per proposal.
+    entries: &'m mut [u32],
+    /// An open-addressing hash table: 0, or one more than a proposal's index. At most half full.
+    table: &'m mut [u32],
+    /// Proposals so far.
+    len: usize,
+}
+
+impl<'m, 'p> Collector<'m, 'p> {
+    pub(crate) fn new(params: &'p Params, entries: &'m mut [u32], table: &'m mut [u32]) -> Self {
+        table.fill(0);
+        Self {
+            params,
+            entries,
+            table,
+            len: 0,
+        }
+    }
+
+    /// Adds the nodes of a hierarchy.
+    pub(crate) fn add_nodes(&mut self, tree: Dendrogram<'_>, place: Place) {
+        if self.params.ranking() == Ranking::Area {
+            for node in tree.nodes() {
+                self.add_node(tree, place, node, node.area);
+            }
+            return;
+        }
+        let last = tree.len() - 1;
+        if let Some(whole) = tree.node(last) {
+            self.add_node(tree, place, whole, place.merit(0, 0));
+        }
+        for split in (tree.leaf_count()..=last).rev() {
+            let children = tree.node(split).and_then(|node| node.children);
+            let Some((a, b)) = children else {
+                continue;
+            };
+            for (sibling, child) in [a, b].into_iter().enumerate() {
+                if let Some(node) = tree.node(usize::from(child)) {
+                    let merit = place.merit(last - split + 1, sibling);
+                    self.add_node(tree, place, node, merit);
+                }
+            }
+        }
+    }
+
+    /// Adds a node unless it is all but equal to a child.
+    fn add_node(&mut self, tree: Dendrogram<'_>, place: Place, node: Node<'_>, merit: u32) {
+        let area = |index: u16| {
+            let node = tree.node(usize::from(index));
+            node.map_or(0, |node| u64::from(node.area))
+        };
+        let min_growth = u64::from(self.params.min_growth());
+        let grows = node
+            .children
+            .is_none_or(|(a, b)| area(a).min(area(b)) << 8 >= min_growth * u64::from(node.area));
+        if grows {
+            let region = Region {
+                area: node.area,
+                bbox: node.bbox,
+                hash: node.hash,
+            };
+            let start = place.start + node.start;
+            self.add(place.map, start, node.members.len(), merit, region);
+        }
+    }
+
+    /// Adds the superpixels of a map that is not grouped.
+    pub(crate) fn add_superpixels(
+        &mut self,
+        image: ImageView<'_>,
+        map: SuperpixelMap<'_>,
+        place: Place,
+        words: &mut [u32],
+    ) -> Result<(), ProposalError> {
+        let regions = words
+            .get_mut(..usize::from(map.count()) * Region::WORDS)
+            .ok_or(ProposalError::Words)?
+            .as_chunks_mut()
+            .0;
+        regions.fill(Region::EMPTY.to_words());
+        for_each_pixel(image, map.labels(), |id, pixel| {
+            if let Some(words) = regions.get_mut(usize::from(id)) {
+                *words = Region::from_words(*words).union(pixel).to_words();
+            }
+        });
+        for (id, &words) in regions.iter().enumerate() {
+            let region = Region::from_words(words);
+            let merit = match self.params.ranking() {
+                Ranking::Area => region.area,
+                Ranking::Level => place.merit(id, 0),
+            };
+            self.add(place.map, place.start + id, 1, merit, region);
+        }
+        Ok(())
+    }
+
+    /// Adds a set of pixels unless it is too small, too large, or known with at least that merit.
+    ///
+    /// When the memory is full, the lesser half goes. What goes then is not among the best in the end either, nor is a
+    /// later set with the same pixels and merit: it would come after at least as many that are better or earlier.
+    fn add(&mut self, map: usize, start: usize, len: usize, merit: u32, region: Region) {
+        let allowed = self.params.min_area()..=self.params.max_area();
+        if !allowed.contains(&region.area) {
+            return;
+        }
+        if self.len * ENTRY == self.entries.len() {
+            self.keep_best(usize::from(self.params.max_segments()));
+        }
+        let key = region.to_words();
+        let index = match find(self.table, self.entries, &key) {
+            Found::Free(slot) => {
+                *slot = self.len as u32 + 1;
+                self.len += 1;
+                self.len - 1
+            }
+            Found::Known(index) => {
+                if self
+                    .entries
+                    .get(index * ENTRY + 2)
+                    .is_none_or(|&known| known >= merit)
+                {
+                    return;
+                }
+                index
+            }
+            Found::Full => return,
+        };
+        if let Some(entry) = self.entries.get_mut(index * ENTRY..(index + 1) * ENTRY) {
+            entry[0] = start as u32;
+            entry[1] = (map as u32) << 16 | len as u32;
+            entry[2] = merit;
+            entry[3..].copy_from_slice(&key);
+        }
+    }
+
+    /// Keeps the best, in the order of the ranking, and returns them: [`ENTRY`] words each.
+    pub(crate) fn finish(mut self) -> &'m [u32] {
+        self.keep_best(usize::from(self.params.max_segments()));
+        let (entries, _) = self.entries.split_at_mut(self.len * ENTRY);
+        if self.params.ranking() == Ranking::Level {
+            let (entries, _) = entries.as_chunks_mut::<ENTRY>();
+            // No two have the same merit.
+            entries.sort_unstable_by_key(|entry| Reverse(entry[2]));
+        }
+        entries
+    }
+
+    /// Drops all but the `count` with the most merit, of equals the later ones; the others keep their order.
+    fn keep_best(&mut self, count: usize) {
+        if self.len <= count {
+            return;
+        }
+        let merits = || {
+            self.entries
+                .chunks_exact(ENTRY)
+                .take(self.len)
+                .map(|entry| entry[2])
+        };
+        // The largest merit that at least `count` have or exceed.
+        let (mut enough, mut too_few) = (0, u64::from(u32::MAX) + 1);
+        while too_few - enough > 1 {
+            let middle = enough.midpoint(too_few);
+            if merits().filter(|&merit| u64::from(merit) >= middle).count() >= count {
+                enough = middle;
+            } else {
+                too_few = middle;
+            }
+        }
+        let above = merits().filter(|&merit| u64::from(merit) > enough).count();
+        let mut equal = count.saturating_sub(above);
+        let mut kept = 0;
+        self.table.fill(0);
+        for index in 0..self.len {
+            let from = index * ENTRY;
+            let merit = u64::from(self.entries[from + 2]);
+            if merit < enough || (merit == enough && equal == 0) {
+                continue;
+            }
+            equal -= usize::from(merit == enough);
+            self.entries.copy_within(from..from + ENTRY, kept * ENTRY);
+            let mut key = [0; Region::WORDS];
+            key.copy_from_slice(&self.entries[kept * ENTRY + 3..][..Region::WORDS]);
+            if let Found::Free(slot) = find(self.table, self.entries, &key) {
+                *slot = kept as u32 + 1;
+            }
+            kept += 1;
+        }
+        self.len = kept;
+    }
+}
+
+/// Where a region is in the table.
+enum Found<'t> {
+    /// Not yet; its slot.
+    Free(&'t mut u32),
+    /// Known as the proposal of this index.
+    Known(usize),
+    /// Nowhere: there is no table.
+    Full,
+}
+
+fn find<'t>(table: &'t mut [u32], entries: &[u32], key: &[u32; Region::WORDS]) -> Found<'t> {
+    // The upper half of the hash, spread over the table.
+    let spread = u64::from(key[Region::WORDS - 1]) * table.len() as u64;
+    let mut at = (spread >> 32) as usize;
+    while let Some(&slot) = table.get(at) {
+        if slot == 0 {
+            return table.get_mut(at).map_or(Found::Full, Found::Free);
+        }
+        let index = slot as usize - 1;
+        if entries.get(index * ENTRY + 3..(index + 1) * ENTRY) == Some(&key[..]) {
+            return Found::Known(index);
+        }
+        at += 1;
+        if at == table.len() {
+            at = 0;
+        }
+    }
+    Found::Full
+}
