@@ -1,6 +1,7 @@
 //! The byte form of the parameters, so that a model file can carry those it was trained with.
 
 use crate::colour::ColourSpace;
+use crate::combinatorial::Combinations;
 use crate::diversity::Ranking;
 use crate::params::{MAX_MIXES, MAX_SCALES, Mix, Params, ParamsError, Scale, Smoothing};
 use crate::slic::Slic;
@@ -9,6 +10,8 @@ use crate::slic::Slic;
 const EXTENSION: usize = 57;
 /// Bit of [`Ranking::Level`] in the byte there; below are the bits of SLIC scales.
 const BY_LEVEL: u8 = 1 << 4;
+/// Bit of hierarchies by contours.
+const CONTOURS: u8 = 1 << 5;
 
 const fn space_number(space: ColourSpace) -> u8 {
     match space {
@@ -81,10 +84,11 @@ impl Params {
     /// | 16 | 4 x 4 | mixes: weights of colour, texture, size, fill |
     /// | 32 | 4 x 6 | scales: k (4 bytes), smallest size in pixels (2 bytes) |
     /// | 56 | 1 | smallest share of the smaller merged region, in 256ths |
-    /// | 57 | 1 | bits 0 to 3: which scales are SLIC; bit 4: ranked by level |
+    /// | 57 | 1 | bits 0 to 3: which scales are SLIC; bit 4: ranked by level; bit 5: hierarchies by contours |
     /// | 58 | 2 | colour spaces of the scales, 4 bits each, the first lowest: 0 RGB, 1 Lab, 2 HSV, 3 grey |
     /// | 60 | 2 | colour spaces of the mixes, likewise |
-    /// | 62 | 2 | zero |
+    /// | 62 | 1 | levels that give pairs, 0 to 63 |
+    /// | 63 | 1 | levels that give triples, 0 to 63 |
     ///
     /// A SLIC scale has in place of k: spacing (2 bytes), compactness, iterations (1 byte each). Unused mixes and scales
     /// are zero. The version is 1 where everything from 57 on is zero, else 2.
@@ -121,6 +125,11 @@ impl Params {
         if self.ranking() == Ranking::Level {
             bytes[57] |= BY_LEVEL;
         }
+        if self.contours() {
+            bytes[57] |= CONTOURS;
+        }
+        bytes[62] = self.combinations().pairs;
+        bytes[63] = self.combinations().triples;
         bytes[58..60].copy_from_slice(&pack_spaces(&self.scale_spaces));
         bytes[60..62].copy_from_slice(&pack_spaces(&self.mix_spaces));
         bytes[0] = if is_zero(&bytes, EXTENSION) { 1 } else { 2 };
@@ -179,10 +188,7 @@ impl Params {
             }
             i += 1;
         }
-        if (bytes[57] & 0xf) >> scale_count != 0
-            || bytes[57] & !(0xf | BY_LEVEL) != 0
-            || !is_zero(bytes, 62)
-        {
+        if (bytes[57] & 0xf) >> scale_count != 0 || bytes[57] & !(0xf | BY_LEVEL | CONTOURS) != 0 {
             return Err(ParamsError::Bytes);
         }
         let params = match Self::new(scales.split_at(scale_count).0, mixes.split_at(mix_count).0) {
@@ -229,6 +235,11 @@ impl Params {
         if bytes[57] & BY_LEVEL != 0 {
             params.ranking = Ranking::Level;
         }
-        Ok(params)
+        params
+            .with_contours(bytes[57] & CONTOURS != 0)
+            .with_combinations(Combinations {
+                pairs: bytes[62],
+                triples: bytes[63],
+            })
     }
 }

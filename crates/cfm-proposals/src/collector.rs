@@ -11,8 +11,9 @@ use crate::grouping::{Dendrogram, Node};
 use crate::params::Params;
 use crate::region::{Region, for_each_pixel};
 
-/// Words of a proposal: its place in the orders, its length and map, its merit, its region.
-pub(crate) const ENTRY: usize = 3 + Region::WORDS;
+/// Words of a proposal: its place in the orders, its length and map, its merit, the parts besides the first, its region.
+/// Each such part has its distance from the first in the upper half, its length in the lower; 0 for none.
+pub(crate) const ENTRY: usize = 5 + Region::WORDS;
 /// Words per proposal, with its share of the hash table.
 pub(crate) const RECORD: usize = ENTRY + 2;
 
@@ -31,8 +32,17 @@ impl Place {
     /// The merit of a region by level: more for lower levels, different for all regions of all hierarchies.
     /// `sibling` tells regions of one level apart.
     fn merit(self, level: usize, sibling: usize) -> u32 {
-        !((level as u32) << 17 | (self.hierarchy as u32) << 12 | sibling as u32)
+        !((level as u32) << 19 | (self.hierarchy as u32) << 14 | sibling as u32)
     }
+}
+
+/// A region as it is stored, besides what is known of its pixels.
+struct Entry {
+    map: usize,
+    start: usize,
+    len: usize,
+    merit: u32,
+    others: [u32; 2],
 }
 
 /// Keeps each set of pixels once, and those with the most merit when there are too many.
@@ -94,14 +104,55 @@ impl<'m, 'p> Collector<'m, 'p> {
             .children
             .is_none_or(|(a, b)| area(a).min(area(b)) << 8 >= min_growth * u64::from(node.area));
         if grows {
-            let region = Region {
-                area: node.area,
-                bbox: node.bbox,
-                hash: node.hash,
-            };
-            let start = place.start + node.start;
-            self.add(place.map, start, node.members.len(), merit, region);
+            self.add_parts(place, &[node], merit);
         }
+    }
+
+    /// Adds a combination unless a part is too small.
+    pub(crate) fn add_combination(
+        &mut self,
+        place: Place,
+        level: usize,
+        number: usize,
+        parts: &[Node<'_>],
+    ) {
+        let areas = || parts.iter().map(|part| u64::from(part.area));
+        let (least, whole) = (areas().min().unwrap_or(0), areas().sum::<u64>());
+        if least << 8 >= u64::from(self.params.min_growth()) * whole {
+            let merit = match self.params.ranking() {
+                Ranking::Area => whole as u32,
+                Ranking::Level => place.merit(level, number),
+            };
+            self.add_parts(place, parts, merit);
+        }
+    }
+
+    /// Adds one to three nodes without common pixels as one region.
+    fn add_parts(&mut self, place: Place, parts: &[Node<'_>], merit: u32) {
+        let Some((first, more)) = parts.split_first() else {
+            return;
+        };
+        let region = parts.iter().fold(Region::EMPTY, |region, part| {
+            region.union(Region {
+                area: part.area,
+                bbox: part.bbox,
+                hash: part.hash,
+            })
+        });
+        let mut others = [0; 2];
+        for (other, part) in others.iter_mut().zip(more) {
+            let distance = part.start as u32 as u16;
+            let distance = distance.wrapping_sub(first.start as u16);
+            *other = u32::from(distance) << 16 | part.members.len() as u32;
+        }
+        let entry = Entry {
+            map: place.map,
+            start: place.start + first.start,
+            len: first.members.len(),
+            merit,
+            others,
+        };
+        self.add(entry, region);
     }
 
     /// Adds the superpixels of a map that is not grouped.
@@ -129,7 +180,14 @@ impl<'m, 'p> Collector<'m, 'p> {
                 Ranking::Area => region.area,
                 Ranking::Level => place.merit(id, 0),
             };
-            self.add(place.map, place.start + id, 1, merit, region);
+            let entry = Entry {
+                map: place.map,
+                start: place.start + id,
+                len: 1,
+                merit,
+                others: [0; 2],
+            };
+            self.add(entry, region);
         }
         Ok(())
     }
@@ -138,7 +196,7 @@ impl<'m, 'p> Collector<'m, 'p> {
     ///
     /// When the memory is full, the lesser half goes. What goes then is not among the best in the end either, nor is a
     /// later set with the same pixels and merit: it would come after at least as many that are better or earlier.
-    fn add(&mut self, map: usize, start: usize, len: usize, merit: u32, region: Region) {
+    fn add(&mut self, entry: Entry, region: Region) {
         let allowed = self.params.min_area()..=self.params.max_area();
         if !allowed.contains(&region.area) {
             return;
@@ -157,7 +215,7 @@ impl<'m, 'p> Collector<'m, 'p> {
                 if self
                     .entries
                     .get(index * ENTRY + 2)
-                    .is_none_or(|&known| known >= merit)
+                    .is_none_or(|&known| known >= entry.merit)
                 {
                     return;
                 }
@@ -165,16 +223,18 @@ impl<'m, 'p> Collector<'m, 'p> {
             }
             Found::Full => return,
         };
-        if let Some(entry) = self.entries.get_mut(index * ENTRY..(index + 1) * ENTRY) {
-            entry[0] = start as u32;
-            entry[1] = (map as u32) << 16 | len as u32;
-            entry[2] = merit;
-            entry[3..].copy_from_slice(&key);
+        if let Some(words) = self.entries.get_mut(index * ENTRY..(index + 1) * ENTRY) {
+            words[0] = entry.start as u32;
+            words[1] = (entry.map as u32) << 16 | entry.len as u32;
+            words[2] = entry.merit;
+            words[3..5].copy_from_slice(&entry.others);
+            words[5..].copy_from_slice(&key);
         }
     }
 
-    /// Keeps the best, in the order of the ranking, and returns them: [`ENTRY`] words each.
-    pub(crate) fn finish(mut self) -> &'m [u32] {
+    /// Keeps the best, in the order of the ranking, and returns them: [`ENTRY`] words each. The members of combinations
+    /// are put together in `orders` from `end` on, as long as there is room.
+    pub(crate) fn finish(mut self, orders: &mut [u16], mut end: usize) -> &'m [u32] {
         self.keep_best(usize::from(self.params.max_segments()));
         let (entries, _) = self.entries.split_at_mut(self.len * ENTRY);
         if self.params.ranking() == Ranking::Level {
@@ -182,7 +242,32 @@ impl<'m, 'p> Collector<'m, 'p> {
             // No two have the same merit.
             entries.sort_unstable_by_key(|entry| Reverse(entry[2]));
         }
-        entries
+        let mut kept = 0;
+        for index in 0..self.len {
+            let from = index * ENTRY;
+            if entries[from + 3] != 0 {
+                let (first, first_len) = (entries[from], entries[from + 1] & 0xffff);
+                let others = [entries[from + 3], entries[from + 4]];
+                let len = first_len + others.iter().map(|other| other & 0xffff).sum::<u32>();
+                if end + len as usize > orders.len() {
+                    continue;
+                }
+                entries[from] = end as u32;
+                entries[from + 1] += len - first_len;
+                let start_of = |other: u32| first.wrapping_add_signed((other as i32) >> 16);
+                let parts = [(first, first_len)]
+                    .into_iter()
+                    .chain(others.map(|other| (start_of(other), other & 0xffff)));
+                for (start, len) in parts {
+                    let (start, len) = (start as usize, len as usize);
+                    orders.copy_within(start..start + len, end);
+                    end += len;
+                }
+            }
+            entries.copy_within(from..from + ENTRY, kept * ENTRY);
+            kept += 1;
+        }
+        entries.get(..kept * ENTRY).unwrap_or(&[])
     }
 
     /// Drops all but the `count` with the most merit, of equals the later ones; the others keep their order.
@@ -219,7 +304,7 @@ impl<'m, 'p> Collector<'m, 'p> {
             equal -= usize::from(merit == enough);
             self.entries.copy_within(from..from + ENTRY, kept * ENTRY);
             let mut key = [0; Region::WORDS];
-            key.copy_from_slice(&self.entries[kept * ENTRY + 3..][..Region::WORDS]);
+            key.copy_from_slice(&self.entries[kept * ENTRY + 5..][..Region::WORDS]);
             if let Found::Free(slot) = find(self.table, self.entries, &key) {
                 *slot = kept as u32 + 1;
             }
@@ -248,7 +333,7 @@ fn find<'t>(table: &'t mut [u32], entries: &[u32], key: &[u32; Region::WORDS]) -
             return table.get_mut(at).map_or(Found::Full, Found::Free);
         }
         let index = slot as usize - 1;
-        if entries.get(index * ENTRY + 3..(index + 1) * ENTRY) == Some(&key[..]) {
+        if entries.get(index * ENTRY + 5..(index + 1) * ENTRY) == Some(&key[..]) {
             return Found::Known(index);
         }
         at += 1;

@@ -5,6 +5,7 @@
 //! its own colour space.
 
 use crate::colour::ColourSpace;
+use crate::combinatorial::{Combinations, MAX_LEVELS};
 use crate::params::{Params, ParamsError, Scale};
 use crate::slic::Slic;
 
@@ -21,6 +22,10 @@ pub enum Ranking {
     /// have as their *level* how many were split so far, and the whole has level 0. A set of pixels that several
     /// hierarchies hold has its lowest level. Of equal levels, the hierarchies of earlier scales come first, of one
     /// scale those of earlier mixes, and of one hierarchy the child with the smallest superpixel id.
+    ///
+    /// A pair of regions ([`Params::with_combinations`]) counts 8 times its level, a triple 32 times: there are many of
+    /// them, and fewer are right. They come after single regions of the same hierarchy and level; of one kind, those with
+    /// the first child come first, and so do regions that were there earlier (a first child counts for its parent).
     ///
     /// Selective search ranks by the same position, but multiplies it with a random number (Uijlings et al. 2013,
     /// section 4.4). The superpixels of a map that is not grouped have their ids as levels.
@@ -114,6 +119,44 @@ impl Params {
         } else {
             ColourSpace::Rgb
         }
+    }
+
+    /// The same with one more hierarchy per map, after those of the mixes: by boundary strength, in the colour space of
+    /// the scale ([`combinatorial::group`](crate::combinatorial::group)).
+    #[must_use]
+    pub const fn with_contours(mut self, contours: bool) -> Self {
+        self.contours = contours;
+        self
+    }
+
+    /// The same with pairs and triples of neighbouring regions of every hierarchy.
+    ///
+    /// Their members are stored explicitly: at most 64 ids for each of [`Params::max_segments`] on the average. Where
+    /// that is not enough, combinations that come late are left out.
+    ///
+    /// # Errors
+    /// [`ParamsError::Levels`].
+    pub const fn with_combinations(
+        mut self,
+        combinations: Combinations,
+    ) -> Result<Self, ParamsError> {
+        if combinations.levels() > MAX_LEVELS {
+            return Err(ParamsError::Levels);
+        }
+        self.combinations = combinations;
+        Ok(self)
+    }
+
+    /// Whether there is a hierarchy by boundary strength.
+    #[must_use]
+    pub const fn contours(&self) -> bool {
+        self.contours
+    }
+
+    /// Which pairs and triples are proposals.
+    #[must_use]
+    pub const fn combinations(&self) -> Combinations {
+        self.combinations
     }
 
     /// The order of the proposals.

@@ -46,6 +46,7 @@ mod arena;
 mod bytes;
 mod collector;
 mod colour;
+pub mod combinatorial;
 mod diversity;
 mod edges;
 mod error;
@@ -59,6 +60,7 @@ mod proposal;
 mod region;
 pub mod slic;
 mod smooth;
+mod tree;
 
 pub use colour::ColourSpace;
 pub use diversity::Ranking;

@@ -1,6 +1,7 @@
 //! How much memory the proposals of an image need.
 
 use crate::collector::RECORD;
+use crate::combinatorial;
 use crate::felzenszwalb;
 use crate::grouping;
 use crate::params::Params;
@@ -19,6 +20,9 @@ pub struct Workspace<'a> {
     pub labels: &'a mut [u16],
 }
 
+/// Members that a combination may have on the average.
+const MEMBERS: usize = 64;
+
 const fn min(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
 }
@@ -32,9 +36,9 @@ const fn pixels(width: u16, height: u16) -> usize {
 }
 
 impl Params {
-    /// Hierarchies per map; a map without mixes still has its superpixels.
+    /// Hierarchies per map; a map without any still has its superpixels.
     pub(crate) const fn orders(&self) -> usize {
-        max(self.mixes().len(), 1)
+        max(self.mixes().len() + self.contours() as usize, 1)
     }
 
     /// Most superpixels that a map of so many pixels can have.
@@ -45,18 +49,51 @@ impl Params {
     /// Most proposals of an image of so many pixels that are kept at a time: twice the limit, or all there can be.
     pub(crate) const fn capacity(&self, pixels: usize) -> usize {
         let nodes = 2 * self.superpixel_bound(pixels) * self.orders() * self.scales().len();
-        min(2 * self.max_segments() as usize, nodes)
+        let most = 2 * self.max_segments() as usize;
+        if self.combined() {
+            most
+        } else {
+            min(most, nodes)
+        }
+    }
+
+    /// Whether there are proposals besides superpixels and the nodes of hierarchies.
+    pub(crate) const fn combined(&self) -> bool {
+        self.combinations().levels() > 0 && (!self.mixes().is_empty() || self.contours())
+    }
+
+    /// Words for combining the regions of a map.
+    pub(crate) const fn combine_words(&self, pixels: usize) -> usize {
+        if self.combined() {
+            combinatorial::combine_words(self.superpixel_bound(pixels))
+        } else {
+            0
+        }
+    }
+
+    /// Items for the members of combinations.
+    pub(crate) const fn combined_members(&self, pixels: usize) -> usize {
+        if self.combined() {
+            min(MEMBERS, self.superpixel_bound(pixels)) * self.max_segments() as usize
+        } else {
+            0
+        }
     }
 
     /// Words for the proposals and the larger of superpixels and grouping.
     const fn words_with(&self, width: u16, height: u16, fast: bool) -> usize {
         let pixels = pixels(width, height);
         let count = self.superpixel_bound(pixels);
-        let mut scratch = if self.mixes().is_empty() {
+        let mut scratch = if !self.mixes().is_empty() {
+            grouping::words(count as u16)
+        } else if !self.contours() {
             Region::WORDS * count
         } else {
-            grouping::words(count as u16)
+            0
         };
+        if self.contours() {
+            scratch = max(scratch, combinatorial::words(count as u16));
+        }
         let limit = self.max_superpixels();
         let mut i = 0;
         while i < self.scales().len() {
@@ -69,7 +106,7 @@ impl Params {
             scratch = max(scratch, superpixels);
             i += 1;
         }
-        (RECORD * self.capacity(pixels)).saturating_add(scratch)
+        (RECORD * self.capacity(pixels) + self.combine_words(pixels)).saturating_add(scratch)
     }
 
     /// The `u32` words with which [`propose`](crate::propose) is fastest on an image of this size.
@@ -93,5 +130,6 @@ impl Params {
         pixels
             .saturating_add(order)
             .saturating_mul(self.scales().len())
+            .saturating_add(self.combined_members(pixels))
     }
 }

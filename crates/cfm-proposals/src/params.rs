@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::colour::ColourSpace;
+use crate::combinatorial::Combinations;
 use crate::diversity::Ranking;
 use crate::slic::Slic;
 
@@ -107,6 +108,8 @@ pub struct Params {
     pub(crate) scale_spaces: [ColourSpace; MAX_SCALES],
     pub(crate) mix_spaces: [ColourSpace; MAX_MIXES],
     pub(crate) ranking: Ranking,
+    pub(crate) contours: bool,
+    pub(crate) combinations: Combinations,
 }
 
 /// Why parameters are refused.
@@ -132,6 +135,8 @@ pub enum ParamsError {
     Index,
     /// The spacing of SLIC superpixels is zero.
     Spacing,
+    /// More than [`MAX_LEVELS`](crate::combinatorial::MAX_LEVELS) levels are combined.
+    Levels,
     /// The byte form has an unknown version, an unknown smoothing, or unused bytes that are not zero.
     Bytes,
 }
@@ -150,6 +155,7 @@ impl ParamsError {
             Self::Area => "the smallest area is above the largest",
             Self::Index => "there is no such scale or mix",
             Self::Spacing => "the spacing of SLIC superpixels is zero",
+            Self::Levels => "more than 63 levels are combined",
             Self::Bytes => "the bytes are no proposal parameters of a known version",
         }
     }
@@ -203,6 +209,8 @@ impl Params {
         scale_spaces: [ColourSpace::Rgb; MAX_SCALES],
         mix_spaces: [ColourSpace::Rgb; MAX_MIXES],
         ranking: Ranking::Area,
+        contours: false,
+        combinations: Combinations::NONE,
     };
 
     /// Parameters with these scales and mixes, the rest as in the default.

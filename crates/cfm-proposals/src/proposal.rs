@@ -8,6 +8,7 @@ use heapless::Vec;
 
 use crate::arena::take;
 use crate::collector::{Collector, ENTRY, Place, RECORD};
+use crate::combinatorial::{self, combine};
 use crate::error::ProposalError;
 use crate::felzenszwalb::{check_image, superpixels_in};
 use crate::grouping::group_in;
@@ -115,7 +116,7 @@ impl ExactSizeIterator for Iter<'_> {}
 impl FusedIterator for Iter<'_> {}
 
 fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
-    let &[start, len_map, _, a, b, c, d, e] = entry else {
+    let &[start, len_map, _, _, _, a, b, c, d, e] = entry else {
         return None;
     };
     let region = Region::from_words([a, b, c, d, e]);
@@ -161,9 +162,12 @@ pub fn propose<'a>(
         take(&mut words, capacity * ENTRY)?,
         take(&mut words, capacity * (RECORD - ENTRY))?,
     );
+    let combining = take(&mut words, params.combine_words(pixels))?;
     let scales = params.scales();
+    // Exactly as much as is asked for, as the members of combinations depend on it.
     let (labels, orders) = labels
-        .split_at_mut_checked(pixels * scales.len())
+        .get_mut(..params.labels(image.width(), image.height()))
+        .and_then(|labels| labels.split_at_mut_checked(pixels * scales.len()))
         .ok_or(ProposalError::Labels)?;
     let mut used = 0;
     let mut maps = Vec::new();
@@ -182,6 +186,11 @@ pub fn propose<'a>(
         // There is room for as many maps as scales.
         let _ = maps.push(map);
         let count = usize::from(map.count());
+        let (neighbours, regions) = if params.combined() {
+            combinatorial::neighbours(map, combining)?
+        } else {
+            (&[][..], &mut [][..])
+        };
         for mix in 0..params.orders() {
             let order = orders
                 .get_mut(used..used + count)
@@ -191,22 +200,38 @@ pub fn propose<'a>(
                 start: used,
                 hierarchy: index * params.orders() + mix,
             };
-            if let Some(&weights) = params.mixes().get(mix) {
-                let space = params.mix_space(mix);
-                let dendrogram = group_in(image, space, map, weights, words, order)?;
-                collector.add_nodes(dendrogram, place);
+            let tree = if let Some(&weights) = params.mixes().get(mix) {
+                group_in(image, params.mix_space(mix), map, weights, words, order)?
+            } else if params.contours() {
+                combinatorial::group(image, space, map, words, order)?
             } else {
                 for (id, member) in (0..map.count()).zip(order) {
                     *member = id;
                 }
                 collector.add_superpixels(image, map, place, words)?;
-            }
+                used += count;
+                continue;
+            };
+            collector.add_nodes(tree, place);
+            let combinations = params.combinations();
+            combine(
+                tree,
+                combinations,
+                neighbours,
+                regions,
+                |level, number, parts| {
+                    collector.add_combination(place, level, number, parts);
+                },
+            );
             used += count;
         }
     }
+    let members = used + params.combined_members(pixels);
+    let orders = orders.get_mut(..members).ok_or(ProposalError::Labels)?;
+    let entries = collector.finish(orders, used);
     Ok(Proposals {
         maps,
         orders,
-        entries: collector.finish(),
+        entries,
     })
 }

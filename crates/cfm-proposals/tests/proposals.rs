@@ -5,9 +5,11 @@ mod common;
 use std::collections::HashSet;
 
 use cfm_core::segment::{Segment, SuperpixelMap};
+use cfm_proposals::combinatorial::Combinations;
+use cfm_proposals::grouping::{Dendrogram, Node};
 use cfm_proposals::{
     MAX_SUPERPIXELS, Mix, Params, Proposal, ProposalError, Proposals, Ranking, Scale, Workspace,
-    felzenszwalb, grouping, propose, slic,
+    combinatorial, felzenszwalb, grouping, propose, slic,
 };
 use common::{Picture, check_map, connected, diversify, diversity, mix, picture, scale, smoothing};
 use proptest::prelude::*;
@@ -83,6 +85,57 @@ struct Found {
     rank: (usize, usize, usize),
 }
 
+/// Level, number and parts of every combination of a hierarchy.
+fn combinations<'a>(
+    map: &SuperpixelMap<'_>,
+    tree: Dendrogram<'a>,
+    params: &Params,
+) -> Vec<(usize, usize, Vec<Node<'a>>)> {
+    let (width, height) = (usize::from(map.width()), usize::from(map.height()));
+    let together = |parts: &[&Node<'_>]| {
+        connected(width, height, |pixel| {
+            parts
+                .iter()
+                .any(|node| node.members.contains(&map.labels()[pixel]))
+        })
+    };
+    let Combinations { pairs, triples } = params.combinations();
+    let mut found = Vec::new();
+    let mut regions = vec![tree.len() - 1];
+    for level in 1..=usize::from(pairs.max(triples)).min(tree.leaf_count() - 1) {
+        let split = tree.len() - level;
+        let (a, b) = tree.node(split).unwrap().children.unwrap();
+        let place = regions.iter().position(|&region| region == split).unwrap();
+        regions[place] = usize::from(a);
+        regions.push(usize::from(b));
+        let nodes: Vec<Node<'_>> = regions.iter().map(|&i| tree.node(i).unwrap()).collect();
+        let (mut pair, mut triple) = (2, 128);
+        for (new, sibling) in [(place, level), (level, place)] {
+            let others: Vec<usize> = (0..=level).filter(|&i| i != new && i != sibling).collect();
+            let mut known = HashSet::new();
+            for &q in others
+                .iter()
+                .filter(|&&q| together(&[&nodes[new], &nodes[q]]))
+            {
+                if level <= usize::from(pairs) {
+                    found.push((8 * level, pair, vec![nodes[new], nodes[q]]));
+                    pair += 1;
+                }
+                for &r in others.iter().filter(|&&r| r != q) {
+                    if level <= usize::from(triples)
+                        && together(&[&nodes[new], &nodes[q], &nodes[r]])
+                        && known.insert((q.min(r), q.max(r)))
+                    {
+                        found.push((32 * level, triple, vec![nodes[new], nodes[q], nodes[r]]));
+                        triple += 1;
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
 /// What `propose` should find.
 fn plain(picture: &Picture, params: &Params) -> Vec<Found> {
     let mut found = Vec::new();
@@ -126,18 +179,21 @@ fn plain(picture: &Picture, params: &Params) -> Vec<Found> {
                 rank,
             });
         };
-        if params.mixes().is_empty() {
+        if params.mixes().is_empty() && !params.contours() {
             for id in 0..map.count() {
                 add(&[id], (usize::from(id), hierarchy, 0));
             }
             hierarchy += 1;
         }
-        for (i, &mix) in params.mixes().iter().enumerate() {
-            let mut words = vec![0; grouping::words(map.count())];
+        for i in 0..params.mixes().len() + usize::from(params.contours()) {
+            let mut words = vec![0; 60_000];
             let mut order = vec![0; usize::from(map.count())];
-            let space = params.mix_space(i);
-            let tree = grouping::group_in(picture.view(), space, map, mix, &mut words, &mut order);
-            let tree = tree.unwrap();
+            let tree = if let Some(&mix) = params.mixes().get(i) {
+                grouping::group_in(image, params.mix_space(i), map, mix, &mut words, &mut order)
+            } else {
+                combinatorial::group(image, space, map, &mut words, &mut order)
+            }
+            .unwrap();
             // The whole and its two parts have levels 0 and 1.
             let mut ranks = vec![(0, hierarchy, 0); tree.len()];
             for (split, node) in tree.nodes().enumerate() {
@@ -154,6 +210,14 @@ fn plain(picture: &Picture, params: &Params) -> Vec<Found> {
                     }
                 }
                 add(node.members, rank);
+            }
+            for (level, number, parts) in combinations(&map, tree, params) {
+                let areas = || parts.iter().map(|node| node.area);
+                let whole: u32 = areas().sum();
+                if 256 * areas().min().unwrap() >= u32::from(params.min_growth()) * whole {
+                    let ids: Vec<_> = parts.iter().map(|node| node.members).collect();
+                    add(&ids.concat(), (level, hierarchy, number));
+                }
             }
             hierarchy += 1;
         }
@@ -173,6 +237,17 @@ fn plain(picture: &Picture, params: &Params) -> Vec<Found> {
     }
     order.truncate(usize::from(params.max_segments()));
     order.sort_unstable();
+    // The members of combinations, as long as there is room.
+    let pixels = usize::from(picture.width) * usize::from(picture.height);
+    let bound = usize::from(limit).min(pixels).min(64);
+    let mut room = bound * usize::from(params.max_segments());
+    order.retain(|&i| {
+        let Found { rank, members, .. } = &found[i];
+        let needed = if rank.2 < 2 { 0 } else { members.len() };
+        let fits = needed <= room;
+        room -= if fits { needed } else { 0 };
+        fits
+    });
     order.into_iter().map(|i| found[i].clone()).collect()
 }
 

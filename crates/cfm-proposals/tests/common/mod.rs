@@ -3,6 +3,7 @@
 
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
+use cfm_proposals::combinatorial::Combinations;
 use cfm_proposals::slic::Slic;
 use cfm_proposals::{ColourSpace, Mix, Params, Ranking, Scale, Smoothing};
 use proptest::prelude::*;
@@ -124,6 +125,8 @@ pub struct Diversity {
     scale_spaces: [ColourSpace; 4],
     mix_spaces: [ColourSpace; 4],
     ranking: Ranking,
+    contours: bool,
+    combinations: Combinations,
 }
 
 pub fn diversity() -> impl Strategy<Value = Diversity> {
@@ -132,13 +135,19 @@ pub fn diversity() -> impl Strategy<Value = Diversity> {
         prop::array::uniform4(space()),
         prop::array::uniform4(space()),
         prop::sample::select(vec![Ranking::Area, Ranking::Level]),
+        any::<bool>(),
+        prop_oneof![Just((0, 0)), (0..=6_u8, 0..=6_u8), (0..=63_u8, 0..=9_u8)],
     )
-        .prop_map(|(slic, scale_spaces, mix_spaces, ranking)| Diversity {
-            slic,
-            scale_spaces,
-            mix_spaces,
-            ranking,
-        })
+        .prop_map(
+            |(slic, scale_spaces, mix_spaces, ranking, contours, (pairs, triples))| Diversity {
+                slic,
+                scale_spaces,
+                mix_spaces,
+                ranking,
+                contours,
+                combinations: Combinations { pairs, triples },
+            },
+        )
 }
 
 pub fn diversify(mut params: Params, diversity: &Diversity) -> Params {
@@ -153,7 +162,11 @@ pub fn diversify(mut params: Params, diversity: &Diversity) -> Params {
     for i in 0..params.mixes().len() {
         params = params.with_mix_space(i, diversity.mix_spaces[i]).unwrap();
     }
-    params.with_ranking(diversity.ranking)
+    params
+        .with_ranking(diversity.ranking)
+        .with_contours(diversity.contours)
+        .with_combinations(diversity.combinations)
+        .unwrap()
 }
 
 pub fn scale() -> impl Strategy<Value = Scale> {
