@@ -36,7 +36,7 @@ pub struct ModelSpec {
     pub unknown: Vec<UnknownSection>,
 }
 
-/// An optional section whose tag is none of [`tag`](cfm_core::model::format::tag)'s.
+/// An optional section whose tag is none of [`tag`]'s.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownSection {
     /// Its tag.
