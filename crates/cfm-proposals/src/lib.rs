@@ -5,9 +5,14 @@
 //! candidate segments that come from elsewhere, from bottom-up methods on superpixels such as selective search. This
 //! crate is one such source:
 //!
-//! 1. [`felzenszwalb`] over-segments the image by graph, once per [`Scale`];
-//! 2. [`grouping`] merges the superpixels of each map step by step, once per [`Mix`] of similarities;
-//! 3. [`propose`] collects superpixels and groups, each set of pixels once.
+//! 1. [`felzenszwalb`] over-segments the image by graph, or [`slic`] by gradient descent, once per [`Scale`];
+//! 2. [`grouping`] merges the superpixels of each map step by step, once per [`Mix`] of similarities, and
+//!    [`combinatorial`] by the strength of their boundaries;
+//! 3. [`propose`] collects superpixels and groups, and pairs and triples of neighbouring groups, each set of pixels once,
+//!    and ranks them.
+//!
+//! [`Params`] choose among all that, and the [`ColourSpace`]s. [`Params::DEFAULT`] suits road scenes and small targets,
+//! [`Params::SCENE`] photographs of any kind.
 //!
 //! Everything is integer arithmetic with stated rounding and tie-breaks: the same image and [`Params`] give the same
 //! proposals on every target. Nothing is allocated; memory comes from the caller and its size from `const` functions,

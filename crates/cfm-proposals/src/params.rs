@@ -213,6 +213,68 @@ impl Params {
         combinations: Combinations::NONE,
     };
 
+    /// Parameters for photographs of some 320 x 240 pixels: the best of what this crate has, in at most 1000 proposals.
+    ///
+    /// Two scales by graph, in RGB and Lab, and one of SLIC in Lab; hierarchies by colour in Lab and HSV with all other
+    /// similarities, by texture, by size alone, and by contours; pairs from the first 10 levels, triples from the first 4;
+    /// ranked by level. On MSRC (320 x 213, validation split) the best of an image's proposals have a mean IoU of 0.846
+    /// with the segments that people drew, and 97.5 % of these segments are found at an IoU of 0.5.
+    pub const SCENE: Self = Self {
+        smoothing: Smoothing::Binomial3,
+        scales: [
+            Scale {
+                k: 100,
+                min_size: 40,
+            },
+            Scale {
+                k: 300,
+                min_size: 100,
+            },
+            Scale { k: 0, min_size: 50 },
+            NO_SCALE,
+        ],
+        scale_count: 3,
+        mixes: [
+            Mix::COLOUR_TEXTURE_SIZE_FILL,
+            Mix::COLOUR_TEXTURE_SIZE_FILL,
+            Mix::TEXTURE_SIZE_FILL,
+            Mix::SIZE_FILL,
+        ],
+        mix_count: 4,
+        max_segments: 1000,
+        min_growth: 24,
+        slic: [
+            None,
+            None,
+            Some(Slic {
+                spacing: 20,
+                compactness: 20,
+                iterations: 5,
+                min_size: 50,
+            }),
+            None,
+        ],
+        scale_spaces: [
+            ColourSpace::Rgb,
+            ColourSpace::Lab,
+            ColourSpace::Lab,
+            ColourSpace::Rgb,
+        ],
+        mix_spaces: [
+            ColourSpace::Lab,
+            ColourSpace::Hsv,
+            ColourSpace::Rgb,
+            ColourSpace::Rgb,
+        ],
+        ranking: Ranking::Level,
+        contours: true,
+        combinations: Combinations {
+            pairs: 10,
+            triples: 4,
+        },
+        ..Self::DEFAULT
+    };
+
     /// Parameters with these scales and mixes, the rest as in the default.
     ///
     /// Without mixes, the superpixels themselves are the only proposals.

@@ -214,3 +214,25 @@ fn a_small_board_has_room() {
     const BYTES: usize = 4 * PARAMS.min_words(160, 120) + 2 * PARAMS.labels(160, 120);
     const { assert!(BYTES < 165_000) };
 }
+
+#[test]
+fn a_small_board_has_room_for_slic_and_contours() {
+    const SLIC: Slic = Slic {
+        spacing: 8,
+        compactness: 20,
+        iterations: 5,
+        min_size: 16,
+    };
+    let params = Params::new(&[SCALE], &[Mix::COLOUR_TEXTURE_SIZE_FILL]).unwrap();
+    let params = params.with_max_superpixels(256).unwrap();
+    let params = params.with_max_segments(256).unwrap();
+    let params = params.with_slic(0, SLIC).unwrap().with_contours(true);
+    let combinations = Combinations {
+        pairs: 10,
+        triples: 0,
+    };
+    let params = params.with_combinations(combinations).unwrap();
+    let bytes = 4 * params.min_words(160, 120) + 2 * params.labels(160, 120);
+    // With the RGB image, below 300 KB.
+    assert!(bytes + 3 * 160 * 120 < 300_000, "{bytes}");
+}

@@ -1,4 +1,4 @@
-//! Version 1 parameters make the same proposals for ever: models are trained with them.
+//! The same parameters make the same proposals for ever: models are trained with them.
 
 mod common;
 
@@ -97,5 +97,18 @@ fn version_1_is_pinned() {
         (90, 0x01a9_ec5f_af41_80e8),
         (90, 0xab3f_9353_62d0_7af8),
     ];
+    assert_eq!(found, pinned);
+}
+
+#[test]
+fn the_scene_preset_is_pinned() {
+    let bytes = Params::SCENE.to_bytes();
+    assert_eq!(Params::from_bytes(&bytes), Ok(Params::SCENE));
+    assert_eq!(bytes[0], 2);
+    let found = [
+        checksum(&scene(96, 64, 3), &bytes),
+        checksum(&scene(75, 50, 1), &bytes),
+    ];
+    let pinned = [(420, 0x1d86_54a9_32a1_84f2), (283, 0x2982_66e5_4b0d_b937)];
     assert_eq!(found, pinned);
 }
