@@ -90,8 +90,8 @@ impl Params {
     /// | 62 | 1 | levels that give pairs, 0 to 63 |
     /// | 63 | 1 | levels that give triples, 0 to 63 |
     ///
-    /// A SLIC scale has in place of k: spacing (2 bytes), compactness, iterations (1 byte each). Unused mixes and scales
-    /// are zero. The version is 1 where everything from 57 on is zero, else 2.
+    /// A SLIC scale has in place of k: spacing (2 bytes), compactness, iterations (1 byte each). Unused mixes and
+    /// scales are zero. The version is 1 where everything from 57 on is zero, else 2.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];

@@ -11,8 +11,8 @@ use crate::grouping::{Dendrogram, Node};
 use crate::params::Params;
 use crate::region::{Region, for_each_pixel};
 
-/// Words of a proposal: its place in the orders, its length and map, its merit, the parts besides the first, its region.
-/// Each such part has its distance from the first in the upper half, its length in the lower; 0 for none.
+/// Words of a proposal: its place in the orders, its length and map, its merit, the parts besides the first, its
+/// region. Each such part has its distance from the first in the upper half, its length in the lower; 0 for none.
 pub(crate) const ENTRY: usize = 5 + Region::WORDS;
 /// Words per proposal, with its share of the hash table.
 pub(crate) const RECORD: usize = ENTRY + 2;

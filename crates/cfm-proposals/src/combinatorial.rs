@@ -7,14 +7,14 @@
 //! map (section 3 of the paper). The strength of a boundary comes from the pixels on its two sides, with integer
 //! divisions rounded down:
 //!
-//! - of two pixels, 4-neighbours in different superpixels: the largest of three colour distances over 1, 3 and 5 pixels,
-//!   straight across the boundary and within the image; Euclidean, rounded down to quarters of a level. So both sharp and
-//!   blurred boundaries count;
-//! - of a boundary: the mean over its pairs of pixels, in 16ths of a quarter, squared, times the harmonic mean of the two
-//!   areas. The areas make small regions merge early, as the size term of selective search does.
+//! - of two pixels, 4-neighbours in different superpixels: the largest of three colour distances over 1, 3 and 5
+//!   pixels, straight across the boundary and within the image; Euclidean, rounded down to quarters of a level. So
+//!   both sharp and blurred boundaries count;
+//! - of a boundary: the mean over its pairs of pixels, in 16ths of a quarter, squared, times the harmonic mean of the
+//!   two areas. The areas make small regions merge early, as the size term of selective search does.
 //!
-//! Sums and lengths add up exactly under merging (a sum saturates at 2^32 - 1). Of equally weak boundaries, the one with
-//! the smallest first superpixel id goes first, then with the smallest second.
+//! Sums and lengths add up exactly under merging (a sum saturates at 2^32 - 1). Of equally weak boundaries, the one
+//! with the smallest first superpixel id goes first, then with the smallest second.
 //!
 //! # Combinations
 //!

@@ -1,8 +1,8 @@
 //! What makes the hierarchies of one image differ, and which of their regions come first.
 //!
-//! Several hierarchies that err differently together find more than any one of them (Uijlings et al. 2013,
-//! section 3.2). They are the scales, each with its own kind of superpixels and colour space, times the mixes, each with
-//! its own colour space.
+//! Several hierarchies that err differently together find more than any one of them (Uijlings et al. 2013, section
+//! 3.2). They are the scales, each with its own kind of superpixels and colour space, times the mixes, each with its
+//! own colour space.
 
 use crate::colour::ColourSpace;
 use crate::combinatorial::{Combinations, MAX_LEVELS};
@@ -23,9 +23,10 @@ pub enum Ranking {
     /// hierarchies hold has its lowest level. Of equal levels, the hierarchies of earlier scales come first, of one
     /// scale those of earlier mixes, and of one hierarchy the child with the smallest superpixel id.
     ///
-    /// A pair of regions ([`Params::with_combinations`]) counts 8 times its level, a triple 32 times: there are many of
-    /// them, and fewer are right. They come after single regions of the same hierarchy and level; of one kind, those with
-    /// the first child come first, and so do regions that were there earlier (a first child counts for its parent).
+    /// A pair of regions ([`Params::with_combinations`]) counts 8 times its level, a triple 32 times: there are many
+    /// of them, and fewer are right. They come after single regions of the same hierarchy and level; of one kind,
+    /// those with the first child come first, and so do regions that were there earlier (a first child counts for its
+    /// parent).
     ///
     /// Selective search ranks by the same position, but multiplies it with a random number (Uijlings et al. 2013,
     /// section 4.4). The superpixels of a map that is not grouped have their ids as levels.

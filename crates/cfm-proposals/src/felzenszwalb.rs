@@ -52,7 +52,8 @@ pub(crate) fn check_image(image: ImageView<'_>) -> Result<usize, ProposalError> 
 ///   the edge down.
 /// - Ids are numbered by first appearance in raster order.
 /// - When there are more than `max_count` superpixels, the smallest size is doubled (from 1 at least) and joining
-///   repeated until there are not; `max_count` counts as 1 to [`MAX_SUPERPIXELS`](crate::MAX_SUPERPIXELS). So no image has too many.
+///   repeated until there are not; `max_count` counts as 1 to [`MAX_SUPERPIXELS`](crate::MAX_SUPERPIXELS). So no
+///   image has too many.
 ///
 /// `words` is scratch memory, at least [`min_words`]. The result does not depend on its size or content.
 ///

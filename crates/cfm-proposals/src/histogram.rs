@@ -1,6 +1,7 @@
 //! Colour and texture of regions, as histograms of pixel counts (Uijlings et al. 2013, section 3.2).
 //!
-//! - Colour: 16 bins for each of the three channels of a [`ColourSpace`]; a grey image counts its one channel three times.
+//! - Colour: 16 bins for each of the three channels of a [`ColourSpace`]; a grey image counts its one channel three
+//!   times.
 //! - Texture: 8 orientations of the brightness gradient, each at 3 strengths, and one bin for pixels without
 //!   gradient.
 //!

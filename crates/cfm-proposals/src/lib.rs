@@ -8,8 +8,8 @@
 //! 1. [`felzenszwalb`] over-segments the image by graph, or [`slic`] by gradient descent, once per [`Scale`];
 //! 2. [`grouping`] merges the superpixels of each map step by step, once per [`Mix`] of similarities, and
 //!    [`combinatorial`] by the strength of their boundaries;
-//! 3. [`propose`] collects superpixels and groups, and pairs and triples of neighbouring groups, each set of pixels once,
-//!    and ranks them.
+//! 3. [`propose`] collects superpixels and groups, and pairs and triples of neighbouring groups, each set of pixels
+//!    once, and ranks them.
 //!
 //! [`Params`] choose among all that, and the [`ColourSpace`]s. [`Params::DEFAULT`] suits road scenes and small targets,
 //! [`Params::SCENE`] photographs of any kind.

@@ -132,17 +132,19 @@ fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
 
 /// Makes the proposals of `image`.
 ///
-/// Every scale gives a superpixel map, and every map and mix a hierarchy ([`grouping`](crate::grouping)); the proposals
-/// are the nodes of all hierarchies. They are found by scale, then by mix, then superpixels by id, then merges as they
-/// happened. That is their order, too, unless another [`Ranking`](crate::Ranking) puts the best first.
+/// Every scale gives a superpixel map, and every map and mix a hierarchy ([`grouping`](crate::grouping)); the
+/// proposals are the nodes of all hierarchies, and of each hierarchy the chosen combinations
+/// ([`combinatorial`](crate::combinatorial)). They are found by scale, then by mix, then superpixels by id, then
+/// merges as they happened, then combinations by level. That is their order, too, unless another
+/// [`Ranking`](crate::Ranking) puts the best first.
 ///
 /// Left out are
 /// - merges that add too little to the larger region ([`Params::with_min_growth`]),
 /// - nodes outside the limits on the area ([`Params::with_area`]),
 /// - nodes with the same pixels as an earlier one: sets of pixels are taken for the same when area, bounding box and a
 ///   64-bit sum of pixel hashes agree,
-/// - where more than [`Params::max_segments`] are left, the smallest, of equal areas the later ones, or the last ones of
-///   another ranking.
+/// - where more than [`Params::max_segments`] are left, the smallest, of equal areas the later ones, or the last ones
+///   of another ranking.
 ///
 /// Without limits on area and number, every pixel is in at least one proposal.
 ///

@@ -8,8 +8,8 @@
 //! Where this differs from the paper:
 //!
 //! - A pixel looks at the centres of its own grid cell and the eight around it, as in gSLIC (Ren and Reid 2011),
-//!   instead of each centre at a window around itself. So there is no distance per pixel to keep, and pixels come row by
-//!   row.
+//!   instead of each centre at a window around itself. So there is no distance per pixel to keep, and pixels come row
+//!   by row.
 //! - Centres start as the means of their cells, not as single pixels moved off the edges.
 //! - Small pieces are joined as [`felzenszwalb`] does it: across the weakest edge first.
 
@@ -110,11 +110,11 @@ const fn limit(max_count: u16) -> usize {
 ///
 /// - The grid has one cell per `spacing` begun in each direction, all as equal as can be; pixel `x` of `w` is in column
 ///   `x * columns / w`, rounded down. While there are more than `max_count` cells, the spacing grows by one.
-/// - Centres are the means of smoothed colours, rounded to quarters of a level, and of positions, rounded to quarters of
-///   a pixel; halves are rounded up. A cluster without pixels keeps its centre. Of equally near centres, the first in
-///   raster order of the cells gets the pixel.
-/// - Every 4-connected piece of a cluster is a superpixel of its own. Then those below `min_size` are joined, in the order
-///   of edges and with the doubling of [`felzenszwalb::superpixels`], until `max_count` is kept.
+/// - Centres are the means of smoothed colours, rounded to quarters of a level, and of positions, rounded to quarters
+///   of a pixel; halves are rounded up. A cluster without pixels keeps its centre. Of equally near centres, the first
+///   in raster order of the cells gets the pixel.
+/// - Every 4-connected piece of a cluster is a superpixel of its own. Then those below `min_size` are joined, in the
+///   order of edges and with the doubling of [`felzenszwalb::superpixels`], until `max_count` is kept.
 /// - Ids are numbered by first appearance in raster order.
 ///
 /// `words` is scratch memory, at least [`min_words`]. The result does not depend on its size or content.
