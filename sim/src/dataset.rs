@@ -10,6 +10,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cfm_core::model::ClassKind;
+use cfm_model::spec::ClassSpec;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,27 @@ pub enum Kind {
     Stuff,
     /// Countable: car, person.
     Object,
+}
+
+impl From<Kind> for ClassKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Stuff => Self::Stuff,
+            Kind::Object => Self::Object,
+        }
+    }
+}
+
+impl From<&Class> for ClassSpec {
+    /// The class as a model of this data set lists it.
+    fn from(class: &Class) -> Self {
+        Self {
+            name: class.name.clone(),
+            kind: class.kind.into(),
+            color: class.color,
+            label: class.index,
+        }
+    }
 }
 
 /// A photograph and its labels, at the sizes they have in the folder.
@@ -354,6 +377,9 @@ mod tests {
         let dataset = Dataset::open(root).unwrap();
         assert_eq!(dataset.description().classes[0].kind, Kind::Stuff);
         assert_eq!(dataset.description().classes[1].kind, Kind::Object);
+        let spec = ClassSpec::from(&dataset.description().classes[1]);
+        assert_eq!((spec.name.as_str(), spec.label), ("car", 0));
+        assert_eq!(spec.kind, ClassKind::Object);
         assert_eq!(dataset.split("one").unwrap(), ["a"]);
         let sample = dataset.sample("a").unwrap();
         assert_eq!(sample.photo.get_pixel(1, 0).0, [7, 8, 9]);
