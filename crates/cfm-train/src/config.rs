@@ -479,6 +479,9 @@ impl Config {
         if self.float.dense_epochs > self.float.epochs {
             return refuse("dense_epochs exceeds epochs");
         }
+        if self.data.limit == Some(0) {
+            return refuse("the limit leaves no image");
+        }
         if self.augment.zoom < 1.0 {
             return refuse("the zoom is below 1");
         }
@@ -538,6 +541,7 @@ mod tests {
             "[proposals]\nmax_segments = 0",
             "[float]\nbatch = 0",
             "[float]\nepochs = 1\ndense_epochs = 2",
+            "[data]\nlimit = 0",
         ] {
             let config: Config = toml::from_str(text).unwrap();
             assert!(config.check().is_err(), "{text}");

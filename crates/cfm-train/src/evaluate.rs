@@ -6,10 +6,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
 use cfm_core::model::Model;
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
+use cfm_sim::dataset::Description;
+use cfm_sim::evaluate::{ClassMatch, Evaluation};
+use cfm_sim::label_map::{LabelMap, LabelMapError};
+use cfm_sim::metrics::Confusion;
 use rayon::prelude::*;
 
-use crate::confusion::Confusion;
-use crate::data::{LabelMap, Photo};
+use crate::data::Photo;
 use crate::fake_quantize::to_vec;
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pooling::{FlatFeatures, Pooled};
@@ -25,6 +28,12 @@ pub enum EvaluateError {
     /// The vote fails.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The labels are no map.
+    #[error(transparent)]
+    LabelMap(#[from] LabelMapError),
+    /// The labels cannot be measured.
+    #[error(transparent)]
+    Measure(#[from] cfm_sim::evaluate::EvaluateError),
 }
 
 impl From<SegmentError> for EvaluateError {
@@ -49,39 +58,36 @@ pub struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Compares labels with the truth at the resolution of the data set's label maps.
+    /// Compares labels with the truth at the resolution of the data set's label maps, as `cfm eval` does. `done` is
+    /// called after each photograph.
     ///
     /// # Errors
-    /// When the candidates do not fit the model's input.
-    pub fn confusion(
+    /// When the candidates do not fit the model's input, the model's classes are not those of the data set, or no
+    /// pixel has a class.
+    pub fn evaluate(
         &self,
         photos: &[Photo],
         candidates: &[Candidates],
-        classes: usize,
+        description: &Description,
         done: impl Fn() + Sync,
-    ) -> Result<Confusion, EvaluateError> {
-        photos
+    ) -> Result<Evaluation, EvaluateError> {
+        let classes = ClassMatch::new(self.model, description)?;
+        let confusion = photos
             .par_iter()
             .zip(candidates)
             .map(|(photo, candidates)| {
-                let labels = self.labels(photo, candidates)?;
-                let truth = &photo.full_labels;
-                let labels = labels.resized(truth.width, truth.height);
-                let mut confusion = Confusion::new(classes);
-                confusion.add(&truth.labels, &labels.labels);
+                let confusion = classes.compare(&photo.labels, &self.labels(photo, candidates)?);
                 done();
-                Ok(confusion)
+                Ok::<_, EvaluateError>(confusion)
             })
             .try_reduce(
-                || Confusion::new(classes),
-                |mut a, b| {
-                    a.merge(&b);
-                    Ok(a)
-                },
-            )
+                || Confusion::new(description.classes.len()),
+                |a, b| Ok(a.merged(&b)),
+            )?;
+        Ok(classes.measure(&confusion, photos.len())?)
     }
 
-    /// Labels one photograph at the size of the network's input.
+    /// Labels one photograph at the size of the network's input, with the model's class indices.
     ///
     /// # Errors
     /// When the candidates do not fit the model's input.
@@ -90,7 +96,7 @@ impl Evaluator<'_> {
         photo: &Photo,
         candidates: &Candidates,
     ) -> Result<LabelMap, EvaluateError> {
-        let (width, height) = (photo.labels.width, photo.labels.height);
+        let (width, height) = (photo.classes.width(), photo.classes.height());
         let device = Device::flex();
         let images = image_tensor(&[&photo.pixels], width, height, &device);
         let features = self.network.features(images, self.exponents);
@@ -153,10 +159,6 @@ impl Evaluator<'_> {
             &mut memory,
             &mut labels,
         )?;
-        Ok(LabelMap {
-            width,
-            height,
-            labels,
-        })
+        Ok(LabelMap::new(width, height, labels)?)
     }
 }

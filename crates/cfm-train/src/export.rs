@@ -12,10 +12,10 @@ use cfm_model::quantize::{QuantizeError, quantize};
 use cfm_model::spec::{ClassSpec, InputSpec};
 use cfm_model::writer::WriteError;
 use cfm_proposals::ParamsError;
+use cfm_sim::dataset::Description;
 use fixed::types::U0F16;
 
 use crate::config::Config;
-use crate::data::Description;
 use crate::fake_quantize::to_vec;
 use crate::network::{Dense, Exponents, Network};
 
@@ -83,20 +83,7 @@ pub fn float_model(
     }
     let hidden = ActivationScale::relu(exponents.hidden as i8);
     let levels = config.head.levels.clone();
-    let kind = |kind: &str| match kind {
-        "object" => ClassKind::Object,
-        _ => ClassKind::Stuff,
-    };
-    let mut classes: Vec<ClassSpec> = description
-        .classes
-        .iter()
-        .map(|class| ClassSpec {
-            name: class.name.clone(),
-            kind: kind(&class.kind),
-            color: class.color,
-            label: class.index,
-        })
-        .collect();
+    let mut classes: Vec<ClassSpec> = description.classes.iter().map(ClassSpec::from).collect();
     classes.push(ClassSpec {
         name: "mixed".to_owned(),
         kind: ClassKind::Background,

@@ -34,7 +34,6 @@ pub mod augment;
 pub mod calibrate;
 pub mod checkpoint;
 pub mod config;
-pub mod confusion;
 pub mod data;
 pub mod evaluate;
 pub mod export;

@@ -44,7 +44,7 @@ pub fn segments(logits: Tensor<2>, classes: &[u8]) -> Tensor<1> {
 #[must_use]
 pub fn class_weights(photos: &[Photo], classes: usize) -> Vec<f32> {
     let mut counts = vec![0u64; classes];
-    for &label in photos.iter().flat_map(|photo| &photo.labels.labels) {
+    for &label in photos.iter().flat_map(|photo| photo.classes.labels()) {
         if label != IGNORE {
             counts[usize::from(label)] += 1;
         }

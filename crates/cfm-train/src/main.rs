@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
-use cfm_train::data::Dataset;
 use cfm_train::export;
 use cfm_train::train_loop::{Outcome, Run, train};
 use clap::Parser;
@@ -172,16 +172,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Outcome::Trained(trained) => trained,
     };
     if let Some(validation) = &trained.validation {
-        for (class, iou) in dataset.description().classes.iter().zip(validation.iou()) {
+        for (class, iou) in &validation.class_iou.0 {
             let iou = iou.map_or("    -".to_owned(), |iou| format!("{:5.1}", 100.0 * iou));
-            println!("{:>12} {iou}", class.name);
+            println!("{class:>12} {iou}");
         }
         println!(
             "{} photographs of {}: mIoU {:.2}, accuracy {:.2} (through the fake quantizer)",
             config.data.val,
             dataset.description().name,
-            100.0 * validation.mean_iou(),
-            100.0 * validation.accuracy()
+            100.0 * validation.miou,
+            100.0 * validation.global_accuracy
         );
     }
     let description = dataset.description();

@@ -5,7 +5,7 @@ use cfm_core::mask::CellWindow;
 use cfm_core::model::Model;
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
-use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_sim::core_trace::IndexMemory;
 
 use crate::proposals::{Candidate, Map};
 
@@ -41,22 +41,13 @@ pub fn project<'c>(
     segments: impl Iterator<Item = &'c Candidate>,
 ) -> Result<Vec<Projected>, ProjectionError> {
     let input = model.input();
-    let pixels = usize::from(input.width) * usize::from(input.height);
-    let mut memory: Vec<(Vec<Superpixel>, Vec<CellCount>)> = maps
-        .iter()
-        .map(|map| {
-            (
-                vec![Superpixel::EMPTY; map.count.into()],
-                vec![CellCount::EMPTY; pixels],
-            )
-        })
-        .collect();
+    let mut memory: Vec<IndexMemory> = maps.iter().map(|_| IndexMemory::default()).collect();
     let indices = maps
         .iter()
         .zip(&mut memory)
-        .map(|(map, (superpixels, counts))| {
+        .map(|(map, memory)| {
             let map = SuperpixelMap::new(&map.labels, input.width, input.height, map.count)?;
-            SuperpixelIndex::build(map, model, superpixels, counts)
+            memory.build(map, model)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let nothing = vec![0; model.feature().shape.len()];

@@ -1,7 +1,8 @@
 //! The candidate segments of the photographs, made once and kept in memory.
 
 use cfm_core::image::ImageView;
-use cfm_proposals::{Params, Workspace, propose};
+use cfm_proposals::Params;
+use cfm_sim::pipeline::ProposalMemory;
 use rayon::prelude::*;
 
 use crate::config::InputSize;
@@ -82,16 +83,13 @@ fn of_photo(photo: &Photo, size: InputSize, params: &Params) -> Result<Candidate
             source,
         }
     })?;
-    let mut words = vec![0; params.words(size.width, size.height)];
-    let mut labels = vec![0; params.labels(size.width, size.height)];
-    let workspace = Workspace {
-        words: &mut words,
-        labels: &mut labels,
-    };
-    let found = propose(image, params, workspace).map_err(|source| CandidateError::Proposals {
-        id: photo.id.clone(),
-        source,
-    })?;
+    let mut memory = ProposalMemory::default();
+    let found = memory
+        .propose(image, params)
+        .map_err(|source| CandidateError::Proposals {
+            id: photo.id.clone(),
+            source,
+        })?;
     Ok(Candidates {
         maps: found
             .maps()

@@ -36,9 +36,9 @@ pub fn draw(
     model: &Model<'_>,
     random: &mut Stream,
 ) -> Result<Sample, ProjectionError> {
-    let (width, height) = (photo.labels.width, photo.labels.height);
+    let (width, height) = (photo.classes.width(), photo.classes.height());
     let warp = augmentation.warp;
-    let labels = warp.nearest(&photo.labels.labels, width, height);
+    let labels = warp.nearest(photo.classes.labels(), width, height);
     let drawn = if segments {
         let maps: Vec<Map> = candidates
             .maps

@@ -13,6 +13,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cfm_core::model::{Model, ModelError};
 use cfm_proposals::ParamsError;
+use cfm_sim::dataset::Dataset;
+use cfm_sim::evaluate::Evaluation;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
@@ -20,8 +22,7 @@ use crate::augment::Augmentation;
 use crate::calibrate;
 use crate::checkpoint::{Checkpoint, CheckpointError, Phase, Position};
 use crate::config::Config;
-use crate::confusion::Confusion;
-use crate::data::{DataError, Dataset, Description, Photo};
+use crate::data::{self, DataError, Photo};
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
 use crate::fake_quantize::to_vec;
@@ -112,7 +113,7 @@ pub struct Trained {
     /// The exponents of its activations.
     pub exponents: Exponents,
     /// The last validation, through the fake quantizer.
-    pub validation: Option<Confusion>,
+    pub validation: Option<Evaluation>,
 }
 
 /// Everything that stays the same during a run.
@@ -166,7 +167,7 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
 impl<'a> Trainer<'a> {
     fn new(run: &'a Run<'a>) -> Result<Self, TrainError> {
         let config = run.config;
-        let read = |split: &str| run.dataset.read(split, config.input, config.data.limit);
+        let read = |split: &str| data::read(run.dataset, split, config.input, config.data.limit);
         let train = read(&config.data.train)?;
         let val = if config.validate_every > 0 {
             read(&config.data.val)?
@@ -490,7 +491,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Validates the network as it is, if there is anything to validate on.
-    fn validate(&self, state: &State) -> Result<Option<Confusion>, TrainError> {
+    fn validate(&self, state: &State) -> Result<Option<Evaluation>, TrainError> {
         if self.val.is_empty() {
             return Ok(None);
         }
@@ -506,10 +507,11 @@ impl<'a> Trainer<'a> {
             levels: &self.run.config.head.levels,
         };
         let bar = bar(self.run.progress, self.val.len() as u64, "validation");
-        let confusion =
-            evaluator.confusion(&self.val, &self.val_candidates, self.classes, || bar.inc(1))?;
+        let description = self.run.dataset.description();
+        let evaluation =
+            evaluator.evaluate(&self.val, &self.val_candidates, description, || bar.inc(1))?;
         bar.finish_and_clear();
-        Ok(Some(confusion))
+        Ok(Some(evaluation))
     }
 
     /// A model of the network's geometry: what the core needs to project segments and to vote.
@@ -520,7 +522,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn model_bytes(&self, network: &Network, exponents: &Exponents) -> Result<Vec<u8>, TrainError> {
-        let description: &Description = self.run.dataset.description();
+        let description = self.run.dataset.description();
         let model =
             export::float_model(network, exponents, self.run.config, description, Vec::new())?;
         Ok(export::to_cfm(&model)?)
@@ -542,7 +544,7 @@ impl<'a> Trainer<'a> {
         epoch: usize,
         rate: f64,
         losses: [f64; 2],
-        validation: Option<&Confusion>,
+        validation: Option<&Evaluation>,
         started: Instant,
     ) -> Result<(), TrainError> {
         let path: PathBuf = self.run.folder.join("log.csv");
@@ -557,8 +559,8 @@ impl<'a> Trainer<'a> {
         let [dense, segments] = losses;
         let (miou, accuracy) = validation.map_or((String::new(), String::new()), |v| {
             (
-                format!("{:.4}", v.mean_iou()),
-                format!("{:.4}", v.accuracy()),
+                format!("{:.4}", v.miou),
+                format!("{:.4}", v.global_accuracy),
             )
         });
         let phase = match phase {

@@ -5,21 +5,21 @@ mod common;
 
 use std::path::Path;
 
-use cfm_train::data::{DataError, Dataset};
+use cfm_sim::dataset::Dataset;
+use cfm_train::data::{self, DataError, IGNORE, Photo};
 use image::{GrayImage, Luma};
 
 /// Renders a data set, breaks it, and reads it.
-fn read_broken(break_it: impl FnOnce(&Path)) -> Result<(), DataError> {
+fn read_broken(break_it: impl FnOnce(&Path)) -> Result<Vec<Photo>, DataError> {
     let folder = tempfile::tempdir().unwrap();
     common::render(folder.path());
     break_it(folder.path());
     let dataset = Dataset::open(folder.path())?;
-    dataset.read("train", common::config().input, None)?;
-    Ok(())
+    data::read(&dataset, "train", common::config().input, None)
 }
 
 #[track_caller]
-fn assert_error(result: Result<(), DataError>, parts: &[&str]) {
+fn assert_error(result: Result<Vec<Photo>, DataError>, parts: &[&str]) {
     let text = result.unwrap_err().to_string();
     for part in parts {
         assert!(text.contains(part), "{text:?} does not name {part:?}");
@@ -28,7 +28,39 @@ fn assert_error(result: Result<(), DataError>, parts: &[&str]) {
 
 #[test]
 fn whole_data_is_read() {
-    read_broken(|_| ()).unwrap();
+    let photos = read_broken(|_| ()).unwrap();
+    assert_eq!(photos.len(), common::IMAGES as usize);
+    for photo in photos {
+        for (&class, &label) in photo.classes.labels().iter().zip(photo.labels.labels()) {
+            assert_eq!(class, if label == 9 { IGNORE } else { label });
+        }
+    }
+}
+
+#[test]
+fn palette_labels_are_read_as_indices() {
+    let photos = read_broken(|root| {
+        let path = root.join("labels/2.png");
+        let labels = image::open(&path).unwrap().into_luma8();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut encoder = png::Encoder::new(file, common::WIDTH, common::HEIGHT);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(vec![77; 3 * 256]);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(labels.as_raw()).unwrap();
+        writer.finish().unwrap();
+    });
+    assert_eq!(photos.unwrap(), read_broken(|_| ()).unwrap());
+}
+
+#[test]
+fn too_many_classes_are_refused() {
+    let class = |index| format!("[[class]]\nindex = {index}\nname = \"class {index}\"\n");
+    let classes: String = (0..201).map(class).collect();
+    let text = format!("name = \"x\"\nignore = 255\n{classes}");
+    let result = read_broken(|root| std::fs::write(root.join("dataset.toml"), text).unwrap());
+    assert_error(result, &["201 classes", "at most 200"]);
 }
 
 #[test]

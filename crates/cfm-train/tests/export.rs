@@ -8,7 +8,8 @@ use cfm_core::executor::Executor;
 use cfm_core::image::ImageView;
 use cfm_core::model::Model;
 use cfm_model::float_model::FloatModel;
-use cfm_train::data::Dataset;
+use cfm_sim::dataset::Dataset;
+use cfm_train::data;
 use cfm_train::export::{float_model, to_cfm, write};
 use cfm_train::network::image_tensor;
 use cfm_train::train_loop::Outcome;
@@ -46,7 +47,7 @@ fn integers_equal_the_fake_quantizer() {
 
     let model = Model::parse(&bytes).unwrap();
     let mut arena = vec![0; model.arena_bytes()];
-    for photo in dataset.read("train", config.input, None).unwrap() {
+    for photo in data::read(&dataset, "train", config.input, None).unwrap() {
         let image = ImageView::rgb(&photo.pixels, 48, 36).unwrap();
         let mut executor = Executor::new(&model, &mut arena).unwrap();
         executor.push_image(&image).unwrap();

@@ -5,8 +5,8 @@ mod common;
 
 use std::path::Path;
 
+use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::{Phase, Position};
-use cfm_train::data::Dataset;
 use cfm_train::export::{float_model, to_cfm};
 use cfm_train::train_loop::{Outcome, Trained};
 

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::Position;
 use cfm_train::config::Config;
-use cfm_train::data::Dataset;
 use cfm_train::train_loop::{Outcome, Run, train};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use indicatif::{MultiProgress, ProgressDrawTarget};
