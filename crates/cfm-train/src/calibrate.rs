@@ -1,10 +1,8 @@
 //! The exponents of the activations, chosen from training images before the fine-tuning.
 
-use burn::tensor::{Tensor, TensorData};
-
 use crate::fake_quantize::{best_activation_exponent, logit_exponent, to_vec};
 use crate::network::{Exponents, Network, image_tensor};
-use crate::pooling::{FlatFeatures, Pooled};
+use crate::pooling::FlatFeatures;
 use crate::sampling::Sample;
 
 /// Values kept of each activation and image.
@@ -32,27 +30,13 @@ pub fn exponents(
         if sample.segments.is_empty() {
             continue;
         }
-        let [_, channels, rows, columns] = features.dims();
-        let values = to_vec(features.permute([0, 2, 3, 1]));
-        let features = FlatFeatures {
-            values: &values,
-            height: rows,
-            width: columns,
-            channels,
-        };
-        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
-        for (one, _) in &sample.segments {
-            features.pool(0, one, levels, true, &mut segment);
-            features.pool(0, one, levels, false, &mut region);
-        }
-        let matrix = |pooled: Pooled| {
-            let dims = [
-                sample.segments.len(),
-                pooled.values.len() / sample.segments.len(),
-            ];
-            Tensor::<2>::from_data(TensorData::new(pooled.values, dims), &device)
-        };
-        let (segment, region) = (matrix(segment), matrix(region));
+        let segments = sample.segments.iter().map(|(one, _)| one);
+        let (segment, region) = FlatFeatures::new(features).pool_paths(0, segments, levels);
+        let count = sample.segments.len();
+        let (segment, region) = (
+            segment.matrix(count, &device),
+            region.matrix(count, &device),
+        );
         hidden.extend(to_vec(network.hidden(
             segment.clone(),
             region.clone(),

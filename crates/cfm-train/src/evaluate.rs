@@ -2,7 +2,7 @@
 //!
 //! Segments, masks and the vote are the deployed ones; only the arithmetic of the layers is the framework's.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
 use cfm_core::model::Model;
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::data::Photo;
 use crate::fake_quantize::to_vec;
 use crate::network::{Exponents, Network, image_tensor};
-use crate::pooling::{FlatFeatures, Pooled};
+use crate::pooling::FlatFeatures;
 use crate::projection::{ProjectionError, project};
 use crate::proposals::Candidates;
 
@@ -99,31 +99,15 @@ impl Evaluator<'_> {
         let (width, height) = (photo.classes.width(), photo.classes.height());
         let device = Device::flex();
         let images = image_tensor(&[&photo.pixels], width, height, &device);
-        let features = self.network.features(images, self.exponents);
-        let [_, channels, rows, columns] = features.dims();
-        let values = to_vec(features.permute([0, 2, 3, 1]));
-        let features = FlatFeatures {
-            values: &values,
-            height: rows,
-            width: columns,
-            channels,
-        };
+        let features = FlatFeatures::new(self.network.features(images, self.exponents));
         let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;
-        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
-        for one in &projected {
-            features.pool(0, one, self.levels, true, &mut segment);
-            features.pool(0, one, self.levels, false, &mut region);
-        }
-        let matrix = |values: Vec<f32>| {
-            let width = values.len() / projected.len().max(1);
-            Tensor::<2>::from_data(TensorData::new(values, [projected.len(), width]), &device)
-        };
+        let (segment, region) = features.pool_paths(0, &projected, self.levels);
         let logits = if projected.is_empty() {
             Vec::new()
         } else {
             to_vec(self.network.segment_logits(
-                matrix(segment.values),
-                matrix(region.values),
+                segment.matrix(projected.len(), &device),
+                region.matrix(projected.len(), &device),
                 self.exponents,
             ))
         };

@@ -4,21 +4,23 @@
 //! host; the training framework then merely selects them from the flattened feature maps, which end with a zero for
 //! "masked out".
 
+use burn::tensor::{Device, Tensor, TensorData};
 use cfm_core::spatial_pyramid::bin;
 
+use crate::fake_quantize::to_vec;
 use crate::projection::Projected;
 
 /// Feature maps of a batch, flattened: image, row, column, channel.
-#[derive(Debug, Clone, Copy)]
-pub struct FlatFeatures<'a> {
+#[derive(Debug, Clone)]
+pub struct FlatFeatures {
     /// The values; none is negative.
-    pub values: &'a [f32],
+    values: Vec<f32>,
     /// Rows of a map.
-    pub height: usize,
+    height: usize,
     /// Columns of a map.
-    pub width: usize,
+    width: usize,
     /// Channels of a cell.
-    pub channels: usize,
+    channels: usize,
 }
 
 /// Pooled vectors of some segments, one after the other, as values and as where they come from.
@@ -30,10 +32,47 @@ pub struct Pooled {
     pub sources: Vec<i32>,
 }
 
-impl FlatFeatures<'_> {
+impl Pooled {
+    /// The values as a matrix, one row for each of `segments` segments.
+    #[must_use]
+    pub fn matrix(self, segments: usize, device: &Device) -> Tensor<2> {
+        let width = self.values.len() / segments.max(1);
+        Tensor::from_data(TensorData::new(self.values, [segments, width]), device)
+    }
+}
+
+impl FlatFeatures {
+    /// Flattens the feature maps of a batch: image, channel, row, column.
+    #[must_use]
+    pub fn new(features: Tensor<4>) -> Self {
+        let [_, channels, height, width] = features.dims();
+        Self {
+            values: to_vec(features.permute([0, 2, 3, 1])),
+            height,
+            width,
+            channels,
+        }
+    }
+
+    /// Pools segments of image `image` for both paths: masked for the segment path, their whole windows for the region
+    /// path.
+    pub fn pool_paths<'s>(
+        &self,
+        image: usize,
+        segments: impl IntoIterator<Item = &'s Projected>,
+        levels: &[u8],
+    ) -> (Pooled, Pooled) {
+        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
+        for one in segments {
+            self.pool(image, one, levels, true, &mut segment);
+            self.pool(image, one, levels, false, &mut region);
+        }
+        (segment, region)
+    }
+
     /// Pools one segment of image `image` and appends the result; `masked` leaves only the cells of the segment,
     /// otherwise the whole window counts.
-    pub fn pool(
+    fn pool(
         &self,
         image: usize,
         segment: &Projected,
@@ -85,7 +124,7 @@ mod tests {
     fn masked_cells_count_as_zero_and_sources_point_at_maxima() {
         let values: Vec<f32> = (0..2 * 3 * 4 * 2).map(|i| (i * 7 % 11) as f32).collect();
         let features = FlatFeatures {
-            values: &values,
+            values: values.clone(),
             height: 3,
             width: 4,
             channels: 2,
@@ -100,8 +139,7 @@ mod tests {
             mask: vec![1, 0, 0, 0, 0, 1],
             area: 9,
         };
-        let mut pooled = Pooled::default();
-        features.pool(1, &segment, &[2, 1], true, &mut pooled);
+        let (pooled, region) = features.pool_paths(1, [&segment], &[2, 1]);
         assert_eq!(pooled.values.len(), 5 * 2);
         for (&value, &source) in pooled.values.iter().zip(&pooled.sources) {
             let there = values.get(source as usize).copied().unwrap_or(0.0);
@@ -116,11 +154,9 @@ mod tests {
             .map(|(a, b)| a.max(*b))
             .collect();
         assert_eq!(pooled.values[8..], both);
-        let mut region = Pooled::default();
-        features.pool(1, &segment, &[1], false, &mut region);
         let largest = (1..3)
             .flat_map(|row| (1..4).map(move |column| (row, column)))
             .fold(0.0f32, |m, (row, column)| m.max(cell(row, column)[0]));
-        assert_eq!(region.values[0], largest);
+        assert_eq!(region.values[8], largest);
     }
 }

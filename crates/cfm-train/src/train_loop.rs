@@ -25,10 +25,9 @@ use crate::config::Config;
 use crate::data::{self, DataError, Photo};
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
-use crate::fake_quantize::to_vec;
 use crate::loss;
 use crate::network::{Exponents, Network, image_tensor};
-use crate::pooling::{FlatFeatures, Pooled};
+use crate::pooling::FlatFeatures;
 use crate::projection::ProjectionError;
 use crate::proposals::{CandidateError, Candidates, candidates};
 use crate::random::{Purpose, Stream};
@@ -447,25 +446,16 @@ impl<'a> Trainer<'a> {
     ) -> Option<Tensor<1>> {
         let levels = &self.run.config.head.levels;
         let [images, channels, height, width] = features.dims();
+        let view = FlatFeatures::new(features.clone());
         let flat = features
             .permute([0, 2, 3, 1])
             .reshape([images * height * width * channels]);
-        let values = to_vec(flat.clone());
-        let view = FlatFeatures {
-            values: &values,
-            height,
-            width,
-            channels,
-        };
         let pooled: Vec<(Vec<i32>, Vec<i32>)> = samples
             .par_iter()
             .enumerate()
             .map(|(image, sample)| {
-                let (mut segment, mut region) = (Pooled::default(), Pooled::default());
-                for (one, _) in &sample.segments {
-                    view.pool(image, one, levels, true, &mut segment);
-                    view.pool(image, one, levels, false, &mut region);
-                }
+                let segments = sample.segments.iter().map(|(one, _)| one);
+                let (segment, region) = view.pool_paths(image, segments, levels);
                 (segment.sources, region.sources)
             })
             .collect();
@@ -509,9 +499,12 @@ impl<'a> Trainer<'a> {
         let bar = bar(self.run.progress, self.val.len() as u64, "validation");
         let description = self.run.dataset.description();
         let evaluation =
-            evaluator.evaluate(&self.val, &self.val_candidates, description, || bar.inc(1))?;
+            evaluator.evaluate(&self.val, &self.val_candidates, description, || bar.inc(1));
         bar.finish_and_clear();
-        Ok(Some(evaluation))
+        match evaluation {
+            Err(EvaluateError::Measure(cfm_sim::evaluate::EvaluateError::NoTruth)) => Ok(None),
+            evaluation => Ok(Some(evaluation?)),
+        }
     }
 
     /// A model of the network's geometry: what the core needs to project segments and to vote.
