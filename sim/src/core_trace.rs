@@ -5,7 +5,7 @@ use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::ImageView;
 use cfm_core::kernels::{Kernels, Portable};
-use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::{Classifier, Model};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
@@ -13,6 +13,7 @@ use cfm_core::softmax::softmax;
 use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
 use fixed::types::U0F16;
 
+use crate::labelling::label;
 use crate::trace::{Inputs, SegmentTrace, Trace};
 
 /// Why the core cannot compute.
@@ -85,21 +86,11 @@ pub fn trace_with<K: Kernels + Copy>(
         })
         .collect::<Result<Vec<_>, _>>()?;
 
-    let input = model.input();
-    let mut labels = vec![0; usize::from(input.height) * usize::from(input.width)];
-    label_pixels(
-        model,
-        rule,
-        maps,
-        segments.len(),
-        |at| ScoredSegment {
-            segment: segments[at],
-            area: segment_traces[at].area,
-            logits: &segment_traces[at].logits,
-        },
-        &mut vec![0; memory_words(rule, model, maps)],
-        &mut labels,
-    )?;
+    let labels = label(model, rule, maps, segments.len(), |at| ScoredSegment {
+        segment: segments[at],
+        area: segment_traces[at].area,
+        logits: &segment_traces[at].logits,
+    })?;
     Ok(Trace {
         tensors,
         segments: segment_traces,

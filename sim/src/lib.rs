@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod float_network;
 pub mod inspect;
 pub mod label_map;
+pub mod labelling;
 pub mod metrics;
 pub mod model_file;
 pub mod output;

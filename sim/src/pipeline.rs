@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
-use cfm_core::labelling::{LabelError, ScoredSegment, VOID, label_pixels, memory_words};
+use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, Model, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
-use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
+use cfm_core::segment::{Segment, SegmentError};
 use cfm_proposals::{
     MAX_PIXELS, Params, ParamsError, ProposalError, Proposals, Workspace, propose,
 };
@@ -18,6 +18,7 @@ use serde::{Serialize, Serializer};
 use crate::core_trace::IndexMemory;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
 use crate::label_map::{LabelMap, LabelMapError};
+use crate::labelling::label;
 use crate::photo;
 use crate::trace::Inputs;
 
@@ -300,7 +301,14 @@ impl<'m> Pipeline<'m> {
                 logits,
             })
             .collect();
-        let labels = label(self.model, proposals.maps(), &segments)?;
+        let labels = label(
+            model,
+            model.labelling(),
+            proposals.maps(),
+            segments.len(),
+            |i| segments[i],
+        )?;
+        let labels = LabelMap::new(image.width().into(), image.height().into(), labels)?;
         times.labelling = clock.elapsed();
         times.total = start.elapsed();
         Ok(Segmentation {
@@ -346,28 +354,4 @@ impl<'m> Pipeline<'m> {
         }
         values
     }
-}
-
-/// Labels every pixel of the network's input by the model's own rule.
-fn label(
-    model: &Model<'_>,
-    maps: &[SuperpixelMap<'_>],
-    segments: &[ScoredSegment<'_>],
-) -> Result<LabelMap, PipelineError> {
-    let rule = model.labelling();
-    let (width, height) = (
-        usize::from(model.input().width),
-        usize::from(model.input().height),
-    );
-    let mut labels = vec![VOID; width * height];
-    label_pixels(
-        model,
-        rule,
-        maps,
-        segments.len(),
-        |i| segments[i],
-        &mut vec![0; memory_words(rule, model, maps)],
-        &mut labels,
-    )?;
-    Ok(LabelMap::new(width, height, labels)?)
 }

@@ -3,12 +3,13 @@
 //! Segments, masks and the vote are the deployed ones; only the arithmetic of the layers is the framework's.
 
 use burn::tensor::Device;
-use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::Model;
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
 use cfm_sim::dataset::Description;
 use cfm_sim::evaluate::{ClassMatch, Evaluation};
 use cfm_sim::label_map::{LabelMap, LabelMapError};
+use cfm_sim::labelling::label;
 use cfm_sim::metrics::Confusion;
 use rayon::prelude::*;
 
@@ -123,13 +124,10 @@ impl Evaluator<'_> {
             .iter()
             .map(|map| SuperpixelMap::new(&map.labels, input.width, input.height, map.count))
             .collect::<Result<Vec<_>, _>>()?;
-        let rule = self.model.labelling();
-        let mut memory = vec![0; memory_words(rule, self.model, &maps)];
-        let mut labels = vec![0; width * height];
         let classes = self.model.class_count();
-        label_pixels(
+        let labels = label(
             self.model,
-            rule,
+            self.model.labelling(),
             &maps,
             projected.len(),
             |i| ScoredSegment {
@@ -140,8 +138,6 @@ impl Evaluator<'_> {
                 area: projected[i].area,
                 logits: &logits[i * classes..][..classes],
             },
-            &mut memory,
-            &mut labels,
         )?;
         Ok(LabelMap::new(width, height, labels)?)
     }

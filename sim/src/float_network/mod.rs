@@ -13,7 +13,7 @@ pub use layers::Tensor;
 use cfm_core::executor::ExecuteError;
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::ImageView;
-use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels, memory_words};
+use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::{Classifier, Model, Path, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::SegmentError;
@@ -22,6 +22,7 @@ use cfm_model::shape::ShapeError;
 use cfm_model::spec::PoolSpec;
 
 use crate::core_trace::IndexMemory;
+use crate::labelling::label;
 use crate::trace::Inputs;
 use layers::{Convolution, add, avg_pool, max_pool};
 
@@ -173,9 +174,7 @@ impl<'m> FloatNetwork<'m> {
             logits.push(head::logits(&self.head, features, &masks));
         }
         let rounded: Vec<Vec<i16>> = logits.iter().map(|l| self.rounded(l)).collect();
-        let input = model.input();
-        let mut labels = vec![0; usize::from(input.height) * usize::from(input.width)];
-        label_pixels(
+        let labels = label(
             model,
             inputs.rule,
             inputs.maps,
@@ -185,8 +184,6 @@ impl<'m> FloatNetwork<'m> {
                 area: areas[at],
                 logits: &rounded[at],
             },
-            &mut vec![0; memory_words(inputs.rule, model, inputs.maps)],
-            &mut labels,
         )?;
         Ok(FloatScores { logits, labels })
     }
