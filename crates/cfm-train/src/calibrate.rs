@@ -37,12 +37,12 @@ pub fn exponents(
             segment.matrix(count, &device),
             region.matrix(count, &device),
         );
-        hidden.extend(to_vec(network.hidden(
+        hidden.extend(to_vec(network.head.hidden(
             segment.clone(),
             region.clone(),
             None,
         )));
-        logits.extend(to_vec(network.segment_logits(segment, region, None)));
+        logits.extend(to_vec(network.head.logits(segment, region, None)));
     }
     Exponents {
         activations: activations

@@ -106,7 +106,7 @@ impl Evaluator<'_> {
         let logits = if projected.is_empty() {
             Vec::new()
         } else {
-            to_vec(self.network.segment_logits(
+            to_vec(self.network.head.logits(
                 segment.matrix(projected.len(), &device),
                 region.matrix(projected.len(), &device),
                 self.exponents,

@@ -17,7 +17,8 @@ use fixed::types::U0F16;
 
 use crate::config::Config;
 use crate::fake_quantize::to_vec;
-use crate::network::{Dense, Exponents, Network};
+use crate::head::Dense;
+use crate::network::{Exponents, Network};
 
 /// Why a network cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -105,10 +106,10 @@ pub fn float_model(
             },
             segment_levels: levels.clone(),
             region_levels: levels,
-            segment_fcs: vec![fully_connected(&network.segment, hidden)],
-            region_fcs: vec![fully_connected(&network.region, hidden)],
+            segment_fcs: vec![fully_connected(&network.head.segment, hidden)],
+            region_fcs: vec![fully_connected(&network.head.region, hidden)],
             joint_fcs: vec![fully_connected(
-                &network.classifier,
+                &network.head.classifier,
                 ActivationScale::logits(exponents.logits as i8),
             )],
             logit_exponent: exponents.logits as i8,

@@ -1,4 +1,4 @@
-//! The network: an all-convolutional backbone, a dense side classifier for training, and the Design A head.
+//! The network: an all-convolutional backbone, a dense side classifier for training, and the head.
 
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LayerConfig};
 use crate::fake_quantize::{self, IMAGE_EXPONENT, to_vec};
+use crate::head::{Dense, Head};
 use crate::random::{Purpose, Stream};
 
 /// The exponents that turn the network's activations into integers; the weights bring their own.
@@ -39,15 +40,6 @@ pub struct ConvLayer {
     residual: bool,
 }
 
-/// A fully connected layer; the weights' first axis is the output.
-#[derive(Module, Debug)]
-pub struct Dense {
-    /// Weights: output, input.
-    pub weight: Param<Tensor<2>>,
-    /// Bias.
-    pub bias: Param<Tensor<1>>,
-}
-
 /// Backbone, side classifier and head.
 #[derive(Module, Debug)]
 pub struct Network {
@@ -55,12 +47,8 @@ pub struct Network {
     pub layers: Vec<ConvLayer>,
     /// Classifier of single feature cells, for training only.
     pub side: Dense,
-    /// Fully connected layer of the segment path.
-    pub segment: Dense,
-    /// Fully connected layer of the region path.
-    pub region: Dense,
-    /// Classifier over both paths: the classes, then "mixed".
-    pub classifier: Dense,
+    /// Classifier of segments.
+    pub head: Head,
 }
 
 /// Epsilon of the batch normalization.
@@ -85,19 +73,10 @@ impl Network {
                 built
             })
             .collect();
-        let bins: usize = config
-            .head
-            .levels
-            .iter()
-            .map(|&n| usize::from(n) * usize::from(n))
-            .sum();
-        let hidden = config.head.hidden;
         Self {
             layers,
             side: Dense::new(channels, classes, 1.0, &mut init),
-            segment: Dense::new(bins * channels, hidden, 2.0, &mut init),
-            region: Dense::new(bins * channels, hidden, 2.0, &mut init),
-            classifier: Dense::new(2 * hidden, classes + 1, 0.01, &mut init),
+            head: Head::new(&config.head, channels, classes, &mut init),
         }
     }
 
@@ -163,39 +142,6 @@ impl Network {
         let weight: Tensor<4> = self.side.weight.val().unsqueeze_dims(&[2, 3]);
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
         conv2d(features, weight, Some(self.side.bias.val()), options)
-    }
-
-    /// Class scores of segments from their pooled features, one row each; quantized when exponents are given.
-    #[must_use]
-    pub fn segment_logits(
-        &self,
-        segment: Tensor<2>,
-        region: Tensor<2>,
-        exponents: Option<&Exponents>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden(segment, region, exponents);
-        let hidden = match exponents {
-            Some(exponents) => fake_quantize::activation(hidden, exponents.hidden),
-            None => hidden,
-        };
-        let logits = self.classifier.forward(hidden, exponents.map(|e| e.hidden));
-        match exponents {
-            Some(exponents) => fake_quantize::logits(logits, exponents.logits),
-            None => logits,
-        }
-    }
-
-    /// The rectified outputs of both paths, segment first, before quantization.
-    pub(crate) fn hidden(
-        &self,
-        segment: Tensor<2>,
-        region: Tensor<2>,
-        exponents: Option<&Exponents>,
-    ) -> Tensor<2> {
-        let input = exponents.map(|e| e.activations.last().copied().unwrap_or(IMAGE_EXPONENT));
-        let segment = self.segment.forward(segment, input);
-        let region = self.region.forward(region, input);
-        relu(Tensor::cat(vec![segment, region], 1))
     }
 
     /// Number of activations in the backbone.
@@ -287,34 +233,19 @@ impl ConvLayer {
     }
 }
 
-impl Dense {
-    fn new(inputs: usize, outputs: usize, gain: f32, init: &mut Init) -> Self {
-        let bias = Tensor::zeros([outputs], &init.device);
-        Self {
-            weight: init.normal([outputs, inputs], (gain / inputs as f32).sqrt()),
-            bias: Param::from_tensor(bias),
-        }
-    }
-
-    fn forward(&self, x: Tensor<2>, input_exponent: Option<i32>) -> Tensor<2> {
-        let (weight, bias) = (self.weight.val(), self.bias.val());
-        let (weight, bias) = match input_exponent {
-            Some(exponent) => fake_quantize::weights(weight, bias, exponent),
-            None => (weight, bias),
-        };
-        x.matmul(weight.transpose()) + bias.unsqueeze_dim(0)
-    }
-}
-
 /// Draws initial weights, each parameter from a stream of its own.
-struct Init {
+pub(crate) struct Init {
     seed: u64,
     parameter: u64,
-    device: Device,
+    pub(crate) device: Device,
 }
 
 impl Init {
-    fn normal<const D: usize>(&mut self, dims: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+    pub(crate) fn normal<const D: usize>(
+        &mut self,
+        dims: [usize; D],
+        deviation: f32,
+    ) -> Param<Tensor<D>> {
         let mut stream = Stream::new(self.seed, Purpose::Weights, self.parameter, 0);
         self.parameter += 1;
         let values: Vec<f32> = (0..dims.iter().product())

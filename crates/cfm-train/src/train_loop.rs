@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use cfm_core::model::{Model, ModelError};
 use cfm_proposals::ParamsError;
 use cfm_sim::dataset::Dataset;
@@ -27,12 +27,12 @@ use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
 use crate::loss;
 use crate::network::{Exponents, Network, image_tensor};
-use crate::pooling::FlatFeatures;
 use crate::projection::ProjectionError;
 use crate::proposals::{CandidateError, Candidates, candidates};
 use crate::random::{Purpose, Stream};
 use crate::sampling::{self, Sample};
 use crate::schedule::{cosine, one_cycle};
+use crate::segment_loss;
 
 /// Why a run stops.
 #[derive(Debug, thiserror::Error)]
@@ -423,8 +423,13 @@ impl<'a> Trainer<'a> {
             &self.class_weights,
         );
         let dense_value = f64::from(dense.clone().into_scalar::<f32>());
-        let (loss, segment_value) = match self.segment_loss(network, features, &samples, exponents)
-        {
+        let (loss, segment_value) = match segment_loss::of_samples(
+            network,
+            features,
+            &samples,
+            exponents,
+            &config.head.levels,
+        ) {
             Some(loss) => {
                 let value = f64::from(loss.clone().into_scalar::<f32>());
                 (loss + dense.mul_scalar(config.float.dense_weight), value)
@@ -434,50 +439,6 @@ impl<'a> Trainer<'a> {
         let gradients = GradientsParams::from_grads(loss.backward(), network);
         state.network = state.optimizer.step(rate, state.network.clone(), gradients);
         Ok([dense_value, segment_value])
-    }
-
-    /// The segments' loss; `None` without segments.
-    fn segment_loss(
-        &self,
-        network: &Network,
-        features: Tensor<4>,
-        samples: &[Sample],
-        exponents: Option<&Exponents>,
-    ) -> Option<Tensor<1>> {
-        let levels = &self.run.config.head.levels;
-        let [images, channels, height, width] = features.dims();
-        let view = FlatFeatures::new(features.clone());
-        let flat = features
-            .permute([0, 2, 3, 1])
-            .reshape([images * height * width * channels]);
-        let pooled: Vec<(Vec<i32>, Vec<i32>)> = samples
-            .par_iter()
-            .enumerate()
-            .map(|(image, sample)| {
-                let segments = sample.segments.iter().map(|(one, _)| one);
-                let (segment, region) = view.pool_paths(image, segments, levels);
-                (segment.sources, region.sources)
-            })
-            .collect();
-        let classes: Vec<u8> = samples
-            .iter()
-            .flat_map(|sample| sample.segments.iter().map(|&(_, class)| class))
-            .collect();
-        if classes.is_empty() {
-            return None;
-        }
-        let flat = Tensor::cat(vec![flat, Tensor::zeros([1], &self.device)], 0);
-        let select = |sources: Vec<i32>| {
-            let dims = [classes.len(), sources.len() / classes.len()];
-            let count = sources.len();
-            let sources =
-                Tensor::<1, Int>::from_data(TensorData::new(sources, [count]), &self.device);
-            flat.clone().select(0, sources).reshape(dims)
-        };
-        let (segment, region): (Vec<_>, Vec<_>) = pooled.into_iter().unzip();
-        let logits =
-            network.segment_logits(select(segment.concat()), select(region.concat()), exponents);
-        Some(loss::segments(logits, &classes))
     }
 
     /// Validates the network as it is, if there is anything to validate on.
