@@ -4,6 +4,7 @@
 //! DATASET/dataset.toml      name, source, license, the ignored label value, the classes
 //! DATASET/images/ID.jpg     photograph (or .png, .jpeg, .bmp, .ppm)
 //! DATASET/labels/ID.png     8-bit class index (or palette index) per pixel
+//! DATASET/regions/ID.png    where there is one: 8-bit id of the ground-truth segment per pixel, 0 for none
 //! DATASET/NAME.txt          a split: one ID a line
 //! ```
 
@@ -273,6 +274,21 @@ impl Dataset {
     #[must_use]
     pub fn labels_path(&self, id: &str) -> PathBuf {
         self.root.join("labels").join(format!("{id}.png"))
+    }
+
+    /// The file that may hold the ground-truth segments of an ID.
+    #[must_use]
+    pub fn regions_path(&self, id: &str) -> PathBuf {
+        self.root.join("regions").join(format!("{id}.png"))
+    }
+
+    /// The ground-truth segments of an ID, 0 for none; `None` if the data set has none for it.
+    ///
+    /// # Errors
+    /// [`DatasetError::Labels`].
+    pub fn regions(&self, id: &str) -> Result<Option<LabelMap>, DatasetError> {
+        let path = self.regions_path(id);
+        Ok(path.exists().then(|| LabelMap::open(&path)).transpose()?)
     }
 
     /// The photograph of an ID.

@@ -168,19 +168,10 @@ impl LabelMap {
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {
         assert!(width > 0 && height > 0, "a label map has pixels");
-        let columns: Vec<usize> = (0..width)
-            .map(|x| (2 * x + 1) * self.width / (2 * width))
-            .collect();
-        let mut labels = Vec::with_capacity(width * height);
-        for y in 0..height {
-            let start = (2 * y + 1) * self.height / (2 * height) * self.width;
-            let row = &self.labels[start..start + self.width];
-            labels.extend(columns.iter().map(|&x| row[x]));
-        }
         Self {
             width,
             height,
-            labels,
+            labels: nearest(&self.labels, (self.width, self.height), (width, height)),
         }
     }
 
@@ -226,6 +217,26 @@ impl LabelMap {
         writer.write_image_data(&self.labels)?;
         writer.finish()
     }
+}
+
+/// An image of size `from` (columns, rows) at size `to`: each pixel takes the value of the one that holds its centre.
+///
+/// # Panics
+/// When a size is zero, or `from` is not that of `values`.
+pub(crate) fn nearest<T: Copy>(values: &[T], from: (usize, usize), to: (usize, usize)) -> Vec<T> {
+    assert_eq!(values.len(), from.0 * from.1, "one value a pixel");
+    let columns: Vec<usize> = nearest_sources(from.0, to.0).collect();
+    let mut result = Vec::with_capacity(to.0 * to.1);
+    for y in nearest_sources(from.1, to.1) {
+        let row = &values[y * from.0..(y + 1) * from.0];
+        result.extend(columns.iter().map(|&x| row[x]));
+    }
+    result
+}
+
+/// For each of `to` pixels in a row, which of `from` pixels across the same length holds its centre.
+pub(crate) fn nearest_sources(from: usize, to: usize) -> impl Iterator<Item = usize> {
+    (0..to).map(move |i| (2 * i + 1) * from / (2 * to))
 }
 
 #[cfg(test)]

@@ -84,29 +84,6 @@ fn segment_renders_a_scene_of_its_own() {
 }
 
 #[test]
-fn proposals_draws_every_scale() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    write_model(root);
-    let photo_path = write_photo(root, 96, 72);
-    let photo_name = photo_path.to_str().unwrap();
-    let arguments = [
-        "proposals",
-        photo_name,
-        "--model",
-        "tiny.cfm",
-        "--out",
-        "p.png",
-    ];
-    let report = json(root, &[&arguments[..], &["--json"]].concat());
-    assert_eq!(report["superpixels"].as_array().unwrap().len(), 3);
-    assert!(report["segments"].as_u64().unwrap() > 10);
-    let picture = photo::open(&root.join("p.png")).unwrap();
-    assert_eq!(picture.dimensions(), (2 * 480 + 4, 2 * 360 + 4));
-    assert!(output(root, &arguments).contains("superpixels"));
-}
-
-#[test]
 fn eval_measures_a_split() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

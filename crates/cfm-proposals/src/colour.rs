@@ -6,7 +6,6 @@
 /// A colour space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
 pub enum ColourSpace {
     /// sRGB as it is.
     #[default]

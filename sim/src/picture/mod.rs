@@ -3,7 +3,7 @@
 mod legend;
 
 use cfm_core::model::{ClassKind, Model};
-use cfm_core::segment::SuperpixelMap;
+use cfm_core::segment::{Segment, SuperpixelMap};
 use image::{Rgb, RgbImage, imageops};
 
 use crate::label_map::LabelMap;
@@ -12,6 +12,9 @@ use crate::label_map::LabelMap;
 const GAP: u32 = 4;
 /// What lies between panels and under the legend.
 const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+
+/// Outlines of superpixels and segments.
+const OUTLINE: Rgb<u8> = Rgb([255, 220, 60]);
 
 /// The classes' colours over the photograph, thin outlines where the class changes, and a legend of the classes that
 /// occur. `labels` are class indices of the model; it is brought to the photograph's size. Pixels without a class stay
@@ -120,16 +123,101 @@ fn superpixel_panel(image: &RgbImage, map: &SuperpixelMap<'_>, zoom: u32) -> Rgb
         let outline = (edge(x + 1, left, image.width()) && id(left + 1, top) != here)
             || (edge(y + 1, top, image.height()) && id(left, top + 1) != here);
         if outline {
-            return Rgb([255, 220, 60]);
+            return OUTLINE;
         }
         let [red, green, blue, count] = sums[usize::from(here)];
         Rgb([red, green, blue].map(|sum| (sum / count.max(1)) as u8))
     })
 }
 
+/// Panels in a row of [`ranked`].
+const RANKED_COLUMNS: u32 = 6;
+
+/// `sheet` and below it, in rows of six, the image once for each segment: as it is inside, dark outside, outlined.
+///
+/// `maps` are those that segments refer to; they and runs have the size of the image.
+#[must_use]
+pub fn ranked(
+    sheet: &RgbImage,
+    image: &RgbImage,
+    maps: &[SuperpixelMap<'_>],
+    segments: &[Segment<'_>],
+) -> RgbImage {
+    let width = (sheet.width().saturating_sub((RANKED_COLUMNS - 1) * GAP) / RANKED_COLUMNS).max(1);
+    let height = (u64::from(width) * u64::from(image.height()) / u64::from(image.width())).max(1);
+    let height = height as u32;
+    let rows = (segments.len() as u32).div_ceil(RANKED_COLUMNS);
+    let mut whole = RgbImage::from_pixel(
+        sheet.width(),
+        sheet.height() + rows * (height + GAP),
+        BACKGROUND,
+    );
+    imageops::replace(&mut whole, sheet, 0, 0);
+    for (segment, panel) in segments.iter().zip(0..) {
+        let inside = inside(image, maps, segment);
+        let at = |x: u32, y: u32| inside[(y * image.width() + x) as usize];
+        let drawn = RgbImage::from_fn(width, height, |x, y| {
+            let source = |x: u32, y: u32| {
+                let x = x * image.width() / width;
+                (x, y * image.height() / height)
+            };
+            let (left, top) = source(x, y);
+            let here = at(left, top);
+            let differs = |x: u32, y: u32| {
+                let (left, top) = source(x.min(width - 1), y.min(height - 1));
+                at(left, top) != here
+            };
+            let Rgb(color) = *image.get_pixel(left, top);
+            if differs(x + 1, y) || differs(x, y + 1) {
+                OUTLINE
+            } else if here {
+                Rgb(color)
+            } else {
+                Rgb(color.map(|c| c / 4))
+            }
+        });
+        let (column, row) = (panel % RANKED_COLUMNS, panel / RANKED_COLUMNS);
+        imageops::replace(
+            &mut whole,
+            &drawn,
+            i64::from(column * (width + GAP)),
+            i64::from(sheet.height() + GAP + row * (height + GAP)),
+        );
+    }
+    whole
+}
+
+/// Which pixels of an image belong to a segment, row-major.
+fn inside(image: &RgbImage, maps: &[SuperpixelMap<'_>], segment: &Segment<'_>) -> Vec<bool> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let mut inside = vec![false; width * height];
+    match *segment {
+        Segment::Runs(runs) => {
+            for run in runs {
+                let row = usize::from(run.y) * width;
+                let pixels = row + usize::from(run.x0)..row + usize::from(run.x1);
+                inside.get_mut(pixels).unwrap_or_default().fill(true);
+            }
+        }
+        Segment::Superpixels { map, members } => {
+            if let Some(map) = maps.get(map) {
+                let mut chosen = vec![false; usize::from(map.count())];
+                for &member in members {
+                    chosen[usize::from(member)] = true;
+                }
+                for (inside, &id) in inside.iter_mut().zip(map.labels()) {
+                    *inside = chosen[usize::from(id)];
+                }
+            }
+        }
+    }
+    inside
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cfm_core::segment::Run;
 
     #[test]
     fn superpixels_take_their_mean_colour() {
@@ -144,6 +232,31 @@ mod tests {
         assert_eq!(second(5, 0), [255, 220, 60]);
         assert_eq!(second(6, 5), [25; 3]);
         assert_eq!(sheet.get_pixel(2, 6 + GAP).0, [5; 3]);
+    }
+
+    #[test]
+    fn segments_are_bright_and_the_rest_dark() {
+        let image = RgbImage::from_pixel(4, 2, Rgb([200; 3]));
+        let labels = [0, 0, 1, 1, 0, 0, 1, 1];
+        let map = SuperpixelMap::new(&labels, 4, 2, 2).unwrap();
+        let sheet = superpixels(&image, &[map], 12);
+        let runs = [Run { y: 0, x0: 1, x1: 4 }];
+        let segments = [
+            Segment::Superpixels {
+                map: 0,
+                members: &[1],
+            },
+            Segment::Runs(&runs),
+        ];
+        // 100 pixels are six panels of 13 and five gaps.
+        let whole = ranked(&sheet, &image, &[map], &segments);
+        assert_eq!(whole.dimensions(), (100, 24 + GAP + 6));
+        let at = |x, y| whole.get_pixel(x, 24 + GAP + y).0;
+        assert_eq!((at(0, 0), at(12, 5)), ([50; 3], [200; 3]));
+        assert_eq!(at(6, 3), OUTLINE.0);
+        let second = 13 + GAP;
+        assert_eq!(at(second + 12, 0), [200; 3]);
+        assert_eq!((at(second, 0), at(second + 12, 5)), ([50; 3], [50; 3]));
     }
 
     #[test]

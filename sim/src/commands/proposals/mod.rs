@@ -1,0 +1,330 @@
+//! `cfm proposals`: makes candidate segments, shows them, and measures them against the ground truth.
+
+mod report;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use cfm_core::model::Shape;
+use cfm_core::segment::Segment;
+use cfm_proposals::Params;
+use cfm_sim::dataset::Dataset;
+use cfm_sim::label_map::LabelMap;
+use cfm_sim::output::{self, write_picture};
+use cfm_sim::pipeline::{NetworkInput, ProposalMemory};
+use cfm_sim::proposal_config;
+use cfm_sim::proposal_quality::{ImageQuality, Quality, measure_proposals, ranked};
+use cfm_sim::truth::{Truth, TruthClasses};
+use cfm_sim::{photo, picture};
+use image::RgbImage;
+use rayon::prelude::*;
+
+use super::{ModelArg, display, pipeline, print_json, progress};
+use report::{ImageReport, Milliseconds, Number, Report, SetReport};
+
+/// Width that a panel of the picture is enlarged to, roughly.
+const PANEL: u32 = 480;
+
+/// Proposals that a picture shows.
+const SHOWN: usize = 24;
+
+/// Arguments of `cfm proposals`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Photograph (PNG, JPEG, BMP or PNM), or folder of a labelled data set
+    path: PathBuf,
+    /// How proposals are made: graph, slic, selective-search, combinatorial, scene, street, or a TOML file; as the
+    /// model says without it
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    params: Option<String>,
+    #[command(flatten)]
+    model: ModelArg,
+    /// Size at which photographs are looked at; without it that of the model, or their own with --params and no --model
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<(u16, u16)>,
+    /// Most proposals of an image
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max: Option<u16>,
+    /// Which photographs of a data set: those that NAME.txt lists
+    #[arg(long, value_name = "NAME", default_value = "val")]
+    split: String,
+    /// Only the first photographs of the split
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Ground truth of a photograph: an 8-bit label image
+    #[arg(long, value_name = "PNG")]
+    labels: Option<PathBuf>,
+    /// Label value in --labels of pixels that count for nothing
+    #[arg(long, value_name = "VALUE", default_value_t = 255)]
+    ignore: u8,
+    /// Leave out ground-truth segments of fewer pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 1)]
+    smallest: u32,
+    /// Where the picture goes: the superpixels of every scale and the first proposals. For a data set, a folder, and
+    /// no pictures without it
+    #[arg(long, value_name = "PNG|DIR")]
+    out: Option<PathBuf>,
+    /// Where the measures against the number of proposals go, as a table
+    #[arg(long, value_name = "CSV")]
+    csv: Option<PathBuf>,
+    /// Where the measures against the number of proposals go, as a plot
+    #[arg(long, value_name = "SVG")]
+    plot: Option<PathBuf>,
+    /// Images at a time; times per image are only right with 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let (width, height) = text.split_once('x').ok_or("not WIDTHxHEIGHT")?;
+    let side = |text: &str| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no size in pixels")),
+        Ok(side) => Ok(side),
+    };
+    Ok((side(width)?, side(height)?))
+}
+
+/// How photographs are looked at.
+struct Setup {
+    params: Params,
+    /// Columns and rows; those of the photograph without.
+    size: Option<(u16, u16)>,
+    /// Samples per pixel.
+    channels: u16,
+}
+
+impl Setup {
+    fn new(args: &Args) -> anyhow::Result<Self> {
+        let mut setup = match &args.params {
+            Some(name) if args.model.model.is_none() => Self {
+                params: proposal_config::named(name)?.params()?,
+                size: None,
+                channels: 3,
+            },
+            name => {
+                let file = args.model.open()?;
+                let model = file.parse()?;
+                let pipeline = pipeline(&file, &model)?;
+                let input = model.input();
+                Self {
+                    params: match name {
+                        Some(name) => proposal_config::named(name)?.params()?,
+                        None => *pipeline.params(),
+                    },
+                    size: Some((input.width, input.height)),
+                    channels: input.channels,
+                }
+            }
+        };
+        setup.size = args.size.or(setup.size);
+        if let Some(max) = args.max {
+            setup.params = setup.params.with_max_segments(max)?;
+        }
+        Ok(setup)
+    }
+
+    /// The size at which a photograph is looked at.
+    fn size(&self, photo: &RgbImage) -> anyhow::Result<(u16, u16)> {
+        if let Some(size) = self.size {
+            return Ok(size);
+        }
+        let (width, height) = photo.dimensions();
+        match (u16::try_from(width), u16::try_from(height)) {
+            (Ok(width), Ok(height)) => Ok((width, height)),
+            _ => bail!("{width}x{height} pixels are too many; --size makes it smaller"),
+        }
+    }
+
+    /// Makes the proposals of a photograph, and a picture if asked to.
+    fn propose(
+        &self,
+        memory: &mut ProposalMemory,
+        photo: &RgbImage,
+        truth: Option<(&Truth, &TruthClasses)>,
+        drawn: bool,
+    ) -> anyhow::Result<Made> {
+        let (width, height) = self.size(photo)?;
+        let shape = Shape {
+            width,
+            height,
+            channels: self.channels,
+        };
+        let input = NetworkInput::new(photo, shape)?;
+        let view = input.view()?;
+        let clock = Instant::now();
+        let proposals = memory.propose(view, &self.params)?;
+        let time = clock.elapsed();
+        let ranking = self.params.ranking();
+        let quality = truth
+            .map(|(truth, classes)| measure_proposals(truth, classes, &proposals, ranking))
+            .transpose()?;
+        let picture = drawn.then(|| {
+            let small = photo::resized(photo, width.into(), height.into());
+            let zoom = (PANEL / u32::from(width)).max(1);
+            let sheet = picture::superpixels(&small, proposals.maps(), zoom);
+            let first: Vec<Segment<'_>> = ranked(&proposals, ranking)
+                .iter()
+                .take(SHOWN)
+                .map(|proposal| proposal.segment())
+                .collect();
+            picture::ranked(&sheet, &small, proposals.maps(), &first)
+        });
+        Ok(Made {
+            size: (width, height),
+            superpixels: proposals.maps().iter().map(|map| map.count()).collect(),
+            proposals: proposals.len(),
+            time,
+            quality,
+            picture,
+        })
+    }
+}
+
+/// The proposals of a photograph, measured.
+struct Made {
+    size: (u16, u16),
+    superpixels: Vec<u16>,
+    proposals: usize,
+    time: Duration,
+    quality: Option<ImageQuality>,
+    picture: Option<RgbImage>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an input is broken or an output cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    if !args.path.is_dir() && args.labels.is_none() && (args.csv.is_some() || args.plot.is_some()) {
+        bail!("--csv and --plot need ground truth: a data set, or --labels");
+    }
+    let setup = Setup::new(args)?;
+    let report = if args.path.is_dir() {
+        if args.labels.is_some() {
+            bail!("--labels is for a photograph; a data set has labels of its own");
+        }
+        Report::Set(data_set(args, &setup)?)
+    } else {
+        Report::Image(image(args, &setup)?)
+    };
+    if let Some(quality) = report.quality() {
+        if let Some(path) = &args.csv {
+            output::write(path, report::csv(quality).as_bytes()).with_context(|| display(path))?;
+        }
+        if let Some(path) = &args.plot {
+            let svg = report::plot(quality).with_context(|| display(path))?;
+            output::write(path, svg.as_bytes()).with_context(|| display(path))?;
+        }
+    }
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        report::print(&report, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn image(args: &Args, setup: &Setup) -> anyhow::Result<ImageReport> {
+    let photo = photo::open(&args.path)?;
+    let classes = TruthClasses::of_values(args.ignore);
+    let truth = match &args.labels {
+        Some(path) => Some(Truth::from_labels(&LabelMap::open(path)?, &classes)),
+        None => None,
+    };
+    let truth = truth.as_ref().map(|truth| (truth, &classes));
+    let made = setup
+        .propose(&mut ProposalMemory::default(), &photo, truth, true)
+        .with_context(|| display(&args.path))?;
+    let out = args.out.clone().unwrap_or_else(|| "proposals.png".into());
+    if let Some(picture) = &made.picture {
+        write_picture(&out, picture)?;
+    }
+    let quality = match (made.quality, &args.labels) {
+        (Some(quality), Some(path)) => {
+            Some(quality_of(&[quality], &classes, args).with_context(|| display(path))?)
+        }
+        _ => None,
+    };
+    Ok(ImageReport {
+        path: display(&args.path),
+        width: made.size.0,
+        height: made.size.1,
+        superpixels: made.superpixels,
+        segments: made.proposals,
+        milliseconds: made.time.as_secs_f64() * 1000.0,
+        out: display(&out),
+        quality,
+    })
+}
+
+fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
+    let dataset = Dataset::open(&args.path)?;
+    let mut ids = dataset.split(&args.split)?;
+    ids.truncate(args.limit.unwrap_or(ids.len()));
+    if ids.is_empty() {
+        bail!("--limit 0 leaves no image");
+    }
+    let classes = TruthClasses::of(dataset.description());
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).with_context(|| display(folder))?;
+    }
+    let bar = progress(ids.len() as u64, "images", args.json);
+    let one = |memory: &mut ProposalMemory, id: &String| -> anyhow::Result<Made> {
+        let photo = dataset.photo(id)?;
+        let truth = Truth::open(&dataset, &classes, id)?;
+        let drawn = args.out.is_some();
+        let mut made = setup
+            .propose(memory, &photo, Some((&truth, &classes)), drawn)
+            .with_context(|| id.clone())?;
+        if let (Some(folder), Some(picture)) = (&args.out, made.picture.take()) {
+            write_picture(&picture_path(folder, id), &picture)?;
+        }
+        bar.inc(1);
+        Ok(made)
+    };
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(jobs) = args.jobs {
+        pool = pool.num_threads(jobs.into());
+    }
+    let all = pool.build()?.install(|| {
+        ids.par_iter()
+            .map_init(ProposalMemory::default, one)
+            .collect::<anyhow::Result<Vec<Made>>>()
+    })?;
+    bar.finish_and_clear();
+    let proposals = Number::of(all.iter().map(|made| made.proposals as f64));
+    let times = Number::of(all.iter().map(|made| made.time.as_secs_f64() * 1000.0));
+    let qualities: Vec<ImageQuality> = all.into_iter().filter_map(|made| made.quality).collect();
+    let quality = quality_of(&qualities, &classes, args).with_context(|| display(&args.path))?;
+    Ok(SetReport {
+        path: display(&args.path),
+        split: args.split.clone(),
+        images: ids.len(),
+        proposals,
+        milliseconds: Milliseconds {
+            mean: times.mean,
+            worst: times.most,
+        },
+        quality,
+    })
+}
+
+/// Where the picture of an image of a data set goes; IDs may hold folders.
+fn picture_path(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{}.png", id.replace(['/', '\\'], "_")))
+}
+
+fn quality_of(
+    images: &[ImageQuality],
+    classes: &TruthClasses,
+    args: &Args,
+) -> anyhow::Result<Quality> {
+    Quality::new(images, classes, args.smallest)
+        .context("the ground truth has no segment to compare with")
+}
