@@ -43,12 +43,14 @@ pub enum LabelMapError {
         source: png::EncodingError,
     },
     /// The image holds colours, not one index a pixel.
-    #[error("{path}: not a label image: {kind} instead of 8-bit grey or palette indices")]
+    #[error("{path}: not a label image: {kind} instead of {deepest}-bit grey or palette indices")]
     Kind {
         /// The file.
         path: String,
         /// What it holds.
         kind: String,
+        /// Most bits of a pixel.
+        deepest: u8,
     },
     /// The image is too large.
     #[error("{path}: {width}x{height} pixels; at most {} million are read", MAX_PIXELS / 1_000_000)]
@@ -97,50 +99,10 @@ impl LabelMap {
     /// # Errors
     /// Every [`LabelMapError`] but `Length` and `Encode`.
     pub fn open(path: &Path) -> Result<Self, LabelMapError> {
-        let name = || path.display().to_string();
-        let decode = |source| LabelMapError::Decode {
-            path: name(),
-            source,
-        };
-        let file = File::open(path).map_err(|source| LabelMapError::Open {
-            path: name(),
-            source,
-        })?;
-        let mut decoder = png::Decoder::new(BufReader::new(file));
-        // The indices as they are: no palette look-up, no stretching of grey levels.
-        decoder.set_transformations(png::Transformations::IDENTITY);
-        let mut reader = decoder.read_info().map_err(decode)?;
-        let (width, height) = reader.info().size();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(LabelMapError::TooLarge {
-                path: name(),
-                width,
-                height,
-            });
-        }
-        let (color, depth) = reader.output_color_type();
-        let indexed = matches!(color, png::ColorType::Grayscale | png::ColorType::Indexed);
-        if !indexed || depth == png::BitDepth::Sixteen {
-            return Err(LabelMapError::Kind {
-                path: name(),
-                kind: format!("{}-bit {color:?}", depth as u8),
-            });
-        }
-        let bits = depth as usize;
-        let line = reader.output_line_size(width).unwrap_or(0);
-        let mut packed = vec![0; line * height as usize];
-        reader.next_frame(&mut packed).map_err(decode)?;
-        // What follows the image must be intact, too: a cut-off file is not half right.
-        reader.finish().map_err(decode)?;
-        let width = width as usize;
-        let mut labels = Vec::with_capacity(width * height as usize);
-        for row in packed.chunks_exact(line.max(1)) {
-            labels.extend((0..width).map(|x| {
-                let shift = 8 - bits - x * bits % 8;
-                (row[x * bits / 8] >> shift) & (0xff >> (8 - bits))
-            }));
-        }
-        Self::new(width, height as usize, labels)
+        let (width, height, indices) = read_indices(path, png::BitDepth::Eight)?;
+        // No value has more than eight bits.
+        let labels = indices.into_iter().map(|index| index as u8).collect();
+        Self::new(width, height, labels)
     }
 
     /// Columns.
@@ -217,6 +179,66 @@ impl LabelMap {
         writer.write_image_data(&self.labels)?;
         writer.finish()
     }
+}
+
+/// Columns, rows, and the grey values or palette indices of a PNG file of at most `deepest` bits a pixel.
+///
+/// # Errors
+/// As [`LabelMap::open`].
+pub(crate) fn read_indices(
+    path: &Path,
+    deepest: png::BitDepth,
+) -> Result<(usize, usize, Vec<u16>), LabelMapError> {
+    let name = || path.display().to_string();
+    let decode = |source| LabelMapError::Decode {
+        path: name(),
+        source,
+    };
+    let file = File::open(path).map_err(|source| LabelMapError::Open {
+        path: name(),
+        source,
+    })?;
+    let mut decoder = png::Decoder::new(BufReader::new(file));
+    // The indices as they are: no palette look-up, no stretching of grey levels.
+    decoder.set_transformations(png::Transformations::IDENTITY);
+    let mut reader = decoder.read_info().map_err(decode)?;
+    let (width, height) = reader.info().size();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(LabelMapError::TooLarge {
+            path: name(),
+            width,
+            height,
+        });
+    }
+    let (color, depth) = reader.output_color_type();
+    let indexed = matches!(color, png::ColorType::Grayscale | png::ColorType::Indexed);
+    if !indexed || depth as u8 > deepest as u8 {
+        return Err(LabelMapError::Kind {
+            path: name(),
+            kind: format!("{}-bit {color:?}", depth as u8),
+            deepest: deepest as u8,
+        });
+    }
+    let bits = depth as usize;
+    let line = reader.output_line_size(width).unwrap_or(0);
+    let mut packed = vec![0; line * height as usize];
+    reader.next_frame(&mut packed).map_err(decode)?;
+    // What follows the image must be intact, too: a cut-off file is not half right.
+    reader.finish().map_err(decode)?;
+    let (width, height) = (width as usize, height as usize);
+    let mut indices = Vec::with_capacity(width * height);
+    for row in packed.chunks_exact(line.max(1)) {
+        if bits == 16 {
+            let (pairs, _) = row.as_chunks();
+            indices.extend(pairs.iter().map(|&pair| u16::from_be_bytes(pair)));
+        } else {
+            indices.extend((0..width).map(|x| {
+                let shift = 8 - bits - x * bits % 8;
+                u16::from((row[x * bits / 8] >> shift) & (0xff >> (8 - bits)))
+            }));
+        }
+    }
+    Ok((width, height, indices))
 }
 
 /// An image of size `from` (columns, rows) at size `to`: each pixel takes the value of the one that holds its centre.

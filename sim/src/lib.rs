@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod default_model;
 pub mod evaluate;
 pub mod float_network;
+pub mod import;
 pub mod inspect;
 pub mod label_map;
 pub mod labelling;

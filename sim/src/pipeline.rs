@@ -8,7 +8,7 @@ use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, Model, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
-use cfm_core::segment::{Segment, SegmentError};
+use cfm_core::segment::{Run, Segment, SegmentError, SuperpixelMap};
 use cfm_proposals::{
     MAX_PIXELS, Params, ParamsError, ProposalError, Proposals, Workspace, propose,
 };
@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
+use crate::import::Segments;
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::labelling::label;
 use crate::photo;
@@ -64,6 +65,9 @@ pub enum PipelineError {
     /// The float network cannot compute.
     #[error(transparent)]
     Float(#[from] FloatNetworkError),
+    /// None of the given segments has a pixel of the network's input.
+    #[error("no segment has a pixel at the size of the network's input")]
+    NoSegment,
     /// The label map is refused.
     #[error(transparent)]
     LabelMap(#[from] LabelMapError),
@@ -251,11 +255,61 @@ impl<'m> Pipeline<'m> {
     /// A [`PipelineError`] that the constructor could not foresee; none is known.
     pub fn segment(&self, photo: &RgbImage) -> Result<Segmentation, PipelineError> {
         let start = Instant::now();
-        let model = self.model;
         let input = self.input(photo)?;
-        let image = input.view()?;
+        let mut memory = ProposalMemory::default();
         let mut times = Times::default();
+        let clock = Instant::now();
+        let proposals = memory.propose(input.view()?, &self.params)?;
+        let segments: Vec<(Segment<'_>, u32)> = proposals
+            .iter()
+            .map(|proposal| (proposal.segment(), proposal.area))
+            .collect();
+        times.proposals = clock.elapsed();
+        let mut segmentation = self.label(&input, proposals.maps(), &segments, times)?;
+        segmentation.times.total = start.elapsed();
+        Ok(segmentation)
+    }
 
+    /// Labels every pixel of a photograph by segments from elsewhere, which are brought to the size of the network's
+    /// input. Pixels that no segment covers have no class.
+    ///
+    /// # Errors
+    /// [`PipelineError::NoSegment`], or as [`Pipeline::segment`].
+    pub fn segment_by(
+        &self,
+        photo: &RgbImage,
+        segments: &Segments,
+    ) -> Result<Segmentation, PipelineError> {
+        let start = Instant::now();
+        let input = self.input(photo)?;
+        let mut times = Times::default();
+        let clock = Instant::now();
+        let Shape { height, width, .. } = self.model.input();
+        let resized = segments.resized(width, height);
+        if resized.is_empty() {
+            return Err(PipelineError::NoSegment);
+        }
+        let area = |runs: &[Run]| runs.iter().map(|run| u32::from(run.x1 - run.x0)).sum();
+        let segments: Vec<(Segment<'_>, u32)> = resized
+            .iter()
+            .map(|runs| (Segment::Runs(runs), area(runs)))
+            .collect();
+        times.proposals = clock.elapsed();
+        let mut segmentation = self.label(&input, &[], &segments, times)?;
+        segmentation.times.total = start.elapsed();
+        Ok(segmentation)
+    }
+
+    /// Convolves the image, scores segments with their areas, and labels the pixels.
+    fn label(
+        &self,
+        input: &NetworkInput,
+        maps: &[SuperpixelMap<'_>],
+        segments: &[(Segment<'_>, u32)],
+        mut times: Times,
+    ) -> Result<Segmentation, PipelineError> {
+        let model = self.model;
+        let image = input.view()?;
         let clock = Instant::now();
         let mut arena = vec![0; model.arena_bytes()];
         let mut executor = Executor::new(model, &mut arena)?;
@@ -264,15 +318,9 @@ impl<'m> Pipeline<'m> {
         times.conv = clock.elapsed();
 
         let clock = Instant::now();
-        let mut memory = ProposalMemory::default();
-        let proposals = memory.propose(image, &self.params)?;
-        times.proposals = clock.elapsed();
-
-        let clock = Instant::now();
         let mut indices: Vec<IndexMemory> = Vec::new();
-        indices.resize_with(proposals.maps().len(), IndexMemory::default);
-        let indices = proposals
-            .maps()
+        indices.resize_with(maps.len(), IndexMemory::default);
+        let indices = maps
             .iter()
             .zip(&mut indices)
             .map(|(&map, memory)| memory.build(map, model))
@@ -280,11 +328,10 @@ impl<'m> Pipeline<'m> {
         let mut scorer = Scorer::new(model, features, scratch)?;
         times.masks_spp = clock.elapsed();
         let classes = model.class_count();
-        let mut logits = vec![0_i16; proposals.len() * classes];
-        for (proposal, logits) in proposals.iter().zip(logits.chunks_exact_mut(classes)) {
+        let mut logits = vec![0_i16; segments.len() * classes];
+        for ((segment, _), logits) in segments.iter().zip(logits.chunks_exact_mut(classes)) {
             let clock = Instant::now();
-            let segment = proposal.segment();
-            let pooled = scorer.project(&segment, &indices)?.pool();
+            let pooled = scorer.project(segment, &indices)?.pool();
             let pooling = clock.elapsed();
             pooled.classify(logits)?;
             times.masks_spp += pooling;
@@ -292,28 +339,21 @@ impl<'m> Pipeline<'m> {
         }
 
         let clock = Instant::now();
-        let segments: Vec<ScoredSegment<'_>> = proposals
+        let scored: Vec<ScoredSegment<'_>> = segments
             .iter()
             .zip(logits.chunks_exact(classes))
-            .map(|(proposal, logits)| ScoredSegment {
-                segment: proposal.segment(),
-                area: proposal.area,
+            .map(|(&(segment, area), logits)| ScoredSegment {
+                segment,
+                area,
                 logits,
             })
             .collect();
-        let labels = label(
-            model,
-            model.labelling(),
-            proposals.maps(),
-            segments.len(),
-            |i| segments[i],
-        )?;
+        let labels = label(model, model.labelling(), maps, scored.len(), |i| scored[i])?;
         let labels = LabelMap::new(image.width().into(), image.height().into(), labels)?;
         times.labelling = clock.elapsed();
-        times.total = start.elapsed();
         Ok(Segmentation {
             labels,
-            segments: segments.len(),
+            segments: scored.len(),
             times,
         })
     }

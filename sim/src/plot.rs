@@ -140,12 +140,14 @@ where
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, ("sans-serif", 18))
         .margin(12)
+        .margin_right(24)
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(x, y)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
+        .x_label_formatter(&|x| x.to_string())
         .x_desc(&panel.x)
         .y_desc(&panel.y)
         .draw()?;

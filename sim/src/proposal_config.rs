@@ -367,17 +367,21 @@ pub enum Preset {
     Scene,
     /// [`Params::DEFAULT`].
     Street,
+    /// What fits on a microcontroller: one map of at most 256 superpixels, two hierarchies and pairs. With an RGB image
+    /// of 160 x 120 pixels, image and proposals take less than 300 kB.
+    Board,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Graph,
         Self::Slic,
         Self::SelectiveSearch,
         Self::Combinatorial,
         Self::Scene,
         Self::Street,
+        Self::Board,
     ];
 
     /// The name on the command line.
@@ -390,6 +394,7 @@ impl Preset {
             Self::Combinatorial => "combinatorial",
             Self::Scene => "scene",
             Self::Street => "street",
+            Self::Board => "board",
         }
     }
 
@@ -465,6 +470,17 @@ impl Preset {
             },
             Self::Scene => (&Params::SCENE).into(),
             Self::Street => (&Params::DEFAULT).into(),
+            Self::Board => ProposalConfig {
+                scales: vec![graph(100, 16, SpaceConfig::Lab)],
+                mixes: vec![[1, 1, 1, 1]],
+                mix_spaces: vec![SpaceConfig::Lab],
+                contours: true,
+                pairs: 10,
+                ranking: RankingConfig::Level,
+                max_superpixels: 256,
+                max_segments: 256,
+                ..plain
+            },
         }
     }
 }

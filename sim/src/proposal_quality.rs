@@ -9,8 +9,8 @@
 //! | recall at t | share of the ground-truth segments with such an IoU of at least t |
 //! | oracle mIoU | mean IoU of the classes, if each ground-truth segment is represented by its best candidate |
 //!
-//! The IoU is that of sets of pixels. Pixels without a label belong to no ground-truth segment, but count in the area
-//! of a candidate. For the oracle, the best candidates of an image (of equally good ones, the first) are pasted in
+//! The IoU is that of sets of pixels. Pixels that belong to no ground-truth segment count for nothing, as in the other
+//! measures of this project, or in the area of candidates ([`Void`]). For the oracle, the best candidates of an image (of equally good ones, the first) are pasted in
 //! ascending order of their IoU, each with the class of its ground-truth segment; so the better one wins where two
 //! overlap, and of equally good ones that of the earlier ground-truth segment. Pixels that none covers have no class.
 //! The labels are then compared with the ground truth as [`metrics`](crate::metrics) describes: over all images
@@ -23,6 +23,7 @@ use cfm_proposals::{Proposal, Proposals, Ranking};
 use serde::Serialize;
 
 use crate::dataset::Kind;
+use crate::import::Segments;
 use crate::label_map::nearest;
 use crate::metrics::Confusion;
 use crate::truth::{Truth, TruthClasses, TruthSegment};
@@ -35,6 +36,16 @@ pub fn ladder(most: usize) -> Vec<usize> {
         .take_while(|&step| step < most)
         .chain([most])
         .collect()
+}
+
+/// What pixels that belong to no ground-truth segment count for: those without a label, mostly borders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Void {
+    /// For nothing: no IoU depends on them.
+    #[default]
+    Ignored,
+    /// In the area of candidates: those that hold many match worse.
+    Counted,
 }
 
 /// Candidates that do not fit the ground truth.
@@ -66,17 +77,17 @@ struct Overlaps {
     starts: Vec<usize>,
     /// Ground-truth segment and common pixels.
     pairs: Vec<(u32, u32)>,
-    /// Pixels of each superpixel.
+    /// Pixels of each superpixel that count.
     areas: Vec<u32>,
 }
 
 impl Overlaps {
-    fn new(map: &SuperpixelMap<'_>, truth: &Truth) -> Self {
+    fn new(map: &SuperpixelMap<'_>, truth: &Truth, void: Void) -> Self {
         let count = usize::from(map.count());
         let mut areas = vec![0_u32; count];
         let mut keys = Vec::new();
         for (&id, segment) in map.labels().iter().zip(truth.pixel_segments()) {
-            areas[usize::from(id)] += 1;
+            areas[usize::from(id)] += u32::from(segment.is_some() || void == Void::Counted);
             if let Some(segment) = segment {
                 keys.push((id, segment as u32));
             }
@@ -115,6 +126,7 @@ pub fn measure(
     classes: &TruthClasses,
     maps: &[SuperpixelMap<'_>],
     candidates: &[Segment<'_>],
+    void: Void,
 ) -> Result<ImageQuality, SizeError> {
     let size = (truth.width(), truth.height());
     let fits = |segment: &Segment<'_>| match *segment {
@@ -131,7 +143,10 @@ pub fn measure(
     if !maps_fit || !candidates.iter().all(fits) {
         return Err(SizeError);
     }
-    let overlaps: Vec<Overlaps> = maps.iter().map(|map| Overlaps::new(map, truth)).collect();
+    let overlaps: Vec<Overlaps> = maps
+        .iter()
+        .map(|map| Overlaps::new(map, truth, void))
+        .collect();
     let ids: Vec<Option<usize>> = truth.pixel_segments().collect();
     let segments = truth.segments();
     let mut best = vec![0.0; segments.len()];
@@ -146,7 +161,7 @@ pub fn measure(
             match *candidate {
                 Segment::Runs(runs) => {
                     for id in runs.iter().flat_map(|&run| &ids[range(run, size.0)]) {
-                        area += 1;
+                        area += u32::from(id.is_some() || void == Void::Counted);
                         if let Some(id) = *id {
                             common[id] += 1;
                         }
@@ -195,6 +210,7 @@ pub fn measure_proposals(
     classes: &TruthClasses,
     proposals: &Proposals<'_>,
     ranking: Ranking,
+    void: Void,
 ) -> Result<ImageQuality, SizeError> {
     let (width, height) = (truth.width(), truth.height());
     let side = |side: usize| u16::try_from(side).map_err(|_| SizeError);
@@ -218,7 +234,24 @@ pub fn measure_proposals(
         .iter()
         .map(|proposal| proposal.segment())
         .collect();
-    measure(truth, classes, &maps, &segments)
+    measure(truth, classes, &maps, &segments, void)
+}
+
+/// [`measure`] for segments from files, brought to the size of the ground truth. Those without a pixel there are not
+/// counted.
+///
+/// # Errors
+/// [`SizeError`] when the ground truth is too large for runs of pixels.
+pub fn measure_segments(
+    truth: &Truth,
+    classes: &TruthClasses,
+    segments: &Segments,
+    void: Void,
+) -> Result<ImageQuality, SizeError> {
+    let side = |side: usize| u16::try_from(side).map_err(|_| SizeError);
+    let resized = segments.resized(side(truth.width())?, side(truth.height())?);
+    let segments: Vec<Segment<'_>> = resized.iter().map(Segment::Runs).collect();
+    measure(truth, classes, &[], &segments, void)
 }
 
 /// The proposals, best first: as they come when they are ranked by level, the largest first (of equal areas, the
@@ -441,6 +474,7 @@ mod tests {
             maps in prop::collection::vec(prop::collection::vec(0..9_u16, PIXELS), 1..3),
             sets in prop::collection::vec((any::<usize>(), 1..512_u16, any::<bool>()), 1..30),
             smallest in 0..4_u32,
+            void in prop::sample::select(vec![Void::Ignored, Void::Counted]),
         ) {
             let classes = TruthClasses::of_values(0);
             let truth = Truth::from_labels(&LabelMap::new(WIDTH, HEIGHT, labels.clone()).unwrap(), &classes);
@@ -471,7 +505,7 @@ mod tests {
                     Segment::Superpixels { map: map % maps.len(), members: &members[i] }
                 })
                 .collect();
-            let image = measure(&truth, &classes, &views, &candidates).unwrap();
+            let image = measure(&truth, &classes, &views, &candidates, void).unwrap();
             let ids: Vec<Option<usize>> = truth.pixel_segments().collect();
             let truths: Vec<Vec<bool>> = (0..truth.segments().len())
                 .map(|id| ids.iter().map(|&other| other == Some(id)).collect())
@@ -484,6 +518,10 @@ mod tests {
             let Some(quality) = quality else { return Ok(()) };
             prop_assert_eq!(quality.truth_segments.all, large.len());
             prop_assert_eq!(quality.curve.last().unwrap().proposals, candidates.len());
+            let counted = |set: &Vec<bool>| -> Vec<bool> {
+                let pixels = set.iter().zip(&labels);
+                pixels.map(|(&inside, &label)| inside && (label != 0 || void == Void::Counted)).collect()
+            };
             for point in &quality.curve {
                 let sets: Vec<Vec<bool>> = candidates[..point.proposals]
                     .iter()
@@ -492,7 +530,7 @@ mod tests {
                 let best: Vec<(f64, usize)> = truths
                     .iter()
                     .map(|truth| {
-                        let ious = sets.iter().map(|set| iou(truth, set)).map(|iou| if iou.is_nan() { 0.0 } else { iou });
+                        let ious = sets.iter().map(|set| iou(truth, &counted(set))).map(|iou| if iou.is_nan() { 0.0 } else { iou });
                         ious.zip(0..).fold((0.0, 0), |best, (iou, i)| if iou > best.0 { (iou, i) } else { best })
                     })
                     .collect();
@@ -548,11 +586,18 @@ mod tests {
             (&[], Segment::Runs(&low)),
             (&[], Segment::Runs(&wide)),
         ] {
-            assert!(measure(&truth, &classes, maps, &[candidate]).is_err());
+            assert!(measure(&truth, &classes, maps, &[candidate], Void::Ignored).is_err());
         }
-        let image = measure(&truth, &classes, &[], &[Segment::Runs(&good)]).unwrap();
+        let image = measure(
+            &truth,
+            &classes,
+            &[],
+            &[Segment::Runs(&good)],
+            Void::Ignored,
+        )
+        .unwrap();
         // An image without any candidate lowers the mean.
-        let none = measure(&truth, &classes, &[], &[]).unwrap();
+        let none = measure(&truth, &classes, &[], &[], Void::Ignored).unwrap();
         let quality = Quality::new(&[image, none], &classes, 1).unwrap();
         assert_eq!(quality.truth_segments.all, 4);
         assert_eq!(quality.curve.len(), 1);

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cfm_core::model::Model;
+use cfm_sim::import::Options;
 use cfm_sim::model_file::{ModelFile, ModelFileError};
 use cfm_sim::pipeline::Pipeline;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -32,6 +33,31 @@ impl ModelArg {
     /// When the file cannot be read.
     pub fn open(&self) -> Result<ModelFile, ModelFileError> {
         ModelFile::open(self.model.as_deref())
+    }
+}
+
+/// Candidate segments from a file.
+#[derive(Debug, clap::Args)]
+pub struct SegmentsArg {
+    /// Candidate segments from elsewhere: a label map (.png), COCO run lengths (.json) or masks (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub segments: Option<PathBuf>,
+    /// Value of a label map of segments that is no segment, besides 0
+    #[arg(long, value_name = "ID", requires = "segments")]
+    ignore_id: Option<u16>,
+    /// Which of the images in a JSON file
+    #[arg(long, value_name = "ID", requires = "segments")]
+    image_id: Option<String>,
+}
+
+impl SegmentsArg {
+    /// What to read of a file.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            ignore: self.ignore_id,
+            image: self.image_id.clone(),
+        }
     }
 }
 

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use cfm_core::model::Model;
+use cfm_sim::import::Segments;
 use cfm_sim::output::{write_labels, write_picture};
 use cfm_sim::pipeline::{Segmentation, Times};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::{photo, picture};
 use serde::Serialize;
 
-use super::{ModelArg, display, percent, pipeline, print_json};
+use super::{ModelArg, SegmentsArg, display, percent, pipeline, print_json};
 
 /// Arguments of `cfm segment`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,8 @@ pub struct Args {
     image: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArg,
+    #[command(flatten)]
+    segments: SegmentsArg,
     /// Where the photograph with the classes' colours over it goes
     #[arg(long, value_name = "PNG", default_value = "overlay.png")]
     out: PathBuf,
@@ -79,7 +82,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             Scene::render(width, height, args.seed.unwrap_or(SAMPLE_SEED)).photo
         }
     };
-    let segmentation = pipeline.segment(&photo).with_context(|| file.name())?;
+    let segmentation = match &args.segments.segments {
+        None => pipeline.segment(&photo).with_context(|| file.name())?,
+        Some(path) => {
+            let segments = Segments::open(path, &args.segments.options())?;
+            let segmentation = pipeline.segment_by(&photo, &segments);
+            segmentation.with_context(|| display(path))?
+        }
+    };
 
     write_picture(
         &args.out,

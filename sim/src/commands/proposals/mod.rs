@@ -9,20 +9,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use cfm_core::model::Shape;
-use cfm_core::segment::Segment;
+use cfm_core::segment::{Segment, SuperpixelMap};
 use cfm_proposals::Params;
 use cfm_sim::dataset::Dataset;
+use cfm_sim::import::{self, Options, Segments};
 use cfm_sim::label_map::LabelMap;
 use cfm_sim::output::{self, write_picture};
 use cfm_sim::pipeline::{NetworkInput, ProposalMemory};
 use cfm_sim::proposal_config;
-use cfm_sim::proposal_quality::{ImageQuality, Quality, measure_proposals, ranked};
+use cfm_sim::proposal_quality::{
+    ImageQuality, Quality, Void, measure_proposals, measure_segments, ranked,
+};
 use cfm_sim::truth::{Truth, TruthClasses};
 use cfm_sim::{photo, picture};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::{ModelArg, display, pipeline, print_json, progress};
+use super::{ModelArg, SegmentsArg, display, pipeline, print_json, progress};
 use report::{ImageReport, Milliseconds, Number, Report, SetReport};
 
 /// Width that a panel of the picture is enlarged to, roughly.
@@ -36,16 +39,19 @@ const SHOWN: usize = 24;
 pub struct Args {
     /// Photograph (PNG, JPEG, BMP or PNM), or folder of a labelled data set
     path: PathBuf,
-    /// How proposals are made: graph, slic, selective-search, combinatorial, scene, street, or a TOML file; as the
-    /// model says without it
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    /// How proposals are made: graph, slic, selective-search, combinatorial, scene, street, board, or a TOML file;
+    /// as the model says without it
+    #[arg(long, value_name = "NAME|FILE.toml", conflicts_with = "segments")]
     params: Option<String>,
     #[command(flatten)]
     model: ModelArg,
-    /// Size at which photographs are looked at; without it that of the model, or their own with --params and no --model
+    #[command(flatten)]
+    segments: SegmentsArg,
+    /// Size at which photographs are looked at; without it that of the model, or their own with --params or --segments
+    /// and no --model
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u16, u16)>,
-    /// Most proposals of an image
+    /// Most proposals of an image: the best
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max: Option<u16>,
     /// Which photographs of a data set: those that NAME.txt lists
@@ -60,6 +66,9 @@ pub struct Args {
     /// Label value in --labels of pixels that count for nothing
     #[arg(long, value_name = "VALUE", default_value_t = 255)]
     ignore: u8,
+    /// Count pixels without a ground-truth segment in the area of proposals, instead of for nothing
+    #[arg(long)]
+    count_void: bool,
     /// Leave out ground-truth segments of fewer pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 1)]
     smallest: u32,
@@ -90,43 +99,66 @@ fn size(text: &str) -> Result<(u16, u16), String> {
     Ok((side(width)?, side(height)?))
 }
 
+/// Where proposals come from.
+enum Source {
+    /// They are made.
+    Params(Box<Params>),
+    /// They are read: from a file for a photograph, from a folder with a file for each image of a data set.
+    Files {
+        path: PathBuf,
+        options: Options,
+        max: Option<u16>,
+    },
+}
+
 /// How photographs are looked at.
 struct Setup {
-    params: Params,
+    source: Source,
     /// Columns and rows; those of the photograph without.
     size: Option<(u16, u16)>,
     /// Samples per pixel.
     channels: u16,
+    void: Void,
 }
 
 impl Setup {
     fn new(args: &Args) -> anyhow::Result<Self> {
-        let mut setup = match &args.params {
-            Some(name) if args.model.model.is_none() => Self {
-                params: proposal_config::named(name)?.params()?,
-                size: None,
-                channels: 3,
-            },
-            name => {
-                let file = args.model.open()?;
-                let model = file.parse()?;
-                let pipeline = pipeline(&file, &model)?;
-                let input = model.input();
-                Self {
-                    params: match name {
-                        Some(name) => proposal_config::named(name)?.params()?,
-                        None => *pipeline.params(),
-                    },
-                    size: Some((input.width, input.height)),
-                    channels: input.channels,
-                }
-            }
+        let mut params = match &args.params {
+            Some(name) => Some(proposal_config::named(name)?.params()?),
+            None => None,
         };
-        setup.size = args.size.or(setup.size);
-        if let Some(max) = args.max {
-            setup.params = setup.params.with_max_segments(max)?;
+        let (mut size, mut channels) = (None, 3);
+        if args.model.model.is_some() || (params.is_none() && args.segments.segments.is_none()) {
+            let file = args.model.open()?;
+            let model = file.parse()?;
+            let pipeline = pipeline(&file, &model)?;
+            let input = model.input();
+            size = Some((input.width, input.height));
+            channels = input.channels;
+            params = params.or(Some(*pipeline.params()));
         }
-        Ok(setup)
+        let source = match (&args.segments.segments, params) {
+            (None, Some(params)) => Source::Params(Box::new(match args.max {
+                Some(max) => params.with_max_segments(max)?,
+                None => params,
+            })),
+            (Some(path), _) => Source::Files {
+                path: path.clone(),
+                options: args.segments.options(),
+                max: args.max,
+            },
+            (None, None) => bail!("there are no parameters"),
+        };
+        Ok(Self {
+            source,
+            size: args.size.or(size),
+            channels,
+            void: if args.count_void {
+                Void::Counted
+            } else {
+                Void::Ignored
+            },
+        })
     }
 
     /// The size at which a photograph is looked at.
@@ -141,10 +173,37 @@ impl Setup {
         }
     }
 
-    /// Makes the proposals of a photograph, and a picture if asked to.
+    /// Makes or reads the proposals of a photograph, and draws a picture if asked to. `id` is set for an image of a
+    /// data set.
     fn propose(
         &self,
         memory: &mut ProposalMemory,
+        photo: &RgbImage,
+        id: Option<&str>,
+        truth: Option<(&Truth, &TruthClasses)>,
+        drawn: bool,
+    ) -> anyhow::Result<Made> {
+        match &self.source {
+            Source::Params(params) => self.make(memory, params, photo, truth, drawn),
+            Source::Files { path, options, max } => {
+                let path = match id {
+                    None => path.clone(),
+                    Some(id) => segments_path(path, id)?,
+                };
+                let clock = Instant::now();
+                let mut segments = Segments::open(&path, options)?;
+                segments.truncate(max.map_or(usize::MAX, usize::from));
+                let time = clock.elapsed();
+                let made = self.show(&segments, photo, truth, drawn, time);
+                made.with_context(|| display(&path))
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        memory: &mut ProposalMemory,
+        params: &Params,
         photo: &RgbImage,
         truth: Option<(&Truth, &TruthClasses)>,
         drawn: bool,
@@ -158,22 +217,21 @@ impl Setup {
         let input = NetworkInput::new(photo, shape)?;
         let view = input.view()?;
         let clock = Instant::now();
-        let proposals = memory.propose(view, &self.params)?;
+        let proposals = memory.propose(view, params)?;
         let time = clock.elapsed();
-        let ranking = self.params.ranking();
+        let ranking = params.ranking();
         let quality = truth
-            .map(|(truth, classes)| measure_proposals(truth, classes, &proposals, ranking))
+            .map(|(truth, classes)| {
+                measure_proposals(truth, classes, &proposals, ranking, self.void)
+            })
             .transpose()?;
         let picture = drawn.then(|| {
-            let small = photo::resized(photo, width.into(), height.into());
-            let zoom = (PANEL / u32::from(width)).max(1);
-            let sheet = picture::superpixels(&small, proposals.maps(), zoom);
             let first: Vec<Segment<'_>> = ranked(&proposals, ranking)
                 .iter()
                 .take(SHOWN)
                 .map(|proposal| proposal.segment())
                 .collect();
-            picture::ranked(&sheet, &small, proposals.maps(), &first)
+            draw(photo, (width, height), proposals.maps(), &first)
         });
         Ok(Made {
             size: (width, height),
@@ -184,6 +242,59 @@ impl Setup {
             picture,
         })
     }
+
+    /// Measures and draws what was read.
+    fn show(
+        &self,
+        segments: &Segments,
+        photo: &RgbImage,
+        truth: Option<(&Truth, &TruthClasses)>,
+        drawn: bool,
+        time: Duration,
+    ) -> anyhow::Result<Made> {
+        let (width, height) = self.size(photo)?;
+        let quality = truth
+            .map(|(truth, classes)| measure_segments(truth, classes, segments, self.void))
+            .transpose()?;
+        let resized = segments.resized(width, height);
+        let picture = drawn.then(|| {
+            let first: Vec<Segment<'_>> = resized.iter().take(SHOWN).map(Segment::Runs).collect();
+            draw(photo, (width, height), &[], &first)
+        });
+        Ok(Made {
+            size: (width, height),
+            superpixels: Vec::new(),
+            proposals: resized.len(),
+            time,
+            quality,
+            picture,
+        })
+    }
+}
+
+/// The file with the segments of an image of a data set.
+fn segments_path(folder: &Path, id: &str) -> anyhow::Result<PathBuf> {
+    import::ENDINGS
+        .iter()
+        .map(|ending| folder.join(format!("{id}.{ending}")))
+        .find(|path| path.is_file())
+        .with_context(|| {
+            let path = folder.join(id);
+            format!("{}: no such segments (.png, .json, .npy)", path.display())
+        })
+}
+
+/// The photograph at a size, its maps, and the first segments.
+fn draw(
+    photo: &RgbImage,
+    (width, height): (u16, u16),
+    maps: &[SuperpixelMap<'_>],
+    first: &[Segment<'_>],
+) -> RgbImage {
+    let small = photo::resized(photo, width.into(), height.into());
+    let zoom = (PANEL / u32::from(width)).max(1);
+    let sheet = picture::superpixels(&small, maps, zoom);
+    picture::ranked(&sheet, &small, maps, first)
 }
 
 /// The proposals of a photograph, measured.
@@ -239,7 +350,7 @@ fn image(args: &Args, setup: &Setup) -> anyhow::Result<ImageReport> {
     };
     let truth = truth.as_ref().map(|truth| (truth, &classes));
     let made = setup
-        .propose(&mut ProposalMemory::default(), &photo, truth, true)
+        .propose(&mut ProposalMemory::default(), &photo, None, truth, true)
         .with_context(|| display(&args.path))?;
     let out = args.out.clone().unwrap_or_else(|| "proposals.png".into());
     if let Some(picture) = &made.picture {
@@ -280,7 +391,7 @@ fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
         let truth = Truth::open(&dataset, &classes, id)?;
         let drawn = args.out.is_some();
         let mut made = setup
-            .propose(memory, &photo, Some((&truth, &classes)), drawn)
+            .propose(memory, &photo, Some(id), Some((&truth, &classes)), drawn)
             .with_context(|| id.clone())?;
         if let (Some(folder), Some(picture)) = (&args.out, made.picture.take()) {
             write_picture(&picture_path(folder, id), &picture)?;
