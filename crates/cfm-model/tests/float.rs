@@ -10,7 +10,10 @@ use cfm_model::float_model::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
     FloatLayer, FloatModel,
 };
-use cfm_model::quantize::{QuantizeError, WeightScales, logit_exponent, quantize, quantize_with};
+use cfm_model::quantize::equalize::{Pair, Ranges, equalize, pairs};
+use cfm_model::quantize::{
+    QuantizeError, WeightScales, check_finite, dequantized, logit_exponent, quantize, quantize_with,
+};
 use cfm_model::spec::{
     ClassKind, ClassSpec, Classifier, Design, InputSpec, MaskRule, Path, PoolSpec, Window,
 };
@@ -490,5 +493,307 @@ proptest! {
         let six = 6.0 * 2f64.powi(-i32::from(exponent)) + f64::from(zero_point);
         prop_assert_eq!(relu6.low, zero_point);
         prop_assert!((f64::from(relu6.high) - six.min(127.0)).abs() <= 0.5);
+    }
+}
+
+/// A layer of a random network for the equalization.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Dense,
+    Grouped,
+    Depthwise,
+    Max,
+    Avg,
+    Residual,
+}
+
+/// A network of these layers, each convolution with its activation, over channels of very different magnitude.
+fn random_chain(seed: usize, kinds: &[(Kind, Activation)]) -> FloatModel {
+    let mut model = network(seed);
+    let scale = |activation| ActivationScale::for_range(activation, 4.0).unwrap();
+    let mut layers = vec![conv(seed, 0, [3, 6], 1, scale(Activation::Relu))];
+    let unequal = |conv: &mut FloatConv, seed: usize| {
+        let len = conv.weights.len() / 6;
+        for channel in 0..6 {
+            let factor = 2f32.powf(5.0 * noise(seed + channel));
+            let filter = &mut conv.weights[channel * len..(channel + 1) * len];
+            for value in filter.iter_mut().chain(&mut conv.bias[channel..=channel]) {
+                *value *= factor;
+            }
+        }
+    };
+    unequal(&mut layers[0], seed + 31);
+    let mut layers: Vec<FloatLayer> = layers.into_iter().map(FloatLayer::Conv2d).collect();
+    let mut side = SIDE;
+    for (i, &(kind, activation)) in kinds.iter().enumerate() {
+        let input = layers.len();
+        let window = Window {
+            kernel: [2, 2],
+            stride: [2, 2],
+            ..Window::UNIT
+        };
+        let groups = match kind {
+            Kind::Dense => 1,
+            Kind::Grouped => 2,
+            Kind::Depthwise => 6,
+            Kind::Max | Kind::Avg if side > 1 => {
+                side /= 2;
+                let pool = PoolSpec { input, window };
+                layers.push(match kind {
+                    Kind::Max => FloatLayer::MaxPool(pool),
+                    _ => FloatLayer::AvgPool(pool),
+                });
+                continue;
+            }
+            // Of the last two tensors if they are alike.
+            Kind::Max | Kind::Avg | Kind::Residual => {
+                let inputs = match layers.last() {
+                    Some(FloatLayer::Conv2d(conv)) if conv.input > 0 => [conv.input, input],
+                    _ => [input; 2],
+                };
+                let output = scale(activation);
+                layers.push(FloatLayer::Add(FloatAdd { inputs, output }));
+                continue;
+            }
+        };
+        let mut layer = conv(seed + 100 * i, input, [6, 6], groups, scale(activation));
+        unequal(&mut layer, seed + 17 * i);
+        layers.push(FloatLayer::Conv2d(layer));
+    }
+    model.layers = layers;
+    model
+}
+
+fn photo(seed: usize) -> Vec<f32> {
+    (0..usize::from(SIDE * SIDE) * 3)
+        .map(|i| noise(seed + 777 + i))
+        .collect()
+}
+
+/// The largest magnitude of every channel of every layer's output.
+fn channel_ranges(model: &FloatModel, tensors: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let shapes = model.tensor_shapes().unwrap();
+    let outputs = tensors.iter().zip(&shapes).skip(1);
+    let ranges = outputs.map(|(values, shape)| {
+        let channels = usize::from(shape.channels);
+        let channel = |c: usize| values.iter().skip(c).step_by(channels);
+        (0..channels)
+            .map(|c| channel(c).fold(0.0_f32, |max, v| max.max(v.abs())))
+            .collect()
+    });
+    ranges.collect()
+}
+
+proptest! {
+    #[test]
+    fn equalization_keeps_the_function(
+        seed in 0_usize..10_000,
+        kinds in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    Kind::Dense, Kind::Grouped, Kind::Depthwise, Kind::Max, Kind::Avg, Kind::Residual,
+                ]),
+                prop::sample::select(vec![Activation::None, Activation::Relu, Activation::Relu6]),
+            ),
+            1..7,
+        ),
+        by_outputs: bool,
+    ) {
+        let float = random_chain(seed, &kinds);
+        let before = evaluate(&float, photo(seed));
+        let ranges = channel_ranges(&float, &before);
+        let mut equalized = float.clone();
+        let ranges = if by_outputs { Ranges::Outputs(&ranges) } else { Ranges::Weights };
+        let pairs = equalize(&mut equalized, ranges).unwrap();
+        let after = evaluate(&equalized, photo(seed));
+        // Every tensor but those between the two layers of a pair.
+        let inside = |tensor: usize| pairs.iter().any(|p| p.first < tensor && tensor <= p.second);
+        for (tensor, (before, after)) in before.iter().zip(&after).enumerate() {
+            if inside(tensor) {
+                continue;
+            }
+            let largest = before.iter().fold(0.0_f32, |max, v| max.max(v.abs()));
+            for (a, b) in before.iter().zip(after) {
+                prop_assert!((a - b).abs() <= 1e-4 * largest, "tensor {tensor}: {a} {b}, {pairs:?}");
+            }
+        }
+        // What others read, too, stays as it was.
+        for pair in &pairs {
+            let readers: Vec<usize> = (0..float.layers.len())
+                .filter(|&i| float.layers[i].shape().inputs().any(|t| t == pair.first + 1))
+                .collect();
+            prop_assert_eq!(readers.len(), 1);
+            let FloatLayer::Conv2d(first) = &float.layers[pair.first] else { panic!("{pair:?}") };
+            prop_assert!(first.output.activation != Activation::Relu6);
+        }
+    }
+
+    #[test]
+    fn weights_of_a_pair_end_with_equal_ranges(seed in 0_usize..10_000) {
+        let kinds = [(Kind::Depthwise, Activation::Relu), (Kind::Dense, Activation::Relu)];
+        let mut float = random_chain(seed, &kinds);
+        let found = equalize(&mut float, Ranges::Weights).unwrap();
+        prop_assert_eq!(&found, &[Pair { first: 0, second: 1 }, Pair { first: 1, second: 2 }]);
+        let weights = |layer: usize| match &float.layers[layer] {
+            FloatLayer::Conv2d(conv) => conv.weights.as_slice(),
+            other => panic!("{other:?}"),
+        };
+        let range = |values: &mut dyn Iterator<Item = &f32>| values.fold(0.0_f32, |m, v| m.max(v.abs()));
+        for c in 0..6 {
+            let ranges = [
+                range(&mut weights(0)[27 * c..][..27].iter()),
+                range(&mut weights(1)[9 * c..][..9].iter()),
+                range(&mut weights(2).iter().skip(c).step_by(6)),
+            ];
+            for other in &ranges[1..] {
+                prop_assert!((ranges[0] - other).abs() < 0.01 * other, "channel {c}: {ranges:?}");
+            }
+        }
+    }
+
+    /// What the integers stand for is quantized to itself.
+    #[test]
+    fn dequantized_weights_are_on_the_grid(seed in 0_usize..10_000, general: bool) {
+        let scales = if general { WeightScales::General } else { WeightScales::PowerOfTwo };
+        let float = network(seed);
+        let real = dequantized(&quantize_with(&float, scales).unwrap(), &float);
+        let pairs = weights_of(&float).into_iter().zip(weights_of(&real));
+        for (a, b) in pairs {
+            prop_assert_eq!(a.len(), b.len());
+            let largest = a.iter().fold(0.0_f32, |max, v| max.max(v.abs()));
+            for (a, b) in a.iter().zip(&b) {
+                // Half a step; a power of two may be almost twice as coarse as needed.
+                prop_assert!((a - b).abs() <= largest / 127.0, "{a} {b}");
+            }
+        }
+        if !general {
+            let again = dequantized(&quantize_with(&real, scales).unwrap(), &real);
+            prop_assert_eq!(real, again);
+        }
+    }
+}
+
+/// The weights of every output channel.
+fn weights_of(model: &FloatModel) -> Vec<Vec<f32>> {
+    let convs = model.layers.iter().filter_map(|layer| match layer {
+        FloatLayer::Conv2d(conv) => Some((&conv.weights, conv.bias.len())),
+        _ => None,
+    });
+    let fcs = Path::ALL.into_iter().flat_map(|path| model.head.fcs(path));
+    convs
+        .chain(fcs.map(|fc| (&fc.weights, fc.bias.len())))
+        .flat_map(|(weights, channels)| weights.chunks(weights.len() / channels))
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+#[test]
+fn shared_outputs_and_relu6_are_not_equalized() {
+    // Layer 0 is read by layer 1 and by the addition; the last output is the head's.
+    assert_eq!(pairs(&network(1)), []);
+    let chain = |first| {
+        let mut model = random_chain(1, &[(Kind::Max, Activation::None), (Kind::Dense, first)]);
+        if let FloatLayer::Conv2d(conv) = &mut model.layers[0] {
+            conv.output.activation = first;
+        }
+        pairs(&model)
+    };
+    assert_eq!(
+        chain(Activation::Relu),
+        [Pair {
+            first: 0,
+            second: 2
+        }]
+    );
+    assert_eq!(chain(Activation::Relu6), []);
+
+    let mut broken = network(1);
+    if let FloatLayer::Add(add) = &mut broken.layers[2] {
+        add.inputs = [9, 9];
+    }
+    assert!(equalize(&mut broken, Ranges::Weights).is_err());
+}
+
+#[test]
+fn channels_that_are_dead_are_left_alone() {
+    let mut float = random_chain(5, &[(Kind::Dense, Activation::Relu)]);
+    for layer in &mut float.layers {
+        if let FloatLayer::Conv2d(conv) = layer {
+            conv.weights[..27].fill(0.0);
+        }
+    }
+    let before = evaluate(&float, photo(1));
+    equalize(&mut float, Ranges::Weights).unwrap();
+    assert!(check_finite(&float).is_ok());
+    let after = evaluate(&float, photo(1));
+    for (a, b) in before[2].iter().zip(&after[2]) {
+        assert!((a - b).abs() <= 1e-4 * (1.0 + a.abs()), "{a} {b}");
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_found() {
+    assert_eq!(check_finite(&network(1)), Ok(()));
+    let mut float = network(1);
+    if let FloatLayer::Conv2d(conv) = &mut float.layers[1] {
+        conv.bias[4] = f32::INFINITY;
+    }
+    let place = Place::Layer(1);
+    assert_eq!(
+        check_finite(&float),
+        Err(QuantizeError::NotFinite { place, channel: 4 })
+    );
+    let mut float = network(1);
+    float.head.joint_fcs[1].weights[9] = f32::NAN;
+    let place = Place::FullyConnected(Path::Joint, 1);
+    assert_eq!(
+        check_finite(&float),
+        Err(QuantizeError::NotFinite { place, channel: 1 })
+    );
+}
+
+#[test]
+fn weights_fit_other_files_of_the_same_structure() {
+    let (one, other) = (network(3), network(4));
+    let cfm = quantize(&one).unwrap().to_bytes().unwrap();
+    let other_cfm = quantize(&other).unwrap().to_bytes().unwrap();
+    let weights = other.to_safetensors(&other_cfm).unwrap();
+    let found = FloatModel::from_safetensors_like(&cfm, &weights).unwrap();
+    assert_eq!(found.layers, other.layers);
+    assert_eq!(found.provenance, one.provenance);
+
+    // Another structure: the tensor is named.
+    let mut larger = network(3);
+    larger.head.segment_fcs[0].outputs = 9;
+    larger.head.segment_fcs[0].weights.extend(vec![0.5; 30]);
+    larger.head.segment_fcs[0].bias.push(0.0);
+    larger.head.joint_fcs[0].weights.extend(vec![0.5; 9]);
+    let larger_cfm = quantize(&larger).unwrap().to_bytes().unwrap();
+    let error = FloatModel::from_safetensors_like(&larger_cfm, &weights).unwrap_err();
+    assert!(
+        error.to_string().starts_with("tensor segment.0.weight is "),
+        "{error}"
+    );
+
+    let mut longer = network(3);
+    longer.layers.push(FloatLayer::Conv2d(conv(
+        9,
+        5,
+        [6, 6],
+        1,
+        ActivationScale::relu(-4),
+    )));
+    let longer_cfm = quantize(&longer).unwrap().to_bytes().unwrap();
+    let error = FloatModel::from_safetensors_like(&longer_cfm, &weights).unwrap_err();
+    assert!(error.to_string().contains("layers.5.weight"), "{error}");
+    let weights = longer.to_safetensors(&longer_cfm).unwrap();
+    let error = FloatModel::from_safetensors_like(&cfm, &weights).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tensor layers.5.bias has no place in the .cfm's structure"
+    );
+    for broken in [&weights[..weights.len() / 2], b"", &weights[..8]] {
+        let error = FloatModel::from_safetensors_like(&longer_cfm, broken).unwrap_err();
+        assert!(matches!(error, FloatFileError::Safetensors(_)), "{error}");
     }
 }

@@ -52,6 +52,9 @@ pub enum FloatFileError {
         /// Checksum in the metadata.
         found: u32,
     },
+    /// The structure has no place for a tensor.
+    #[error("tensor {0} has no place in the .cfm's structure")]
+    Surplus(String),
     /// A tensor does not have the shape or type that the structure asks for.
     #[error("tensor {name} is {found}, not f32 {expected:?}")]
     Tensor {
@@ -157,25 +160,51 @@ impl FloatModel {
     pub fn from_safetensors(cfm: &[u8], weights: &[u8]) -> Result<Self, FloatFileError> {
         let expected = checksum(cfm)?;
         let spec = ModelSpec::from_bytes(cfm).map_err(FloatFileError::Model)?;
-        let (_, metadata) = SafeTensors::read_metadata(weights)?;
-        let link = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(LINK))
-            .ok_or_else(|| FloatFileError::Link("the entry is missing".to_owned()))?;
-        let link: Link =
-            serde_json::from_str(link).map_err(|error| FloatFileError::Link(error.to_string()))?;
-        if link.crc32 != expected {
+        let reader = Reader::new(weights)?;
+        if reader.link.crc32 != expected {
             return Err(FloatFileError::OtherModel {
                 expected,
-                found: link.crc32,
+                found: reader.link.crc32,
             });
         }
-        let reader = Reader {
-            tensors: SafeTensors::deserialize(weights)?,
-            link,
-        };
         reader.model(spec)
+    }
+
+    /// The float network with the structure of the `.cfm` file `like` and the weights of the safetensors file
+    /// `weights`, which may have been written beside another `.cfm`.
+    ///
+    /// # Errors
+    /// A [`FloatFileError`] when one of the files is broken, or a tensor is missing, too many or of another shape.
+    pub fn from_safetensors_like(like: &[u8], weights: &[u8]) -> Result<Self, FloatFileError> {
+        let spec = ModelSpec::from_bytes(like).map_err(FloatFileError::Model)?;
+        let reader = Reader::new(weights)?;
+        let layers = spec.layers.len();
+        let model = reader.model(spec)?;
+        let convolutions = model.layers.iter().enumerate();
+        let convolutions = convolutions.filter(|(_, layer)| matches!(layer, FloatLayer::Conv2d(_)));
+        let mut names: Vec<String> = convolutions.map(|(i, _)| format!("layers.{i}")).collect();
+        for path in Path::ALL {
+            let fcs = 0..model.head.fcs(path).len();
+            names.extend(fcs.map(|i| format!("{}.{i}", path_name(path))));
+        }
+        let mut found = reader.tensors.names();
+        found.sort_unstable();
+        let surplus = found.into_iter().find(|tensor| {
+            let layer = tensor
+                .strip_suffix(".weight")
+                .or_else(|| tensor.strip_suffix(".bias"));
+            !layer.is_some_and(|layer| names.iter().any(|name| name == layer))
+        });
+        if let Some(name) = surplus {
+            return Err(FloatFileError::Surplus(name.to_owned()));
+        }
+        if reader.link.layers.len() != layers {
+            return Err(FloatFileError::Link(format!(
+                "it lists {} layers, the .cfm has {layers}",
+                reader.link.layers.len()
+            )));
+        }
+        Ok(model)
     }
 
     /// Writes the weights beside `cfm`, the bytes of the quantized model.
@@ -268,7 +297,21 @@ struct Reader<'a> {
     link: Link,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(weights: &'a [u8]) -> Result<Self, FloatFileError> {
+        let (_, metadata) = SafeTensors::read_metadata(weights)?;
+        let link = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(LINK))
+            .ok_or_else(|| FloatFileError::Link("the entry is missing".to_owned()))?;
+        Ok(Self {
+            tensors: SafeTensors::deserialize(weights)?,
+            link: serde_json::from_str(link)
+                .map_err(|error| FloatFileError::Link(error.to_string()))?,
+        })
+    }
+
     fn tensor(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, FloatFileError> {
         let view = self.tensors.tensor(name)?;
         if view.dtype() != Dtype::F32 || view.shape() != expected {

@@ -52,10 +52,21 @@
 //! a channel that ran out of shifts while doubling, is an error which names the layer and the channel.
 //!
 //! An addition aligns its inputs by shifts; exponents more than 32 apart are an error which names the layer.
+//!
+//! # Without training
+//!
+//! A float network that never saw the integers loses less when its activations' [`range`]s come from images, its
+//! channels are brought to like magnitudes ([`mod@equalize`]) and the mean error of every layer goes into its bias
+//! ([`bias_correction`]). `docs/quantization.md` has measurements.
 
+pub mod bias_correction;
 mod channel;
+mod dequantize;
+pub mod equalize;
 mod exponent;
+pub mod range;
 
+pub use dequantize::dequantized;
 pub use exponent::{activation_exponent, logit_exponent, weight_exponent};
 
 use cfm_core::model::Path;
@@ -146,6 +157,34 @@ pub enum QuantizeError {
         /// Which output channel.
         channel: usize,
     },
+}
+
+/// Refuses a network with a weight or bias that is infinite or not a number.
+///
+/// # Errors
+/// [`QuantizeError::NotFinite`], which names the layer and the channel.
+pub fn check_finite(model: &FloatModel) -> Result<(), QuantizeError> {
+    let check = |place, weights: &[f32], bias: &[f32]| {
+        let filters = weights.chunks((weights.len() / bias.len().max(1)).max(1));
+        let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+        let weight = filters.into_iter().position(broken);
+        let channel = weight.or_else(|| bias.iter().position(|value| !value.is_finite()));
+        match channel {
+            Some(channel) => Err(QuantizeError::NotFinite { place, channel }),
+            None => Ok(()),
+        }
+    };
+    for (i, layer) in model.layers.iter().enumerate() {
+        if let FloatLayer::Conv2d(conv) = layer {
+            check(Place::Layer(i), &conv.weights, &conv.bias)?;
+        }
+    }
+    for path in Path::ALL {
+        for (i, fc) in model.head.fcs(path).iter().enumerate() {
+            check(Place::FullyConnected(path, i), &fc.weights, &fc.bias)?;
+        }
+    }
+    Ok(())
 }
 
 /// The integer network of `model`, with power-of-two weight scales.
