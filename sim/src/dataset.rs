@@ -20,7 +20,7 @@ use crate::label_map::{LabelMap, LabelMapError};
 use crate::photo::{self, PhotoError};
 
 /// Endings of photographs, in the order in which they are looked for.
-const PHOTO_ENDINGS: [&str; 6] = ["jpg", "png", "jpeg", "bmp", "ppm", "pgm"];
+pub(crate) const PHOTO_ENDINGS: [&str; 6] = ["jpg", "png", "jpeg", "bmp", "ppm", "pgm"];
 
 /// A data set folder.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@
 //! | what | module |
 //! |---|---|
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
-//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`label_map`], [`dataset`], [`scene`] |
+//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
 //! | the embedded model, and model files | [`default_model`], [`model_file`], [`mod@inspect`] |
 //! | how good the labels are | [`metrics`], [`mod@evaluate`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
-//! | the network before quantization | [`float_network`] |
+//! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
 //! | every number as files for others to recompute | [`vectors`] |
 //! | pictures and other output files | [`picture`], [`output`] |
 #![deny(missing_docs)]
@@ -27,9 +27,11 @@ pub mod model_file;
 pub mod output;
 pub mod parity;
 pub mod photo;
+pub mod photo_list;
 pub mod picture;
 pub mod pipeline;
 pub mod plot;
+pub mod post_training;
 pub mod proposal_config;
 pub mod proposal_quality;
 pub mod reference;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{eval, export, inspect, parity, proposals, segment};
+use commands::{eval, export, inspect, parity, proposals, quantize, segment};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Proposals(proposals::Args),
     /// Measure a model on a labelled data set.
     Eval(eval::Args),
+    /// Turn a float model into integers, calibrated on photographs.
+    Quantize(quantize::Args),
     /// Show what a model is made of: layers, memory, flash.
     Inspect(inspect::Args),
     /// Write a model in other forms.
@@ -41,6 +43,7 @@ impl Command {
             Self::Parity(args) => parity::run(&args, out),
             Self::Proposals(args) => proposals::run(&args, out),
             Self::Eval(args) => eval::run(&args, out),
+            Self::Quantize(args) => quantize::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Export(args) => export::run(&args, out),
         }

@@ -112,6 +112,20 @@ impl ModelFile {
         FloatModel::from_safetensors(&self.bytes, &weights)
             .map_err(|source| ModelFileError::Float { name, source })
     }
+
+    /// The float network with this model's structure and the weights of a safetensors file, which may have been written
+    /// beside another `.cfm`.
+    ///
+    /// # Errors
+    /// As [`ModelFile::float`].
+    pub fn float_from(&self, weights: &Path) -> Result<FloatModel, ModelFileError> {
+        FloatModel::from_safetensors_like(&self.bytes, &read(weights)?).map_err(|source| {
+            ModelFileError::Float {
+                name: weights.display().to_string(),
+                source,
+            }
+        })
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelFileError> {

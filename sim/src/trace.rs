@@ -5,7 +5,7 @@ use cfm_core::model::LabellingRule;
 use cfm_core::segment::{Segment, SuperpixelMap};
 use image::RgbImage;
 
-use crate::pipeline::{Pipeline, PipelineError, ProposalMemory};
+use crate::pipeline::{NetworkInput, Pipeline, PipelineError, ProposalMemory};
 
 /// What is computed on, besides the model.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,18 @@ impl Inputs<'_> {
         photo: &RgbImage,
         with: impl FnOnce(&Inputs<'_>) -> T,
     ) -> Result<T, PipelineError> {
-        let input = pipeline.input(photo)?;
+        Self::of_input(pipeline, &pipeline.input(photo)?, with)
+    }
+
+    /// [`Inputs::of_photo`] for a photograph that has been brought to the network's size.
+    ///
+    /// # Errors
+    /// As [`Pipeline::segment`].
+    pub fn of_input<T>(
+        pipeline: &Pipeline<'_>,
+        input: &NetworkInput,
+        with: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> Result<T, PipelineError> {
         let image = input.view()?;
         let mut memory = ProposalMemory::default();
         let proposals = memory.propose(image, pipeline.params())?;

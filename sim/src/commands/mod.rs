@@ -5,6 +5,7 @@ pub mod export;
 pub mod inspect;
 pub mod parity;
 pub mod proposals;
+pub mod quantize;
 pub mod segment;
 
 use std::io::{self, Write};

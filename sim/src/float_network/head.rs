@@ -3,38 +3,53 @@
 use cfm_core::mask::CellWindow;
 use cfm_core::model::{Design, Path};
 use cfm_core::spatial_pyramid::bin;
+use cfm_model::Place;
 use cfm_model::float_model::{FloatFc, FloatHead};
 
+use super::Observer;
 use super::layers::Tensor;
 
 /// The mask of a segment, which is integer work: that of the window's cells and (Design B) of the finest bins.
-#[derive(Debug, Clone, Copy)]
-pub struct Masks<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentMask {
+    /// Number of pixels of the segment.
+    pub area: u32,
     /// The window in cells.
     pub window: CellWindow,
     /// One value per cell, row-major, not 0 inside.
-    pub cells: &'a [i8],
+    pub cells: Vec<i8>,
     /// One value per bin of the finest level, row-major, not 0 inside; empty unless Design B.
-    pub bins: &'a [i8],
+    pub bins: Vec<i8>,
 }
 
 /// The logits of a segment.
-#[must_use]
-pub fn logits(head: &FloatHead, features: &Tensor, masks: &Masks<'_>) -> Vec<f32> {
+pub fn logits(
+    head: &FloatHead,
+    features: &Tensor,
+    mask: &SegmentMask,
+    observer: &mut impl Observer,
+) -> Vec<f32> {
+    let [segment, region] = pooled(head, features, mask);
+    let mut joint = chain(head, Path::Segment, segment, observer);
+    joint.extend(chain(head, Path::Region, region, observer));
+    chain(head, Path::Joint, joint, observer)
+}
+
+/// What the segment path and the region path (empty unless Design A) read.
+pub(crate) fn pooled(head: &FloatHead, features: &Tensor, mask: &SegmentMask) -> [Vec<f32>; 2] {
     let cells = match head.design {
-        Design::Plain | Design::A => Some(masks.cells),
+        Design::Plain | Design::A => Some(&*mask.cells),
         Design::B => None,
     };
-    let mut segment = pool(features, &masks.window, &head.segment_levels, cells);
+    let mut segment = pool(features, &mask.window, &head.segment_levels, cells);
     if head.design == Design::B {
-        mask_finest(&mut segment, head, features, masks.bins);
+        mask_finest(&mut segment, head, features, &mask.bins);
     }
-    let mut joint = chain(head.fcs(Path::Segment), segment);
-    if head.design == Design::A {
-        let region = pool(features, &masks.window, &head.region_levels, None);
-        joint.extend(chain(head.fcs(Path::Region), region));
-    }
-    chain(head.fcs(Path::Joint), joint)
+    let region = match head.design {
+        Design::A => pool(features, &mask.window, &head.region_levels, None),
+        Design::Plain | Design::B => Vec::new(),
+    };
+    [segment, region]
 }
 
 /// The maximum of every channel over every bin; a cell outside the mask counts as 0.
@@ -83,13 +98,26 @@ fn mask_finest(pooled: &mut [f32], head: &FloatHead, features: &Tensor, bins: &[
     }
 }
 
-fn chain(layers: &[FloatFc], input: Vec<f32>) -> Vec<f32> {
-    layers.iter().fold(input, |input, layer| {
-        let rows = layer.weights.chunks_exact(input.len().max(1));
-        rows.zip(&layer.bias)
-            .map(|(row, bias)| layer.output.activation.apply(bias + dot(&input, row)))
-            .collect()
+fn chain(head: &FloatHead, path: Path, input: Vec<f32>, observer: &mut impl Observer) -> Vec<f32> {
+    let layers = head.fcs(path).iter().enumerate();
+    layers.fold(input, |input, (i, layer)| {
+        let place = Place::FullyConnected(path, i);
+        let mut values = sums(layer, &input);
+        observer.sums(place, &values);
+        for value in &mut values {
+            *value = layer.output.activation.apply(*value);
+        }
+        observer.output(place, &values);
+        values
     })
+}
+
+/// The sums of a fully connected layer, bias included, before the activation.
+pub(crate) fn sums(layer: &FloatFc, input: &[f32]) -> Vec<f32> {
+    let rows = layer.weights.chunks_exact(input.len().max(1));
+    rows.zip(&layer.bias)
+        .map(|(row, bias)| bias + dot(input, row))
+        .collect()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

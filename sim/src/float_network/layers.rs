@@ -1,7 +1,7 @@
 //! The backbone's layers in f32, whole tensors, arranged so that the compiler vectorizes the inner loops.
 
 use cfm_core::model::{Shape, Window};
-use cfm_model::float_model::{FloatAdd, FloatConv};
+use cfm_model::float_model::{Activation, FloatAdd, FloatConv};
 
 /// A whole tensor, channel last.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,9 +64,15 @@ impl Convolution {
         self.conv.input
     }
 
-    /// The output of this convolution over `input`.
+    /// What is applied to the sums.
     #[must_use]
-    pub fn forward(&self, input: &Tensor, out: Shape) -> Tensor {
+    pub fn activation(&self) -> Activation {
+        self.conv.output.activation
+    }
+
+    /// The sums of this convolution over `input`, bias included, before the activation.
+    #[must_use]
+    pub fn sums(&self, input: &Tensor, out: Shape) -> Tensor {
         let conv = &self.conv;
         let groups = usize::from(conv.groups);
         let group_inputs = usize::from(input.shape.channels) / groups;
@@ -97,9 +103,6 @@ impl Convolution {
                         }
                     }
                 });
-                for sum in sums {
-                    *sum = conv.output.activation.apply(*sum);
-                }
             }
         }
         Tensor { shape: out, data }

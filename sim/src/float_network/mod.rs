@@ -4,10 +4,10 @@
 //! layers. Masks are integer work and the core's. For the labelling, logits are rounded to the 16 bits that the model
 //! gives them, after those of a softmax have been moved below 0, where none saturates that matters.
 
-mod head;
-mod layers;
+pub(crate) mod head;
+pub(crate) mod layers;
 
-pub use head::Masks;
+pub use head::SegmentMask;
 pub use layers::Tensor;
 
 use cfm_core::executor::ExecuteError;
@@ -17,6 +17,7 @@ use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::{Classifier, Model, Path, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::SegmentError;
+use cfm_model::Place;
 use cfm_model::float_model::{FloatAdd, FloatHead, FloatLayer, FloatModel};
 use cfm_model::shape::ShapeError;
 use cfm_model::spec::PoolSpec;
@@ -52,6 +53,22 @@ pub enum FloatNetworkError {
     #[error(transparent)]
     Label(#[from] LabelError),
 }
+
+/// Somebody who watches a float network compute, layer by layer in the order of the model file.
+pub trait Observer {
+    /// The sums of a convolution or a fully connected layer before its activation, channel last.
+    fn sums(&mut self, place: Place, sums: &[f32]) {
+        let _ = (place, sums);
+    }
+
+    /// The output of a layer, channel last.
+    fn output(&mut self, place: Place, output: &[f32]) {
+        let _ = (place, output);
+    }
+}
+
+/// Watches nothing.
+impl Observer for () {}
 
 /// A float network beside the model that was quantized from it.
 #[derive(Debug, Clone)]
@@ -113,6 +130,18 @@ impl<'m> FloatNetwork<'m> {
     /// # Errors
     /// [`ExecuteError::InputSize`] for an image of another size than the model's input.
     pub fn tensors(&self, image: &ImageView<'_>) -> Result<Vec<Tensor>, ExecuteError> {
+        self.tensors_observed(image, &mut ())
+    }
+
+    /// [`FloatNetwork::tensors`] with somebody who watches.
+    ///
+    /// # Errors
+    /// As [`FloatNetwork::tensors`].
+    pub fn tensors_observed(
+        &self,
+        image: &ImageView<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let shape = self.model.input();
         if (image.height(), image.width(), image.channels())
             != (shape.height, shape.width, shape.channels)
@@ -120,29 +149,41 @@ impl<'m> FloatNetwork<'m> {
             return Err(ExecuteError::InputSize);
         }
         let mut tensors = vec![Tensor::image(shape, image.pixels())];
-        for (layer, out) in self.layers.iter().zip(&self.model.tensors()[1..]) {
-            let out = out.shape;
-            tensors.push(match layer {
-                Layer::Convolution(layer) => layer.forward(&tensors[layer.input()], out),
+        for (i, (layer, out)) in self
+            .layers
+            .iter()
+            .zip(&self.model.tensors()[1..])
+            .enumerate()
+        {
+            let (place, out) = (Place::Layer(i), out.shape);
+            let tensor = match layer {
+                Layer::Convolution(layer) => {
+                    let mut tensor = layer.sums(&tensors[layer.input()], out);
+                    observer.sums(place, &tensor.data);
+                    for value in &mut tensor.data {
+                        *value = layer.activation().apply(*value);
+                    }
+                    tensor
+                }
                 Layer::MaxPool(pool) => max_pool(&pool.window, &tensors[pool.input], out),
                 Layer::AvgPool(pool) => avg_pool(&pool.window, &tensors[pool.input], out),
                 Layer::Add(layer) => {
                     let [first, second] = layer.inputs;
                     add(layer, &tensors[first], &tensors[second])
                 }
-            });
+            };
+            observer.output(place, &tensor.data);
+            tensors.push(tensor);
         }
         Ok(tensors)
     }
 
-    /// The logits of every segment, and the label of every pixel.
+    /// The masks of all segments.
     ///
     /// # Errors
-    /// [`FloatNetworkError`] for an image of another size than the model's input, or a broken segment.
-    pub fn label(&self, inputs: &Inputs<'_>) -> Result<FloatScores, FloatNetworkError> {
+    /// [`FloatNetworkError`] for a broken map or segment.
+    pub fn masks(&self, inputs: &Inputs<'_>) -> Result<Vec<SegmentMask>, FloatNetworkError> {
         let model = self.model;
-        let tensors = self.tensors(&inputs.image)?;
-        let features = &tensors[tensors.len() - 1];
         let mut memory: Vec<IndexMemory> = Vec::new();
         memory.resize_with(inputs.maps.len(), IndexMemory::default);
         let mut indices = Vec::new();
@@ -155,33 +196,53 @@ impl<'m> FloatNetwork<'m> {
         let blank = FeatureMap::new(&blank, model.feature()).ok_or(ScoreError::FeatureMap)?;
         let mut scratch = vec![0; model.scratch_bytes()];
         let mut scorer = Scorer::new(model, blank, &mut scratch)?;
+        let segments = inputs.segments.iter().enumerate();
+        segments
+            .map(|(at, segment)| {
+                let masked = scorer
+                    .project(segment, &indices)
+                    .map_err(|error| FloatNetworkError::Segment(at, error))?;
+                Ok(SegmentMask {
+                    area: masked.extent().area,
+                    window: masked.window(),
+                    cells: masked.mask().to_vec(),
+                    bins: masked.pool().bin_mask().to_vec(),
+                })
+            })
+            .collect()
+    }
 
-        let mut logits = Vec::with_capacity(inputs.segments.len());
-        let mut areas = Vec::with_capacity(inputs.segments.len());
-        for (at, segment) in inputs.segments.iter().enumerate() {
-            let masked = scorer
-                .project(segment, &indices)
-                .map_err(|error| FloatNetworkError::Segment(at, error))?;
-            areas.push(masked.extent().area);
-            let window = masked.window();
-            let cells = masked.mask().to_vec();
-            let pooled = masked.pool();
-            let masks = Masks {
-                window,
-                cells: &cells,
-                bins: pooled.bin_mask(),
-            };
-            logits.push(head::logits(&self.head, features, &masks));
-        }
+    /// The logits of a segment over a feature map, the last of [`FloatNetwork::tensors`].
+    pub fn logits(
+        &self,
+        features: &Tensor,
+        mask: &SegmentMask,
+        observer: &mut impl Observer,
+    ) -> Vec<f32> {
+        head::logits(&self.head, features, mask, observer)
+    }
+
+    /// The logits of every segment, and the label of every pixel.
+    ///
+    /// # Errors
+    /// [`FloatNetworkError`] for an image of another size than the model's input, or a broken segment.
+    pub fn label(&self, inputs: &Inputs<'_>) -> Result<FloatScores, FloatNetworkError> {
+        let tensors = self.tensors(&inputs.image)?;
+        let features = &tensors[tensors.len() - 1];
+        let masks = self.masks(inputs)?;
+        let logits: Vec<Vec<f32>> = masks
+            .iter()
+            .map(|mask| self.logits(features, mask, &mut ()))
+            .collect();
         let rounded: Vec<Vec<i16>> = logits.iter().map(|l| self.rounded(l)).collect();
         let labels = label(
-            model,
+            self.model,
             inputs.rule,
             inputs.maps,
             inputs.segments.len(),
             |at| ScoredSegment {
                 segment: inputs.segments[at],
-                area: areas[at],
+                area: masks[at].area,
                 logits: &rounded[at],
             },
         )?;
@@ -232,4 +293,4 @@ fn has_all_weights(float: &FloatModel, shapes: &[Shape]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -61,7 +61,7 @@ fn fc(n: &mut Numbers, inputs: usize, outputs: u16) -> FloatFc {
 }
 
 /// Every kind of layer, and the given head.
-fn float_model(design: Design) -> FloatModel {
+pub(crate) fn float_model(design: Design) -> FloatModel {
     let n = &mut Numbers(7);
     let pool = |input| PoolSpec {
         input,
@@ -124,7 +124,7 @@ fn float_model(design: Design) -> FloatModel {
 }
 
 /// Sets the scales of the backbone to the ranges that the image takes, and some of the head's.
-fn calibrate(float: &mut FloatModel, tensors: &[Tensor]) {
+pub(crate) fn calibrate(float: &mut FloatModel, tensors: &[Tensor]) {
     for (layer, tensor) in float.layers.iter_mut().zip(tensors.iter().skip(1)) {
         let max = tensor.data.iter().copied().fold(0.0, f32::max);
         let scale = ActivationScale::for_range(Activation::Relu, max).unwrap();

@@ -218,7 +218,8 @@ impl Histogram {
             let steps = (bin.centre / step).round();
             steps < low || steps > high
         });
-        outside.map(|bin| bin.count).sum::<f64>() / self.count.max(1) as f64
+        // An empty sum of floats would be -0.
+        outside.fold(0.0, |sum, bin| sum + bin.count) / self.count.max(1) as f64
     }
 
     fn bins(&self) -> Vec<Bin> {

@@ -1,0 +1,210 @@
+//! `cfm quantize`: turns a float model into integers, calibrated on photographs.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cfm_model::quantize::WeightScales;
+use cfm_model::quantize::range::RangeMethod;
+use cfm_sim::model_file::ModelFile;
+use cfm_sim::photo_list::photo_list;
+use cfm_sim::pipeline::Pipeline;
+use cfm_sim::post_training::{Equalization, LayerReport, Options, quantize};
+use cfm_sim::{output, photo};
+use clap::ValueEnum;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{display, pipeline, print_json, progress};
+
+/// Arguments of `cfm quantize`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Float weights
+    #[arg(value_name = "FLOAT.safetensors")]
+    weights: PathBuf,
+    /// Model of the same structure, which gives everything but the numbers; without it, the one beside the weights
+    #[arg(long, value_name = "LIKE.cfm")]
+    model: Option<PathBuf>,
+    /// Photographs to calibrate on: a folder of them, or a data set and the split to take (train without it)
+    #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
+    images: String,
+    /// Most photographs to calibrate on, evenly spread over all
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    limit: usize,
+    /// How the ranges of activations are chosen: max, percentile=P or mse
+    #[arg(long, value_name = "METHOD", default_value = "mse")]
+    range: RangeMethod,
+    /// Take the mean error of every layer back out of its bias
+    #[arg(long, value_enum, default_value = "on")]
+    bias_correction: Switch,
+    /// Bring channels between two convolutions to like magnitudes: their weights', or those that activations show
+    #[arg(long, value_enum, default_value = "activations")]
+    equalize: Equalize,
+    /// Scales of weights: powers of two, or general ones that cost a multiplication
+    #[arg(long, value_enum, default_value = "power-of-two")]
+    scales: Scales,
+    /// Where the model goes
+    #[arg(long, value_name = "NEW.cfm")]
+    out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Equalize {
+    Off,
+    Weights,
+    Activations,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Scales {
+    PowerOfTwo,
+    General,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 photograph is needed".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    weights: String,
+    model: String,
+    images: usize,
+    segments: usize,
+    range: String,
+    bias_correction: Switch,
+    equalize: Equalize,
+    /// Pairs of layers that were equalized.
+    equalized: Vec<[usize; 2]>,
+    scales: Scales,
+    layers: Vec<LayerReport>,
+    out: String,
+    bytes: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an input is broken, weights and model do not belong together, or the model cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let like = match &args.model {
+        Some(path) => path.clone(),
+        None => args.weights.with_extension("cfm"),
+    };
+    let file = ModelFile::open(Some(&like))?;
+    let model = file.parse()?;
+    let pipeline = pipeline(&file, &model)?;
+    let float = file.float_from(&args.weights)?;
+    let images = inputs(args, &pipeline)?;
+    let options = Options {
+        range: args.range,
+        scales: match args.scales {
+            Scales::PowerOfTwo => WeightScales::PowerOfTwo,
+            Scales::General => WeightScales::General,
+        },
+        equalization: match args.equalize {
+            Equalize::Off => Equalization::Off,
+            Equalize::Weights => Equalization::Weights,
+            Equalize::Activations => Equalization::Activations,
+        },
+        bias_correction: args.bias_correction == Switch::On,
+    };
+    let steps = (options.passes() * images.len()) as u64;
+    let bar = progress(steps, "calibration", args.json);
+    let quantized = quantize(float, &pipeline, &images, &options, || bar.inc(1))
+        .with_context(|| display(&args.weights))?;
+    bar.finish_and_clear();
+    output::write(&args.out, &quantized.cfm).with_context(|| display(&args.out))?;
+    let report = Report {
+        weights: display(&args.weights),
+        model: file.name(),
+        images: images.len(),
+        segments: quantized.segments,
+        range: args.range.to_string(),
+        bias_correction: args.bias_correction,
+        equalize: args.equalize,
+        equalized: quantized
+            .equalized
+            .iter()
+            .map(|pair| [pair.first, pair.second])
+            .collect(),
+        scales: args.scales,
+        layers: quantized.layers,
+        out: display(&args.out),
+        bytes: quantized.cfm.len(),
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        print(&report, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The photographs at the network's size.
+fn inputs(
+    args: &Args,
+    pipeline: &Pipeline<'_>,
+) -> anyhow::Result<Vec<cfm_sim::pipeline::NetworkInput>> {
+    let photos = photo_list(&args.images, args.limit)?;
+    photos
+        .par_iter()
+        .map(|path| Ok(pipeline.input(&photo::open(path)?)?))
+        .collect()
+}
+
+fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{}, structure of {}, {} photographs, {} segments",
+        report.weights, report.model, report.images, report.segments
+    )?;
+    for [first, second] in &report.equalized {
+        writeln!(out, "equalized: layers {first} and {second}")?;
+    }
+    let widest = report
+        .layers
+        .iter()
+        .map(|layer| layer.layer.len())
+        .max()
+        .unwrap_or(0);
+    writeln!(
+        out,
+        "\n{:widest$}  {:<15}  step  zero     max |x|    clipped  SQNR",
+        "layer", "kind"
+    )?;
+    for layer in &report.layers {
+        let sqnr = layer
+            .sqnr_db
+            .map_or_else(|| "-".to_owned(), |sqnr| format!("{sqnr:.1} dB"));
+        writeln!(
+            out,
+            "{:widest$}  {:<15}  2^{:<3} {:>4}  {:>10.4}  {:>7.4} %  {sqnr}",
+            layer.layer,
+            layer.kind,
+            layer.exponent,
+            layer.zero_point,
+            layer.max,
+            100.0 * layer.clipped
+        )?;
+    }
+    writeln!(out, "\n{}: {} bytes", report.out, report.bytes)
+}

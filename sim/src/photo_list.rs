@@ -1,0 +1,130 @@
+//! Which photographs to work on: those of a folder, or of a split of a data set.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::{Dataset, DatasetError, PHOTO_ENDINGS};
+
+/// The split of a data set that is taken when none is named.
+pub const DEFAULT_SPLIT: &str = "train";
+
+/// Why there are no photographs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PhotoListError {
+    /// The folder cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The folder.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The folder has no photographs.
+    #[error("{0}: there is no photograph in this folder (.jpg, .png, .jpeg, .bmp, .ppm, .pgm)")]
+    Empty(String),
+    /// The data set is refused.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+}
+
+/// The photographs that `source` means: `DATASET` or `DATASET:SPLIT` where there is a `dataset.toml`, otherwise a
+/// folder, whose photographs come in the order of their names. At most `limit` of them, evenly spread: neighbours are
+/// often frames of one video.
+///
+/// # Errors
+/// [`PhotoListError`] when there is none.
+pub fn photo_list(source: &str, limit: usize) -> Result<Vec<PathBuf>, PhotoListError> {
+    let (folder, split) = match source.rsplit_once(':') {
+        Some((folder, split)) if !Path::new(source).exists() => (folder, Some(split)),
+        _ => (source, None),
+    };
+    let folder = Path::new(folder);
+    let photos = if split.is_some() || folder.join("dataset.toml").is_file() {
+        let dataset = Dataset::open(folder)?;
+        let ids = dataset.split(split.unwrap_or(DEFAULT_SPLIT))?;
+        let paths = ids.iter().map(|id| dataset.photo_path(id));
+        paths.collect::<Result<_, _>>()?
+    } else {
+        folder_photos(folder)?
+    };
+    let taken = photos.len().min(limit);
+    Ok((0..taken)
+        .map(|i| photos[i * photos.len() / taken].clone())
+        .collect())
+}
+
+fn folder_photos(folder: &Path) -> Result<Vec<PathBuf>, PhotoListError> {
+    let name = || folder.display().to_string();
+    let read = |source| PhotoListError::Read {
+        path: name(),
+        source,
+    };
+    let mut photos = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let is_photo = ending
+            .is_some_and(|ending| PHOTO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()));
+        if is_photo && path.is_file() {
+            photos.push(path);
+        }
+    }
+    if photos.is_empty() {
+        return Err(PhotoListError::Empty(name()));
+    }
+    photos.sort();
+    Ok(photos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene;
+
+    fn names(source: &str, limit: usize) -> Vec<String> {
+        let photos = photo_list(source, limit).unwrap();
+        let names = photos.iter().map(|path| path.file_name().unwrap());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn folders_are_read_in_order_and_thinned_evenly() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().to_str().unwrap();
+        for name in ["b.JPG", "c.png", "a.bmp", "d.jpg", "notes.txt"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        fs::create_dir(folder.path().join("e.png")).unwrap();
+        assert_eq!(names(source, 9), ["a.bmp", "b.JPG", "c.png", "d.jpg"]);
+        assert_eq!(names(source, 2), ["a.bmp", "c.png"]);
+    }
+
+    #[test]
+    fn splits_of_a_data_set_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("set");
+        let splits = [("train", 3), ("val", 2)];
+        scene::write_dataset(&root, &splits, (16, 12), 1).unwrap();
+        let source = root.to_str().unwrap();
+        assert_eq!(names(source, 9).len(), 3);
+        assert_eq!(names(&format!("{source}:val"), 9).len(), 2);
+        let error = photo_list(&format!("{source}:test"), 9).unwrap_err();
+        assert!(error.to_string().contains("no such split"), "{error}");
+    }
+
+    #[test]
+    fn nothing_to_take_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().to_str().unwrap();
+        let error = photo_list(source, 9).unwrap_err().to_string();
+        assert!(error.contains("there is no photograph"), "{error}");
+        let error = photo_list(&format!("{source}/none"), 9).unwrap_err();
+        assert!(matches!(error, PhotoListError::Read { .. }), "{error}");
+        let error = photo_list(&format!("{source}:train"), 9).unwrap_err();
+        assert!(error.to_string().contains("dataset.toml"), "{error}");
+    }
+}
