@@ -139,11 +139,12 @@ fn energies(outputs: &Outputs, trace: &Trace, scales: &[OutputScale]) -> Vec<Ene
     let backbone = trace.tensors.len() - 1;
     let mut outputs = outputs.0.iter();
     let layers = trace.tensors.iter().skip(1);
-    for (((energy, scale), float), integers) in energies
+    // The outputs last: `zip` takes from its first before it finds out that its second is at the end.
+    for (((energy, scale), integers), float) in energies
         .iter_mut()
         .zip(scales)
-        .zip(&mut outputs)
         .zip(layers)
+        .zip(&mut outputs)
     {
         energy.add(float, integers.iter().map(|&q| q.into()), *scale);
     }

@@ -7,7 +7,7 @@ use cfm_model::random::{random_image, random_segments};
 use cfm_model::spec::{LabellingRule, ModelSpec};
 
 use super::*;
-use crate::float_network::tests::{calibrate, float_model};
+use crate::float_network::tests::calibrate;
 use crate::parity::{Naming, check};
 use crate::scene::Scene;
 use crate::trace::Inputs;
@@ -19,11 +19,16 @@ const OPTIONS: Options = Options {
     bias_correction: false,
 };
 
+/// Every kind of layer, with logits that are no activations.
+fn float_model(design: Design) -> FloatModel {
+    let mut float = crate::float_network::tests::float_model(design);
+    calibrate(&mut float, &[]);
+    float
+}
+
 /// The bytes of a model of the same structure, with scales that fit nothing.
 fn like(float: &FloatModel) -> Vec<u8> {
-    let mut float = float.clone();
-    calibrate(&mut float, &[]);
-    plain(&float).unwrap().to_bytes().unwrap()
+    plain(float).unwrap().to_bytes().unwrap()
 }
 
 fn images(pipeline: &Pipeline<'_>, seeds: std::ops::Range<u64>) -> Vec<NetworkInput> {
@@ -225,7 +230,6 @@ fn bias_correction_takes_back_what_rounding_shifts() {
 
 #[test]
 fn what_cannot_be_calibrated_is_refused() {
-    let refusal = |float: &FloatModel| quantized(float, &OPTIONS).unwrap_err().to_string();
     let with_first = |change: &dyn Fn(&mut f32)| {
         let mut float = float_model(Design::B);
         let FloatLayer::Conv2d(conv) = &mut float.layers[0] else {
@@ -263,13 +267,6 @@ fn what_cannot_be_calibrated_is_refused() {
     // Of another structure than the model.
     let other = run(float_model(Design::A), &images);
     assert_eq!(other, "the float weights are not those of this model");
-    // A scale that no weight fits: one step of the accumulator is many steps of the output.
-    let mut spread = with_first(&|_| ());
-    if let FloatLayer::Conv2d(conv) = &mut spread.layers[0] {
-        conv.weights.fill(1e36);
-        conv.bias.fill(-3e38);
-    }
-    assert!(!refusal(&spread).is_empty());
 }
 
 /// A specification is read back the way it was chosen.
