@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "on")]
     bias_correction: Switch,
     /// Bring channels between two convolutions to like magnitudes: their weights', or those that activations show
-    #[arg(long, value_enum, default_value = "activations")]
+    #[arg(long, value_enum, default_value = "weights")]
     equalize: Equalize,
     /// Scales of weights: powers of two, or general ones that cost a multiplication
     #[arg(long, value_enum, default_value = "power-of-two")]
