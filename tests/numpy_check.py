@@ -28,8 +28,8 @@ class Vectors:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.model = json.loads((self.folder / "model.json").read_text(encoding="utf-8"))
-        if self.model["format"] != "cfm-vectors" or self.model["version"] != 1:
-            raise ValueError(f"{folder}: not a folder of vectors of version 1")
+        if self.model["format"] != "cfm-vectors" or self.model["version"] != 2:
+            raise ValueError(f"{folder}: not a folder of vectors of version 2")
         self.mismatches = 0
         self.compared = 0
 
@@ -246,11 +246,10 @@ def flattened(levels):
     return np.concatenate([vector for level in levels for vector in level])
 
 
-def segment_pixels(vectors):
+def segment_pixels(vectors, maps):
     """A bool image per segment."""
     model = vectors.model
     height, width, _ = model["image"]["shape"]
-    maps = [vectors.load(entry) for entry in model["superpixel_maps"]]
     for segment in model["segments"]:
         if "runs" in segment:
             pixels = np.zeros((height, width), bool)
@@ -297,48 +296,59 @@ def softmax(logits, exponent):
     return [min(65535, ((w << 16) + total // 2) // total) for w in weights]
 
 
-def paste(foreground, background, logits, scores, pixels, labels):
+def paste(rule, foreground, background, logits, scores, pixels, votes):
     ranked = []
     for index, logit in enumerate(logits):
         best = max(foreground, key=lambda c: (logit[c], -c))
         last = any(logit[c] > logit[best] for c in background)
         ranked.append((last, -scores[index][best], int(pixels[index].sum()), index, best))
-    # The best one is pasted last.
-    for *_, index, best in sorted(ranked, reverse=True):
-        labels[pixels[index]] = best
+    claimed = np.zeros(votes.shape[1:], bool)
+    for _, _, area, index, best in sorted(ranked):
+        taken = int((pixels[index] & claimed).sum())
+        if rule["inhibition"] and taken * 65536 >= rule["inhibition"] * area:
+            continue
+        votes[best][pixels[index] & ~claimed] = 1
+        claimed |= pixels[index]
 
 
-def vote(rule, foreground, scores, pixels, labels):
-    votes = np.zeros((max(foreground) + 1, *labels.shape), object)
+def vote(rule, foreground, scores, pixels, votes):
     for score, mask in zip(scores, pixels):
+        area = int(mask.sum())
+        purity = max(score[c] for c in foreground)
         for c in foreground:
             x = score[c] << 16
             for _ in range(rule["power"] - 1):
                 x = x * score[c] >> 16
-            if rule["by_root_area"]:
-                x = (x << 8) // math.isqrt(int(mask.sum()) << 16)
+            for _ in range(rule["purity"]):
+                x = x * purity >> 16
+            if rule["divisor"] == "root":
+                x = (x << 8) // math.isqrt(area << 16)
+            elif rule["divisor"] == "area":
+                x = (x << 6) // area
             votes[c][mask] += min(x >> 12, 0xFFFFFFFF)
-    votes = np.minimum(votes, 0xFFFFFFFF).astype(np.int64)
-    claimed = votes.max(axis=0) > 0
-    labels[claimed] = votes.argmax(axis=0)[claimed]
+    np.minimum(votes, 0xFFFFFFFF, out=votes)
 
 
-def label(model, logits, probabilities, pixels):
+def label(model, logits, probabilities, pixels, maps):
     """The class of every pixel."""
     rule = model["labelling"]
-    labels = np.full(model["image"]["shape"][:2], VOID)
     classes = range(len(model["classes"]))
     background = [c for c in classes if model["classes"][c]["kind"] == "background"]
     foreground = [c for c in classes if c not in background]
+    votes = np.zeros((len(classes), *model["image"]["shape"][:2]), np.int64)
     if rule["rule"] == "paste":
         scores = logits if probabilities is None else probabilities
-        paste(foreground, background, logits, scores, pixels, labels)
+        paste(rule, foreground, background, logits, scores, pixels, votes)
     else:
         scores = probabilities
         if scores is None:
             scores = [[2 * max(value, 0) for value in row] for row in logits]
-        vote(rule, foreground, scores, pixels, labels)
-    return labels
+        vote(rule, foreground, scores, pixels, votes)
+    if rule["refinement"] is not None:
+        superpixels = maps[rule["refinement"]]
+        for s in np.unique(superpixels):
+            votes[:, superpixels == s] = votes[:, superpixels == s].sum(axis=1, keepdims=True)
+    return np.where(votes.max(axis=0) > 0, votes.argmax(axis=0), VOID)
 
 
 def check(folder):
@@ -348,7 +358,8 @@ def check(folder):
     zero_point = model["tensors"][-1]["zero_point"]
     rows, columns = Axis(model, 0), Axis(model, 1)
 
-    pixels = list(segment_pixels(vectors))
+    maps = [vectors.load(entry) for entry in model["superpixel_maps"]]
+    pixels = list(segment_pixels(vectors, maps))
     windows, masks, bin_masks, segment_vectors, region_vectors = [], [], [], [], []
     for mask in pixels:
         ys, xs = np.nonzero(mask)
@@ -401,7 +412,7 @@ def check(folder):
             vectors.compare("probabilities", probabilities, results["probabilities"])
     else:
         logits, probabilities = [], [] if head["classifier"] == "softmax" else None
-    vectors.compare("labels", label(model, logits, probabilities, pixels), results["labels"])
+    vectors.compare("labels", label(model, logits, probabilities, pixels, maps), results["labels"])
     print(f"{folder}: {vectors.compared} elements, {vectors.mismatches} mismatches")
     return vectors.mismatches
 

@@ -180,8 +180,9 @@ impl Serialize for ClassIou {
     }
 }
 
-/// Labels all photographs of `ids` with `segment` (which returns class indices of the model), several at a time, and
-/// compares them with the ground truth. `done` is called after each.
+/// Labels all photographs of `ids` with `segment` (which returns class indices of the model, once per way of labelling,
+/// and as many each time), several at a time, and compares them with the ground truth. `done` is called after each.
+/// Returns one evaluation per way of labelling.
 ///
 /// # Errors
 /// The first [`EvaluateError`] that occurs.
@@ -189,10 +190,10 @@ pub fn evaluate<E: std::error::Error + Send + Sync + 'static>(
     dataset: &Dataset,
     ids: &[String],
     classes: &ClassMatch,
-    segment: impl Fn(&RgbImage) -> Result<LabelMap, E> + Sync,
+    segment: impl Fn(&RgbImage) -> Result<Vec<LabelMap>, E> + Sync,
     done: impl Fn() + Sync,
-) -> Result<Evaluation, EvaluateError> {
-    let confusion = ids
+) -> Result<Vec<Evaluation>, EvaluateError> {
+    let confusions = ids
         .par_iter()
         .map(|id| {
             let sample = dataset.sample(id)?;
@@ -200,13 +201,20 @@ pub fn evaluate<E: std::error::Error + Send + Sync + 'static>(
                 id: id.clone(),
                 source: Box::new(source),
             })?;
-            let confusion = classes.compare(&sample.labels, &given);
+            let compare = |given| classes.compare(&sample.labels, given);
+            let confusions: Vec<Confusion> = given.iter().map(compare).collect();
             done();
-            Ok::<_, EvaluateError>(confusion)
+            Ok::<_, EvaluateError>(confusions)
         })
-        .try_reduce(
-            || Confusion::new(classes.names.len()),
-            |a, b| Ok(a.merged(&b)),
-        )?;
-    classes.measure(&confusion, ids.len())
+        .try_reduce(Vec::new, |a, b| {
+            Ok(match (a.is_empty(), b.is_empty()) {
+                (true, _) => b,
+                (_, true) => a,
+                _ => a.into_iter().zip(&b).map(|(a, b)| a.merged(b)).collect(),
+            })
+        })?;
+    confusions
+        .iter()
+        .map(|confusion| classes.measure(confusion, ids.len()))
+        .collect()
 }

@@ -1,11 +1,11 @@
 //! What a model is made of and what it costs: layers, memory, flash.
 
 use cfm_core::model::format::{HEADER_LEN, SECTION_ENTRY_LEN, tag};
-use cfm_core::model::{
-    ClassKind, Classifier, Design, LabellingRule, MaskRule, Model, Operation, Path, Shape,
-};
+use cfm_core::model::{ClassKind, Classifier, Design, MaskRule, Model, Operation, Path, Shape};
 use cfm_proposals::Params;
 use serde::Serialize;
+
+use crate::labelling::RuleSpec;
 
 /// Everything about a model that can be said without running it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,8 +32,8 @@ pub struct Inspection {
     pub arena: ArenaReport,
     /// The flash.
     pub flash: Vec<SectionReport>,
-    /// How segments become pixels.
-    pub labelling: String,
+    /// How segments become pixels, as `--labelling` takes it.
+    pub labelling: RuleSpec,
     /// How proposals are made.
     pub proposals: String,
     /// The classifier's outputs.
@@ -193,7 +193,7 @@ pub fn inspect(model: &Model<'_>) -> Inspection {
         head,
         arena: arena(model),
         flash: flash(model),
-        labelling: labelling(model.labelling()),
+        labelling: RuleSpec(model.labelling()),
         proposals: proposals(model),
         classes: classes(model),
         provenance: model
@@ -331,19 +331,6 @@ fn flash(model: &Model<'_>) -> Vec<SectionReport> {
         bytes: model.bytes().len().saturating_sub(known),
     });
     reports
-}
-
-fn labelling(rule: LabellingRule) -> String {
-    match rule {
-        LabellingRule::Paste => "paste, best segment first".to_owned(),
-        LabellingRule::Vote {
-            power,
-            by_root_area,
-        } => {
-            let area = if by_root_area { " / sqrt(area)" } else { "" };
-            format!("vote, score^{power}{area}")
-        }
-    }
 }
 
 fn proposals(model: &Model<'_>) -> String {

@@ -6,7 +6,7 @@ use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
 use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
-use cfm_core::model::{ClassKind, Model, Shape};
+use cfm_core::model::{ClassKind, LabellingRule, Model, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError, SuperpixelMap};
 use cfm_proposals::{
@@ -37,6 +37,14 @@ pub enum PipelineError {
         width: u16,
         /// Rows.
         height: u16,
+    },
+    /// The labels are to be refined by a superpixel map that the proposals do not make.
+    #[error("labels cannot be refined by superpixel map {map}: there are {maps}, counted from 0")]
+    RefinementMap {
+        /// The map.
+        map: u8,
+        /// How many there are.
+        maps: usize,
     },
     /// The model's `PROP` section has the wrong length.
     #[error("section PROP: it has {0} bytes instead of {len}", len = Params::BYTES)]
@@ -193,18 +201,67 @@ impl Segmentation {
     }
 }
 
+/// The segments of a photograph with the classifier's verdict on each.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredPhoto<'a> {
+    model: &'a Model<'a>,
+    maps: &'a [SuperpixelMap<'a>],
+    /// Segments with their areas.
+    segments: &'a [(Segment<'a>, u32)],
+    /// One per segment and class.
+    logits: &'a [i16],
+    /// What came before the labelling.
+    times: Times,
+}
+
+impl ScoredPhoto<'_> {
+    /// Labels every pixel by `rule`.
+    ///
+    /// # Errors
+    /// [`LabelError::RefinementMap`] for a rule that refines by a superpixel map that there is not; segments from elsewhere
+    /// have none.
+    pub fn label(&self, rule: LabellingRule) -> Result<Segmentation, PipelineError> {
+        let clock = Instant::now();
+        let segments: Vec<ScoredSegment<'_>> = self
+            .segments
+            .iter()
+            .zip(self.logits.chunks_exact(self.model.class_count()))
+            .map(|(&(segment, area), logits)| ScoredSegment {
+                segment,
+                area,
+                logits,
+            })
+            .collect();
+        let labels = label(self.model, rule, self.maps, segments.len(), |i| segments[i])?;
+        let Shape { width, height, .. } = self.model.input();
+        let labels = LabelMap::new(width.into(), height.into(), labels)?;
+        let labelling = clock.elapsed();
+        Ok(Segmentation {
+            labels,
+            segments: segments.len(),
+            times: Times {
+                labelling,
+                total: self.times.total + labelling,
+                ..self.times
+            },
+        })
+    }
+}
+
 /// A model, ready to segment photographs.
 #[derive(Debug, Clone, Copy)]
 pub struct Pipeline<'m> {
     model: &'m Model<'m>,
     params: Params,
+    labelling: LabellingRule,
 }
 
 impl<'m> Pipeline<'m> {
-    /// A pipeline with the proposal parameters that the model carries, or the default ones.
+    /// A pipeline with the model's labelling rule, and the proposal parameters that it carries, or the default ones.
     ///
     /// # Errors
-    /// When the model's `PROP` section is broken, or its input is nothing that a photograph can be brought to.
+    /// When the model's `PROP` section is broken or lacks the scale that its labels are refined by, or its input is
+    /// nothing that a photograph can be brought to.
     pub fn new(model: &'m Model<'m>) -> Result<Self, PipelineError> {
         let Shape {
             height,
@@ -226,13 +283,41 @@ impl<'m> Pipeline<'m> {
                 Params::from_bytes(bytes)?
             }
         };
-        Ok(Self { model, params })
+        let pipeline = Self {
+            model,
+            params,
+            labelling: LabellingRule::DEFAULT,
+        };
+        pipeline.with_labelling(model.labelling())
+    }
+
+    /// The same pipeline with another labelling rule.
+    ///
+    /// # Errors
+    /// [`PipelineError::RefinementMap`] for a rule that refines by a superpixel map that the proposals do not make.
+    pub fn with_labelling(self, rule: LabellingRule) -> Result<Self, PipelineError> {
+        let maps = self.params.scales().len();
+        match rule.refinement {
+            Some(map) if usize::from(map) >= maps => {
+                Err(PipelineError::RefinementMap { map, maps })
+            }
+            _ => Ok(Self {
+                labelling: rule,
+                ..self
+            }),
+        }
     }
 
     /// The model.
     #[must_use]
     pub const fn model(&self) -> &'m Model<'m> {
         self.model
+    }
+
+    /// The labelling rule.
+    #[must_use]
+    pub const fn labelling(&self) -> LabellingRule {
+        self.labelling
     }
 
     /// The proposal parameters.
@@ -254,6 +339,18 @@ impl<'m> Pipeline<'m> {
     /// # Errors
     /// A [`PipelineError`] that the constructor could not foresee; none is known.
     pub fn segment(&self, photo: &RgbImage) -> Result<Segmentation, PipelineError> {
+        self.score(photo, |scored| scored.label(self.labelling))
+    }
+
+    /// Calls `with` with the scored segments of a photograph, which can be labelled by any number of rules.
+    ///
+    /// # Errors
+    /// Those of `with`, and as [`segment`](Self::segment).
+    pub fn score<T>(
+        &self,
+        photo: &RgbImage,
+        with: impl FnOnce(&ScoredPhoto<'_>) -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
         let start = Instant::now();
         let input = self.input(photo)?;
         let mut memory = ProposalMemory::default();
@@ -265,16 +362,15 @@ impl<'m> Pipeline<'m> {
             .map(|proposal| (proposal.segment(), proposal.area))
             .collect();
         times.proposals = clock.elapsed();
-        let mut segmentation = self.label(&input, proposals.maps(), &segments, times)?;
-        segmentation.times.total = start.elapsed();
-        Ok(segmentation)
+        self.scored(start, &input, proposals.maps(), &segments, times, with)
     }
 
     /// Labels every pixel of a photograph by segments from elsewhere, which are brought to the size of the network's
     /// input. Pixels that no segment covers have no class.
     ///
     /// # Errors
-    /// [`PipelineError::NoSegment`], or as [`Pipeline::segment`].
+    /// [`PipelineError::NoSegment`]; [`LabelError::RefinementMap`] if the rule refines, since there are no superpixels; or
+    /// as [`Pipeline::segment`].
     pub fn segment_by(
         &self,
         photo: &RgbImage,
@@ -295,19 +391,21 @@ impl<'m> Pipeline<'m> {
             .map(|runs| (Segment::Runs(runs), area(runs)))
             .collect();
         times.proposals = clock.elapsed();
-        let mut segmentation = self.label(&input, &[], &segments, times)?;
-        segmentation.times.total = start.elapsed();
-        Ok(segmentation)
+        self.scored(start, &input, &[], &segments, times, |scored| {
+            scored.label(self.labelling)
+        })
     }
 
-    /// Convolves the image, scores segments with their areas, and labels the pixels.
-    fn label(
+    /// Convolves the image, scores segments with their areas, and calls `with` with the scores.
+    fn scored<T>(
         &self,
+        start: Instant,
         input: &NetworkInput,
         maps: &[SuperpixelMap<'_>],
         segments: &[(Segment<'_>, u32)],
         mut times: Times,
-    ) -> Result<Segmentation, PipelineError> {
+        with: impl FnOnce(&ScoredPhoto<'_>) -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
         let model = self.model;
         let image = input.view()?;
         let clock = Instant::now();
@@ -338,22 +436,12 @@ impl<'m> Pipeline<'m> {
             times.fc += clock.elapsed() - pooling;
         }
 
-        let clock = Instant::now();
-        let scored: Vec<ScoredSegment<'_>> = segments
-            .iter()
-            .zip(logits.chunks_exact(classes))
-            .map(|(&(segment, area), logits)| ScoredSegment {
-                segment,
-                area,
-                logits,
-            })
-            .collect();
-        let labels = label(model, model.labelling(), maps, scored.len(), |i| scored[i])?;
-        let labels = LabelMap::new(image.width().into(), image.height().into(), labels)?;
-        times.labelling = clock.elapsed();
-        Ok(Segmentation {
-            labels,
-            segments: scored.len(),
+        times.total = start.elapsed();
+        with(&ScoredPhoto {
+            model,
+            maps,
+            segments,
+            logits: &logits,
             times,
         })
     }
@@ -377,7 +465,7 @@ impl<'m> Pipeline<'m> {
             image,
             maps: proposals.maps(),
             segments: &segments,
-            rule: self.model.labelling(),
+            rule: self.labelling,
         })?;
         let (width, height) = (image.width().into(), image.height().into());
         Ok(LabelMap::new(width, height, scores.labels)?)

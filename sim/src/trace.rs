@@ -21,7 +21,7 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Calls `with` with what a pipeline makes of a photograph: the network's input, the proposals, the model's rule.
+    /// Calls `with` with what a pipeline makes of a photograph: the network's input, the proposals, the pipeline's rule.
     ///
     /// # Errors
     /// As [`Pipeline::segment`].
@@ -53,7 +53,7 @@ impl Inputs<'_> {
             image,
             maps: proposals.maps(),
             segments: &segments,
-            rule: pipeline.model().labelling(),
+            rule: pipeline.labelling(),
         }))
     }
 }

@@ -152,6 +152,96 @@ fn eval_measures_a_split() {
 }
 
 #[test]
+fn eval_compares_labelling_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    scene::write_dataset(&root.join("set"), &[("val", 5)], (48, 36), 30).unwrap();
+    let arguments = ["eval", "set", "--model", "tiny.cfm"];
+    let rules = ["--labelling", "paste", "--labelling", "vote,refine=0"];
+    let mut two = json(root, &[&arguments[..], &rules, &["--json"]].concat());
+    let two = two.as_array_mut().unwrap();
+    assert_eq!(two.len(), 2);
+    let own = json(root, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(own["labelling"], "vote,power=3,area=root");
+    for (report, rule) in two.iter().zip(["paste", "vote,power=3,area=root,refine=0"]) {
+        assert_eq!(report["labelling"], rule);
+        // Asked for alone, a rule gives the same; and another than the model's own.
+        let alone = json(
+            root,
+            &[&arguments[..], &["--labelling", rule, "--json"]].concat(),
+        );
+        assert_eq!(alone["class_iou"], report["class_iou"]);
+        assert_ne!(own["class_iou"], report["class_iou"]);
+    }
+    let text = output(root, &[&arguments[..], &rules].concat());
+    let line = |start: &str| text.lines().position(|line| line.starts_with(start));
+    let best = two[0]["miou"].as_f64() >= two[1]["miou"].as_f64();
+    assert_eq!(line("paste ") < line("vote,"), best, "{text}");
+
+    // Some of the photographs, evenly spaced.
+    let few = json(
+        root,
+        &[&arguments[..], &["--images", "2", "--json"]].concat(),
+    );
+    assert_eq!(few["images"], 2);
+    let ids = fs::read_to_string(root.join("set/val.txt")).unwrap();
+    let ids: Vec<&str> = ids.lines().collect();
+    fs::write(root.join("set/two.txt"), [ids[0], ids[2]].join("\n")).unwrap();
+    let chosen = json(
+        root,
+        &[&arguments[..], &["--split", "two", "--json"]].concat(),
+    );
+    assert_eq!(few["class_iou"], chosen["class_iou"]);
+    let all = json(
+        root,
+        &[&arguments[..], &["--images", "99", "--json"]].concat(),
+    );
+    assert_eq!(all["class_iou"], own["class_iou"]);
+}
+
+#[test]
+fn labelling_rules_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    scene::write_dataset(&root.join("set"), &[("val", 1)], (48, 36), 30).unwrap();
+    for command in [
+        &["segment", "--out", "o.png"][..],
+        &["eval", "set", "--model", "tiny.cfm"],
+    ] {
+        let error = refusal(root, &[command, &["--labelling", "vote,refine=3"]].concat());
+        assert!(
+            error.contains("labels cannot be refined by superpixel map 3"),
+            "{error}"
+        );
+        let arguments = [command, &["--labelling", "mean"]].concat();
+        let assert = common::cfm(root, &arguments).assert().code(2);
+        let error = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(
+            error.contains("\"mean\" is no labelling rule: paste and vote are"),
+            "{error}"
+        );
+    }
+    assert!(!root.join("o.png").exists());
+}
+
+#[test]
+fn segment_labels_by_another_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let labels = |rule: &str, file: &str| {
+        let arguments = ["segment", "--labels", file, "--labelling", rule, "--json"];
+        let report = json(root, &arguments);
+        assert_eq!(report["labelling"], rule);
+        LabelMap::open(&root.join(file)).unwrap()
+    };
+    let rules = ["paste", "paste,inhibit=0.5", "paste,refine=0"];
+    let [plain, inhibited, refined] = rules.map(|rule| labels(rule, "l.png"));
+    assert!(plain != inhibited && plain != refined);
+}
+
+#[test]
 fn eval_runs_the_float_network() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -238,11 +328,14 @@ fn inspect_counts_layers_memory_and_flash() {
         .sum();
     assert_eq!(lines, model.line_bytes() as u64);
 
+    assert_eq!(report["labelling"], "vote,power=3,area=root");
+
     let text = output(root, &["inspect", "tiny.cfm"]);
     for word in [
         "conv2d",
         "arena",
         "flash",
+        "labelling: vote,power=3,area=root",
         "WGTS",
         "pedestrian",
         "trained = not at all",

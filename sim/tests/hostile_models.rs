@@ -364,7 +364,12 @@ fn broken_heads() -> Cases {
     let classes = model_spec().classes;
     let labelled = || {
         Forgery::of(|spec| {
-            spec.labelling = Some(LabellingRule::Paste);
+            spec.labelling = Some(LabellingRule::PASTE);
+        })
+    };
+    let voting = || {
+        Forgery::of(|spec| {
+            spec.labelling = Some(LabellingRule::DEFAULT);
         })
     };
     let calibrated = || {
@@ -435,7 +440,17 @@ fn broken_heads() -> Cases {
         (labelled().resize(tag::LABELLING, -1), Kind::SectionLength),
         (labelled().set(tag::LABELLING, 0, &[2]), Kind::Kind),
         (labelled().set(tag::LABELLING, 1, &[1]), Kind::Reserved),
-        (labelled().set(tag::LABELLING, 0, &[1, 5]), Kind::Reserved),
+        (labelled().set(tag::LABELLING, 2, &[1]), Kind::Reserved),
+        (labelled().set(tag::LABELLING, 3, &[1]), Kind::Reserved),
+        (labelled().set(tag::LABELLING, 6, &[5]), Kind::Labelling),
+        (labelled().set(tag::LABELLING, 6, &[255]), Kind::Labelling),
+        (voting().set(tag::LABELLING, 1, &[0]), Kind::Labelling),
+        (voting().set(tag::LABELLING, 1, &[5]), Kind::Labelling),
+        (voting().set(tag::LABELLING, 2, &[3]), Kind::Labelling),
+        (voting().set(tag::LABELLING, 3, &[5]), Kind::Labelling),
+        (voting().set(tag::LABELLING, 4, &[1]), Kind::Reserved),
+        (voting().set(tag::LABELLING, 5, &[1]), Kind::Reserved),
+        (voting().set(tag::LABELLING, 6, &[5]), Kind::Labelling),
         (labelled().set(tag::LABELLING, 7, &[1]), Kind::Reserved),
         (
             calibrated().resize(tag::CALIBRATION, -4),

@@ -29,7 +29,7 @@ fn parity_compares_every_tensor_of_a_photograph() {
         "region FC 0",
         "logits (softmax)",
         "probabilities",
-        "labels (vote p^3 / sqrt(area))",
+        "labels (vote,power=3,area=root)",
     ] {
         let found = text.lines().find(|l| l.starts_with(line));
         let found = found.unwrap_or_else(|| panic!("no {line} in {text}"));

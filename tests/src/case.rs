@@ -21,7 +21,7 @@ pub enum Content {
     Runs(u16),
     /// Segment `index` as superpixels: u16 map, then u16 ids.
     Members(u16),
-    /// The labelling rule: u8 power of the vote (0: paste), u8 whether votes are divided by the root of the area.
+    /// The labelling rule, 8 bytes as in the `LABL` section of a model.
     Rule,
     /// Tensor `index`, i8: 0 is the image, i + 1 the output of layer i.
     Tensor(u16),

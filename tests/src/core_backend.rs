@@ -173,14 +173,8 @@ pub fn run_case<K: Kernels + Clone>(
         }
     }
 
-    let rule = match case.get(Content::Rule).ok_or(BrokenCase)? {
-        [0, _] => LabellingRule::Paste,
-        &[power, by_root_area] => LabellingRule::Vote {
-            power,
-            by_root_area: by_root_area == 1,
-        },
-        _ => return Err(RunError::Case),
-    };
+    let rule = case.get(Content::Rule).ok_or(BrokenCase)?;
+    let rule = LabellingRule::from_bytes(rule).map_err(|_| BrokenCase)?;
     let plain: Vec<SuperpixelMap<'_>, MAX_MAPS> = maps.iter().map(|m| *m.map()).collect();
     let pixels = usize::from(model.input().width) * usize::from(model.input().height);
     let labels = memory.labels.get_mut(..pixels).ok_or(RunError::Memory)?;

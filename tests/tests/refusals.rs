@@ -275,7 +275,13 @@ fn labelling() {
     let zeros = vec![0; pixels];
     let maps = [SuperpixelMap::new(&zeros, width, height, 1).expect("it is a map"); 2];
     let logits = vec![100; model.class_count()];
-    for rule in [LabellingRule::Paste, LabellingRule::DEFAULT] {
+    let refined = |refinement, rule| LabellingRule { refinement, ..rule };
+    for rule in [
+        LabellingRule::PASTE,
+        LabellingRule::DEFAULT,
+        refined(Some(1), LabellingRule::PASTE),
+        refined(Some(1), LabellingRule::DEFAULT),
+    ] {
         let label = |segment, logits, maps: &[SuperpixelMap<'_>], words, length| {
             let mut memory = vec![0; words];
             let mut labels = vec![9; length];
@@ -287,7 +293,7 @@ fn labelling() {
             label_pixels(&model, rule, maps, 1, |_| scored, &mut memory, &mut labels)
                 .map(|()| labels)
         };
-        let words = memory_words(rule, &model, &maps);
+        let words = memory_words(rule, &model, &maps, 1);
         let good = Segment::Superpixels {
             map: 1,
             members: &[0],
@@ -348,6 +354,16 @@ fn labelling() {
             &mut labels,
         );
         assert_eq!(many, Err(LabelError::TooManySegments));
+        let missing = label_pixels(
+            &model,
+            refined(Some(2), rule),
+            &maps,
+            1,
+            |_| unreachable!("refused before the first segment is asked for"),
+            &mut vec![0; words],
+            &mut labels,
+        );
+        assert_eq!(missing, Err(LabelError::RefinementMap));
     }
 }
 

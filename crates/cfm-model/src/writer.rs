@@ -19,8 +19,8 @@ use thiserror::Error;
 use crate::place::Place;
 use crate::shape::ShapeError;
 use crate::spec::{
-    Channel, ClassKind, ClassSpec, Classifier, Design, FcSpec, HeadSpec, KNOWN_TAGS, LabellingRule,
-    LayerSpec, MaskRule, ModelSpec, OutputScale, Path, Window,
+    Channel, ClassKind, ClassSpec, Classifier, Design, FcSpec, HeadSpec, KNOWN_TAGS, LayerSpec,
+    MaskRule, ModelSpec, OutputScale, Path, Window,
 };
 
 /// Why a model cannot be written.
@@ -102,7 +102,7 @@ impl ModelSpec {
             Section::required(tag::CLASSES, classes(&self.classes)?),
         ];
         if let Some(rule) = self.labelling {
-            sections.push(Section::optional(tag::LABELLING, labelling(rule)));
+            sections.push(Section::optional(tag::LABELLING, rule.to_bytes().to_vec()));
         }
         if let Some(calibration) = self.calibration {
             let mut content = calibration.slope.to_le_bytes().to_vec();
@@ -471,17 +471,6 @@ fn classes(classes: &[ClassSpec]) -> Result<Vec<u8>, WriteError> {
         section.extend(class.name.as_bytes());
     }
     Ok(section)
-}
-
-fn labelling(rule: LabellingRule) -> Vec<u8> {
-    let [kind, power, by_root_area] = match rule {
-        LabellingRule::Paste => [0; 3],
-        LabellingRule::Vote {
-            power,
-            by_root_area,
-        } => [1, power, by_root_area.into()],
-    };
-    vec![kind, power, by_root_area, 0, 0, 0, 0, 0]
 }
 
 fn provenance(entries: &[(String, String)]) -> Result<Vec<u8>, WriteError> {

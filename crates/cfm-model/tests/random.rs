@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cfm_core::executor::Executor;
 use cfm_core::model::Model;
+use cfm_core::model::format::MAX_MAPS;
 use cfm_core::scorer::Scorer;
 use cfm_core::segment::Segment;
 use cfm_model::random::{
     Options, RandomSegment, RandomSegments, random_image, random_model, random_segments,
 };
 use cfm_model::spec::{
-    Channel, ClassKind, Classifier, Design, HeadSpec, LabellingRule, LayerSpec, MaskRule,
-    ModelSpec, OutputScale, Path, Window,
+    AreaFactor, Channel, ClassKind, Classifier, Combination, Design, HeadSpec, LabellingRule,
+    LayerSpec, MaskRule, ModelSpec, OutputScale, Path, Window,
 };
+use fixed::types::U0F16;
 
 fn model(seed: u64) -> ModelSpec {
     random_model(seed, &Options::default())
@@ -108,6 +110,41 @@ impl Seen {
     fn assert_all(&self, least: usize) {
         for (name, &count) in &self.0 {
             assert!(count >= least, "{name}: {count} times in {:#?}", self.0);
+        }
+    }
+
+    fn labelling(&mut self, rule: LabellingRule) {
+        for map in 0..MAX_MAPS {
+            let name = ["map 0", "map 1", "map 2", "map 3"][usize::from(map)];
+            self.note(name, rule.refinement == Some(map));
+        }
+        match rule.combination {
+            Combination::Paste { inhibition } => {
+                let refined = rule.refinement.is_some();
+                self.note("pasting", rule == LabellingRule::PASTE);
+                self.note("refined paste", inhibition == U0F16::ZERO && refined);
+                self.note("inhibition", inhibition > U0F16::ZERO && !refined);
+                self.note("refined inhibition", inhibition > U0F16::ZERO && refined);
+                self.note("largest inhibition", inhibition == U0F16::MAX);
+                self.note("smallest inhibition", inhibition == U0F16::DELTA);
+            }
+            Combination::Vote {
+                power,
+                area,
+                purity,
+            } => {
+                for n in 1..=4 {
+                    let at = usize::from(n) - 1;
+                    let powers = ["power 1", "power 2", "power 3", "power 4"];
+                    self.note(powers[at], power == n);
+                    let purities = ["purity 1", "purity 2", "purity 3", "purity 4"];
+                    self.note(purities[at], purity == n);
+                }
+                self.note("no purity", purity == 0);
+                self.note("no area", area == AreaFactor::One);
+                self.note("root of the area", area == AreaFactor::InverseRoot);
+                self.note("area", area == AreaFactor::Inverse);
+            }
         }
     }
 
@@ -293,16 +330,8 @@ fn everything_occurs() {
         );
         seen.note("calibrated", spec.calibration.is_some());
         seen.note("no labelling rule", spec.labelling.is_none());
-        seen.note("pasting", spec.labelling == Some(LabellingRule::Paste));
-        for power in 1..=4 {
-            let name = ["power 1", "power 2", "power 3", "power 4"][power as usize - 1];
-            for by_root_area in [false, true] {
-                let rule = LabellingRule::Vote {
-                    power,
-                    by_root_area,
-                };
-                seen.note(name, spec.labelling == Some(rule));
-            }
+        if let Some(rule) = spec.labelling {
+            seen.labelling(rule);
         }
     }
     seen.assert_all(8);

@@ -15,6 +15,9 @@ const _: () = assert!(MAX_SUPERPIXELS <= 1 << 15);
 /// Most scales of one [`Params`].
 pub const MAX_SCALES: usize = 4;
 
+// A labelling rule can refine by the superpixels of any scale.
+const _: () = assert!(MAX_SCALES <= cfm_core::model::format::MAX_MAPS as usize);
+
 /// Most similarity mixes of one [`Params`].
 pub const MAX_MIXES: usize = 4;
 

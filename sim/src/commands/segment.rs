@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cfm_core::model::Model;
 use cfm_sim::import::Segments;
+use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output::{write_labels, write_picture};
 use cfm_sim::pipeline::{Segmentation, Times};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
@@ -30,6 +31,10 @@ pub struct Args {
     /// Where the label values go, one byte a pixel, 255 for none
     #[arg(long, value_name = "PNG")]
     labels: Option<PathBuf>,
+    /// Labelling rule instead of the model's: paste[,inhibit=SHARE][,refine=MAP] or
+    /// vote[,power=N][,area=none|root|full][,purity=N][,refine=MAP]
+    #[arg(long, value_name = "SPEC")]
+    labelling: Option<RuleSpec>,
     /// Seed of the rendered scene
     #[arg(long, value_name = "S", conflicts_with = "image")]
     seed: Option<u64>,
@@ -46,6 +51,7 @@ struct Report {
     image: Size,
     network: Size,
     segments: usize,
+    labelling: RuleSpec,
     classes: Vec<ClassShare>,
     unlabelled: f64,
     milliseconds: Times,
@@ -74,7 +80,10 @@ struct ClassShare {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
-    let pipeline = pipeline(&file, &model)?;
+    let mut pipeline = pipeline(&file, &model)?;
+    if let Some(rule) = args.labelling {
+        pipeline = pipeline.with_labelling(rule.0)?;
+    }
     let photo = match &args.image {
         Some(path) => photo::open(path)?,
         None => {
@@ -115,6 +124,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             height: model.input().height.into(),
         },
         segments: segmentation.segments,
+        labelling: RuleSpec(pipeline.labelling()),
         unlabelled: (1.0 - classes.iter().map(|class| class.share).sum::<f64>()).max(0.0),
         classes,
         milliseconds: segmentation.times,
@@ -172,7 +182,11 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "  {:widest$}  {share:>7}", "unlabelled")?;
     }
     let times = &report.milliseconds;
-    writeln!(out, "{} segments; milliseconds:", report.segments)?;
+    writeln!(
+        out,
+        "{} segments, labelled by {}; milliseconds:",
+        report.segments, report.labelling
+    )?;
     for (stage, time) in [
         ("convolution", times.conv),
         ("proposals", times.proposals),

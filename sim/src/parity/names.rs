@@ -1,8 +1,11 @@
 //! The names of a model's tensors in a report.
 
 use cfm_core::model::{
-    Classifier, Design, LabellingRule, Layer, MaskRule, Model, Operation, Path, Shape,
+    AreaFactor, Classifier, Combination, Design, LabellingRule, Layer, MaskRule, Model, Operation,
+    Path, Shape,
 };
+
+use crate::labelling::RuleSpec;
 
 /// How a report calls the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Names {
             hidden: hidden(model, naming),
             logits: format!("logits ({classifier})"),
             probabilities: "probabilities".to_owned(),
-            labels: labels(rule),
+            labels: labels(rule, naming),
             whole_image: "feature map (whole-image call)",
             one_call: "logits (one call)",
         }
@@ -149,15 +152,29 @@ fn hidden(model: &Model<'_>, naming: Naming) -> Vec<String> {
     names
 }
 
-fn labels(rule: LabellingRule) -> String {
-    match rule {
-        LabellingRule::Paste => "labels (paste)".to_owned(),
-        LabellingRule::Vote {
-            power,
-            by_root_area,
-        } => {
-            let divided = if by_root_area { " / sqrt(area)" } else { "" };
-            format!("labels (vote p^{power}{divided})")
+fn labels(rule: LabellingRule, naming: Naming) -> String {
+    let kind = match naming {
+        Naming::Layers => RuleSpec(rule).to_string(),
+        // What makes a difference to the code, without the numbers.
+        Naming::Kinds => {
+            let mut kind = match rule.combination {
+                Combination::Paste { inhibition } if inhibition > 0 => "paste,inhibit".to_owned(),
+                Combination::Paste { .. } => "paste".to_owned(),
+                Combination::Vote { area, purity, .. } => {
+                    let purity = if purity > 0 { ",purity" } else { "" };
+                    let area = match area {
+                        AreaFactor::One => "none",
+                        AreaFactor::InverseRoot => "root",
+                        AreaFactor::Inverse => "full",
+                    };
+                    format!("vote,area={area}{purity}")
+                }
+            };
+            if rule.refinement.is_some() {
+                kind += ",refine";
+            }
+            kind
         }
-    }
+    };
+    format!("labels ({kind})")
 }

@@ -75,7 +75,7 @@ pub fn check_one_with<K: Kernels + Copy>(
         image: image.view().map_err(|error| refused(&error))?,
         maps: &segments.map_views().map_err(|error| refused(&error))?,
         segments: &segments.views(),
-        rule: model.labelling(),
+        rule: segments.applicable(model.labelling()),
     };
     let check = |naming| check_with(&model, &inputs, naming, kernels);
     let report = check(Naming::Kinds).map_err(|error| refused(&error))?;

@@ -2,11 +2,13 @@
 
 use cfm_core::image::ImageView;
 use cfm_core::kernels::{Kernels, Portable, Rows};
-use cfm_core::model::{Model, Parameters, Window};
+use cfm_core::labelling::LabelError;
+use cfm_core::model::{AreaFactor, Combination, LabellingRule, Model, Parameters, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_core::segment::{Run, Segment};
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use cfm_model::spec::{LayerSpec, ModelSpec};
+use fixed::types::U0F16;
 
 use super::*;
 use crate::trace::Trace;
@@ -41,8 +43,17 @@ fn random_models_agree() {
         "logits (SVM)",
         "probabilities",
         "labels (paste)",
-        "labels (vote p^3 / sqrt(area))",
-        "labels (vote p^1)",
+        "labels (paste,refine)",
+        "labels (paste,inhibit)",
+        "labels (paste,inhibit,refine)",
+        "labels (vote,area=none)",
+        "labels (vote,area=root)",
+        "labels (vote,area=full)",
+        "labels (vote,area=none,purity)",
+        "labels (vote,area=root,purity)",
+        "labels (vote,area=full,purity)",
+        "labels (vote,area=root,refine)",
+        "labels (vote,area=root,purity,refine)",
     ] {
         assert!(names.contains(&kind), "no {kind} among {names:?}");
     }
@@ -60,10 +71,14 @@ fn traces(spec: &ModelSpec, other: &ModelSpec, seed: u64) -> ParityReport {
         image: image.view().unwrap(),
         maps: &segments.map_views().unwrap(),
         segments: &segments.views(),
-        rule: a.labelling(),
+        rule: segments.applicable(a.labelling()),
     };
     let core: Trace = core_trace::trace(&a, &inputs).unwrap();
-    let reference = reference::trace(&b, &inputs).unwrap();
+    let other = Inputs {
+        rule: segments.applicable(b.labelling()),
+        ..inputs
+    };
+    let reference = reference::trace(&b, &other).unwrap();
     compare(&a, &inputs, Naming::Layers, &core, &reference)
 }
 
@@ -185,9 +200,52 @@ fn a_real_size_agrees() {
         image: image.view().unwrap(),
         maps: &segments.map_views().unwrap(),
         segments: &segments.views(),
-        rule: model.labelling(),
+        rule: segments.applicable(model.labelling()),
     };
     assert_parity(&model, &inputs);
+}
+
+#[test]
+fn every_part_of_a_rule_matters() {
+    let mut noticed = [0; 5];
+    for seed in 0..150 {
+        let spec = random_model(seed, &Options::default());
+        let with = |rule| ModelSpec {
+            labelling: Some(rule),
+            ..spec.clone()
+        };
+        let vote = |power, area, purity, refinement| LabellingRule {
+            combination: Combination::Vote {
+                power,
+                area,
+                purity,
+            },
+            refinement,
+        };
+        let inhibited = LabellingRule {
+            combination: Combination::Paste {
+                inhibition: U0F16::from_num(0.5),
+            },
+            refinement: None,
+        };
+        let refined = LabellingRule {
+            refinement: Some(0),
+            ..LabellingRule::PASTE
+        };
+        let plain = vote(2, AreaFactor::One, 0, None);
+        let pairs = [
+            (LabellingRule::PASTE, inhibited),
+            (LabellingRule::PASTE, refined),
+            (plain, vote(2, AreaFactor::Inverse, 0, None)),
+            (plain, vote(2, AreaFactor::One, 3, None)),
+            (plain, vote(2, AreaFactor::One, 0, Some(0))),
+        ];
+        for ((one, other), noticed) in pairs.into_iter().zip(&mut noticed) {
+            let report = traces(&with(one), &with(other), seed);
+            *noticed += usize::from(report.mismatches() > 0);
+        }
+    }
+    assert!(noticed.iter().all(|&n| n >= 5), "{noticed:?}");
 }
 
 #[test]
@@ -205,7 +263,7 @@ fn refusals_are_errors_not_differences() {
         image: image.view().unwrap(),
         maps: &[],
         segments: &[Segment::Runs(&outside)],
-        rule: model.labelling(),
+        rule: LabellingRule::DEFAULT,
     };
     let error = check(&model, &inputs, Naming::Layers).unwrap_err();
     assert!(
@@ -221,5 +279,19 @@ fn refusals_are_errors_not_differences() {
     assert!(matches!(
         check(&model, &inputs, Naming::Layers),
         Err(ParityError::Core(CoreError::Execute(_)))
+    ));
+    let inputs = Inputs {
+        image: image.view().unwrap(),
+        rule: LabellingRule {
+            refinement: Some(0),
+            ..LabellingRule::DEFAULT
+        },
+        ..inputs
+    };
+    assert!(matches!(
+        check(&model, &inputs, Naming::Layers),
+        Err(ParityError::Core(CoreError::Label(
+            LabelError::RefinementMap
+        )))
     ));
 }

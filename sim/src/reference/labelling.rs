@@ -1,8 +1,10 @@
 //! From the scores of segments to the labels of pixels, pixel by pixel.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use cfm_core::model::{ClassKind, Classifier, LabellingRule};
+use cfm_core::model::{AreaFactor, ClassKind, Classifier, Combination};
+use fixed::types::U0F16;
 
 use super::pixels::PixelSet;
 
@@ -30,28 +32,76 @@ impl Scored<'_> {
     }
 }
 
-/// The class of every pixel of an image of `height` x `width` pixels.
+/// What is labelled, besides the segments.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// What the logits mean.
+    pub classifier: Classifier,
+    /// The kind of every class.
+    pub kinds: &'a [ClassKind],
+    /// Rows of the image.
+    pub height: u16,
+    /// Columns of the image.
+    pub width: u16,
+    /// The superpixel of every pixel, row-major, if labels are refined.
+    pub superpixels: Option<&'a [u16]>,
+}
+
+/// The class of every pixel.
 #[must_use]
-pub fn label(
-    rule: LabellingRule,
-    classifier: Classifier,
-    kinds: &[ClassKind],
-    segments: &[Scored<'_>],
-    (height, width): (u16, u16),
-) -> Vec<u8> {
-    let pixels = usize::from(height) * usize::from(width);
-    match rule {
-        LabellingRule::Paste => paste(classifier, kinds, segments, pixels, width),
-        LabellingRule::Vote {
+pub fn label(combination: Combination, scene: &Scene<'_>, segments: &[Scored<'_>]) -> Vec<u8> {
+    let pixels = usize::from(scene.height) * usize::from(scene.width);
+    let votes = match combination {
+        // A pasted pixel counts as one vote for its class.
+        Combination::Paste { inhibition } => paste(inhibition, scene, segments, pixels)
+            .into_iter()
+            .map(|class| {
+                let mut votes = vec![0; scene.kinds.len()];
+                if let Some(class) = class {
+                    votes[class] = 1;
+                }
+                votes
+            })
+            .collect(),
+        Combination::Vote {
             power,
-            by_root_area,
+            area,
+            purity,
         } => {
             let weight = |segment: &Scored<'_>, class| {
-                let share = segment.share(classifier, class);
-                vote_weight(share, segment.pixels.area(), power, by_root_area)
+                let foreground =
+                    (0..scene.kinds.len()).filter(|&c| scene.kinds[c] != ClassKind::Background);
+                let shares = foreground.map(|c| segment.share(scene.classifier, c));
+                let factors = Factors {
+                    score: (segment.share(scene.classifier, class), power),
+                    purity: (shares.max().unwrap_or(0), purity),
+                    area: (segment.pixels.area(), area),
+                };
+                factors.weight()
             };
-            vote(kinds, segments, pixels, width, weight)
+            vote(scene, segments, pixels, weight)
         }
+    };
+    match scene.superpixels {
+        None => votes.iter().map(|votes| most(votes)).collect(),
+        Some(ids) => {
+            let mut sums: BTreeMap<u16, Vec<u128>> = BTreeMap::new();
+            for (id, votes) in ids.iter().zip(&votes) {
+                let sum = sums.entry(*id).or_insert_with(|| vec![0; votes.len()]);
+                for (sum, votes) in sum.iter_mut().zip(votes) {
+                    *sum += votes;
+                }
+            }
+            ids.iter().map(|id| most(&sums[id])).collect()
+        }
+    }
+}
+
+/// The class with most votes, the smaller of equals.
+fn most(votes: &[u128]) -> u8 {
+    match votes.iter().enumerate().min_by_key(|&(_, n)| Reverse(n)) {
+        Some((class, &votes)) if votes > 0 => class as u8,
+        _ => VOID,
     }
 }
 
@@ -59,13 +109,13 @@ pub fn label(
 type Rank = (bool, Reverse<i32>, u32, usize);
 
 fn paste(
-    classifier: Classifier,
-    kinds: &[ClassKind],
+    inhibition: U0F16,
+    scene: &Scene<'_>,
     segments: &[Scored<'_>],
     pixels: usize,
-    width: u16,
-) -> Vec<u8> {
-    let mut best: Vec<Option<(Rank, u8)>> = vec![None; pixels];
+) -> Vec<Option<usize>> {
+    let kinds = scene.kinds;
+    let mut ranked: Vec<(Rank, usize)> = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
         let largest = |background: bool| {
             (0..kinds.len())
@@ -79,7 +129,7 @@ fn paste(
         let class = (0..kinds.len())
             .find(|&class| kinds[class] != ClassKind::Background && segment.logits[class] == top)
             .unwrap_or(0);
-        let score = match classifier {
+        let score = match scene.classifier {
             Classifier::Softmax => i32::from(segment.probabilities[class]),
             Classifier::Svm => i32::from(segment.logits[class]),
         };
@@ -90,29 +140,60 @@ fn paste(
             segment.pixels.area(),
             index,
         );
-        for &(y, x) in &segment.pixels.pixels {
-            let pixel = &mut best[usize::from(y) * usize::from(width) + usize::from(x)];
-            if pixel.is_none_or(|(other, _)| rank < other) {
-                *pixel = Some((rank, class as u8));
-            }
+        ranked.push((rank, class));
+    }
+    ranked.sort_unstable();
+    let mut painted = vec![None; pixels];
+    for ((.., index), class) in ranked {
+        let of_segment: Vec<usize> = segments[index]
+            .pixels
+            .pixels
+            .iter()
+            .map(|&(y, x)| usize::from(y) * usize::from(scene.width) + usize::from(x))
+            .collect();
+        let claimed = of_segment.iter().filter(|&&at| painted[at].is_some());
+        // Both products are integers below 2^53.
+        let share = inhibition.to_num::<f64>() * of_segment.len() as f64;
+        if inhibition > 0 && claimed.count() as f64 >= share {
+            continue;
+        }
+        for at in of_segment {
+            painted[at].get_or_insert(class);
         }
     }
-    best.into_iter()
-        .map(|pixel| pixel.map_or(VOID, |(_, class)| class))
-        .collect()
+    painted
 }
 
-/// The weight of a segment's vote for a class with score `share` (U0F16 bits): `share^power / sqrt(area)` in fixed
-/// point, every step rounded down.
-fn vote_weight(share: u16, area: u32, power: u8, by_root_area: bool) -> u32 {
-    let mut x = u128::from(share) * 65536;
-    for _ in 1..power {
-        x = x * u128::from(share) / 65536;
+/// What a weight is made of.
+struct Factors {
+    /// The class's score (U0F16 bits) and its power.
+    score: (u16, u8),
+    /// The segment's purity (U0F16 bits) and its power.
+    purity: (u16, u8),
+    /// The segment's area and what it does.
+    area: (u32, AreaFactor),
+}
+
+impl Factors {
+    /// The weight of a segment's vote, in fixed point, every step rounded down.
+    fn weight(&self) -> u32 {
+        let (score, power) = self.score;
+        let (purity, purity_power) = self.purity;
+        let mut x = u128::from(score) * 65536;
+        for _ in 1..power {
+            x = x * u128::from(score) / 65536;
+        }
+        for _ in 0..purity_power {
+            x = x * u128::from(purity) / 65536;
+        }
+        let area = u128::from(self.area.0);
+        x = match self.area.1 {
+            AreaFactor::One => x,
+            AreaFactor::InverseRoot => x * 256 / floor_root(area * 65536),
+            AreaFactor::Inverse => x * 64 / area,
+        };
+        u32::try_from(x / 4096).unwrap_or(u32::MAX)
     }
-    if by_root_area {
-        x = x * 256 / floor_root(u128::from(area) * 65536);
-    }
-    u32::try_from(x / 4096).unwrap_or(u32::MAX)
 }
 
 /// The largest integer whose square is at most `value`.
@@ -127,43 +208,31 @@ fn floor_root(value: u128) -> u128 {
     root
 }
 
+/// The votes of every pixel, by class.
 fn vote(
-    kinds: &[ClassKind],
+    scene: &Scene<'_>,
     segments: &[Scored<'_>],
     pixels: usize,
-    width: u16,
     weight: impl Fn(&Scored<'_>, usize) -> u32,
-) -> Vec<u8> {
-    let classes = kinds.len();
-    let mut votes = vec![0_u128; pixels * classes];
+) -> Vec<Vec<u128>> {
+    let classes = scene.kinds.len();
+    let mut votes = vec![vec![0_u128; classes]; pixels];
     for segment in segments {
         let weights: Vec<u128> = (0..classes)
-            .map(|class| match kinds[class] {
+            .map(|class| match scene.kinds[class] {
                 ClassKind::Background => 0,
                 ClassKind::Object | ClassKind::Stuff => weight(segment, class).into(),
             })
             .collect();
         for &(y, x) in &segment.pixels.pixels {
-            let pixel = usize::from(y) * usize::from(width) + usize::from(x);
-            let sums = &mut votes[pixel * classes..(pixel + 1) * classes];
-            for (sum, weight) in sums.iter_mut().zip(&weights) {
-                *sum += weight;
+            let pixel = usize::from(y) * usize::from(scene.width) + usize::from(x);
+            for (sum, weight) in votes[pixel].iter_mut().zip(&weights) {
+                // Sums saturate at 32 bits.
+                *sum = (*sum + weight).min(u32::MAX.into());
             }
         }
     }
     votes
-        .chunks_exact(classes.max(1))
-        .map(|sums| {
-            // Sums saturate at 32 bits; a tie goes to the smaller class.
-            let (class, most) = sums
-                .iter()
-                .map(|&sum| sum.min(u128::from(u32::MAX)))
-                .enumerate()
-                .min_by_key(|&(_, sum)| Reverse(sum))
-                .unwrap_or((0, 0));
-            if most == 0 { VOID } else { class as u8 }
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -171,6 +240,10 @@ mod tests {
     use super::*;
 
     const KINDS: [ClassKind; 3] = [ClassKind::Stuff, ClassKind::Background, ClassKind::Object];
+
+    const PASTE: Combination = Combination::Paste {
+        inhibition: U0F16::ZERO,
+    };
 
     fn pixels(columns: std::ops::Range<u16>) -> PixelSet {
         PixelSet {
@@ -188,8 +261,23 @@ mod tests {
         }
     }
 
-    fn labels(rule: LabellingRule, segments: &[Scored<'_>]) -> Vec<u8> {
-        label(rule, Classifier::Svm, &KINDS, segments, (1, 6))
+    fn refined(
+        combination: Combination,
+        segments: &[Scored<'_>],
+        superpixels: Option<&[u16]>,
+    ) -> Vec<u8> {
+        let scene = Scene {
+            classifier: Classifier::Svm,
+            kinds: &KINDS,
+            height: 1,
+            width: 6,
+            superpixels,
+        };
+        label(combination, &scene, segments)
+    }
+
+    fn labels(combination: Combination, segments: &[Scored<'_>]) -> Vec<u8> {
+        refined(combination, segments, None)
     }
 
     #[test]
@@ -202,21 +290,42 @@ mod tests {
             svm(&right, &[-9, -8, 10]),
         ];
         // Equal scores, equal areas: the earlier segment wins pixel 2.
-        assert_eq!(
-            labels(LabellingRule::Paste, &segments),
-            [0, 0, 0, 2, 2, VOID]
-        );
+        assert_eq!(labels(PASTE, &segments), [0, 0, 0, 2, 2, VOID]);
         // Equal classes tie to the smaller; a background that only ties does not win.
         let tied = [svm(&left, &[7, 7, 7]), svm(&middle, &[6, 0, 8])];
-        assert_eq!(labels(LabellingRule::Paste, &tied), [0, 2, 2, 2, 2, VOID]);
+        assert_eq!(labels(PASTE, &tied), [0, 2, 2, 2, 2, VOID]);
+    }
+
+    #[test]
+    fn a_segment_that_is_mostly_claimed_is_dropped() {
+        let (left, middle, right) = (pixels(0..3), pixels(1..5), pixels(3..6));
+        let segments = [
+            svm(&left, &[10, 0, 0]),
+            svm(&middle, &[0, 0, 9]),
+            svm(&right, &[8, 0, 0]),
+        ];
+        let inhibited = |bits| {
+            let inhibition = U0F16::from_bits(bits);
+            labels(Combination::Paste { inhibition }, &segments)
+        };
+        assert_eq!(inhibited(0), [0, 0, 0, 2, 2, 0]);
+        // Half of the second segment is claimed; if it is pasted, two of the third's pixels are, otherwise none.
+        assert_eq!(inhibited((1 << 15) + 1), [0, 0, 0, 2, 2, VOID]);
+        assert_eq!(inhibited(1 << 15), [0, 0, 0, 0, 0, 0]);
+        assert_eq!(inhibited(1), [0, 0, 0, 0, 0, 0]);
+        // A dropped segment leaves its pixels to nobody.
+        let inhibition = U0F16::from_bits(1);
+        let two = labels(Combination::Paste { inhibition }, &segments[..2]);
+        assert_eq!(two, [0, 0, 0, VOID, VOID, VOID]);
     }
 
     #[test]
     fn votes_add_up() {
         let (left, right) = (pixels(0..3), pixels(2..5));
-        let rule = LabellingRule::Vote {
+        let rule = Combination::Vote {
             power: 1,
-            by_root_area: false,
+            area: AreaFactor::One,
+            purity: 0,
         };
         let segments = [
             svm(&left, &[100, 300, 90]),
@@ -230,13 +339,61 @@ mod tests {
     }
 
     #[test]
+    fn superpixels_take_one_class() {
+        let (left, right) = (pixels(0..3), pixels(3..5));
+        let segments = [svm(&left, &[100, 0, 0]), svm(&right, &[0, 0, 250])];
+        let vote = Combination::Vote {
+            power: 1,
+            area: AreaFactor::One,
+            purity: 0,
+        };
+        for (ids, pasted, voted) in [
+            // Two pixels against one, but 200 votes against 250.
+            ([5, 0, 0, 0, 1, 1], [0, 0, 0, 0, 2, 2], [0, 2, 2, 2, 2, 2]),
+            // A tie goes to the smaller class, and what nobody labels stays as it is.
+            (
+                [0, 0, 2, 2, 2, 9],
+                [0, 0, 2, 2, 2, VOID],
+                [0, 0, 2, 2, 2, VOID],
+            ),
+            (
+                [0, 0, 2, 2, 3, 9],
+                [0, 0, 0, 0, 2, VOID],
+                [0, 0, 2, 2, 2, VOID],
+            ),
+        ] {
+            assert_eq!(refined(PASTE, &segments, Some(&ids)), pasted);
+            assert_eq!(refined(vote, &segments, Some(&ids)), voted);
+        }
+    }
+
+    #[test]
     fn weights_by_hand() {
+        let weight = |score, purity, area| {
+            Factors {
+                score,
+                purity,
+                area,
+            }
+            .weight()
+        };
+        let (half, one) = (1 << 15, (1, AreaFactor::One));
         // 0.5 as U0F32 is 2^31; in steps of 2^-20.
-        assert_eq!(vote_weight(1 << 15, 1, 1, false), 1 << 19);
-        assert_eq!(vote_weight(1 << 15, 1, 3, false), 1 << 17);
+        assert_eq!(weight((half, 1), (half, 0), one), 1 << 19);
+        assert_eq!(weight((half, 3), (half, 0), one), 1 << 17);
+        assert_eq!(weight((half, 1), (half, 2), one), 1 << 17);
+        assert_eq!(weight((half, 1), (3 << 14, 1), one), 3 << 17);
         // Divided by the root of 4, with 8 bits more of fraction than of root: 2^31 * 2^8 / 2^9.
-        assert_eq!(vote_weight(1 << 15, 4, 1, true), 1 << 18);
-        assert_eq!(vote_weight(65535, 1, 1, true), (65535 << 16) >> 12);
+        let root = AreaFactor::InverseRoot;
+        assert_eq!(weight((half, 1), (half, 0), (4, root)), 1 << 18);
+        assert_eq!(
+            weight((65535, 1), (half, 0), (1, root)),
+            (65535 << 16) >> 12
+        );
+        // In steps of 2^-26.
+        let area = AreaFactor::Inverse;
+        assert_eq!(weight((half, 1), (half, 0), (4, area)), 1 << 23);
+        assert_eq!(weight((half, 1), (half, 0), (3, area)), (1 << 25) / 3);
         assert_eq!(floor_root(24), 4);
         assert_eq!(floor_root(25), 5);
     }

@@ -35,6 +35,9 @@ pub enum ReferenceError {
     /// The image is not the size of the model's input.
     #[error("the image is not the size of the model's input")]
     ImageShape,
+    /// There is no superpixel map to refine the labels by.
+    #[error("the labels are refined by a superpixel map that there is not")]
+    RefinementMap,
     /// A segment is broken.
     #[error("segment {0}: {1}")]
     Segment(usize, SegmentError),
@@ -65,7 +68,7 @@ pub fn backbone(
 /// Computes everything for an image and its segments.
 ///
 /// # Errors
-/// [`ReferenceError`] for an image of another size than the model's input, or a broken segment.
+/// [`ReferenceError`] for an image of another size than the model's input, a broken segment, or a missing superpixel map.
 pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, ReferenceError> {
     let Inputs {
         image,
@@ -102,7 +105,21 @@ pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, ReferenceE
             probabilities: &trace.probabilities,
         })
         .collect();
-    let labels = labelling::label(rule, model.head().classifier, &kinds, &scored, size);
+    let superpixels = match rule.refinement {
+        None => None,
+        Some(map) => {
+            let map = maps.get(usize::from(map));
+            Some(map.ok_or(ReferenceError::RefinementMap)?.labels())
+        }
+    };
+    let scene = labelling::Scene {
+        classifier: model.head().classifier,
+        kinds: &kinds,
+        height: size.0,
+        width: size.1,
+        superpixels,
+    };
+    let labels = labelling::label(rule.combination, &scene, &scored);
     Ok(Trace {
         tensors: tensors.into_iter().map(|tensor| tensor.data).collect(),
         segments: traces,

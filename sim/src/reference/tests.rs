@@ -1,7 +1,7 @@
 //! A whole model by hand.
 
 use cfm_core::image::ImageView;
-use cfm_core::model::{LabellingRule, Model};
+use cfm_core::model::{AreaFactor, Combination, LabellingRule, Model};
 use cfm_core::segment::{Run, Segment};
 use cfm_model::spec::{
     Channel, ClassKind, ClassSpec, Classifier, ConvSpec, Design, FcSpec, HeadSpec, InputSpec,
@@ -92,9 +92,13 @@ fn a_small_model_by_hand() {
         image: ImageView::new(&pixels, 2, 2, 1).unwrap(),
         maps: &[],
         segments: &[Segment::Runs(&runs)],
-        rule: LabellingRule::Vote {
-            power: 1,
-            by_root_area: false,
+        rule: LabellingRule {
+            combination: Combination::Vote {
+                power: 1,
+                area: AreaFactor::One,
+                purity: 0,
+            },
+            refinement: None,
         },
     };
     let trace = trace(&model, &inputs).unwrap();
@@ -125,7 +129,7 @@ fn wrong_inputs_are_refused() {
         image: ImageView::new(&pixels, 3, 2, 1).unwrap(),
         maps: &[],
         segments: &[],
-        rule: LabellingRule::Paste,
+        rule: LabellingRule::PASTE,
     };
     assert_eq!(trace(&model, &inputs), Err(ReferenceError::ImageShape));
     let inputs = Inputs {
@@ -137,4 +141,13 @@ fn wrong_inputs_are_refused() {
         trace(&model, &inputs),
         Err(ReferenceError::Segment(0, SegmentError::Empty))
     );
+    let inputs = Inputs {
+        segments: &[],
+        rule: LabellingRule {
+            refinement: Some(0),
+            ..inputs.rule
+        },
+        ..inputs
+    };
+    assert_eq!(trace(&model, &inputs), Err(ReferenceError::RefinementMap));
 }

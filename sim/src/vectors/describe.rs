@@ -1,7 +1,8 @@
 //! `model.json`: everything about the model that is not an array, and the names of the arrays.
 
 use cfm_core::model::{
-    Class, ClassKind, Classifier, Design, LabellingRule, MaskRule, Path, Shape, Tensor,
+    AreaFactor, Class, ClassKind, Classifier, Combination, Design, LabellingRule, MaskRule, Path,
+    Shape, Tensor,
 };
 use cfm_core::receptive_field::Axis;
 use cfm_core::requantize::OutputScale;
@@ -253,30 +254,56 @@ impl From<Class<'_>> for ClassDescription {
 
 /// The labelling rule.
 #[derive(Debug, Clone, Serialize)]
+pub struct LabellingDescription {
+    /// How overlapping segments are combined.
+    #[serde(flatten)]
+    pub combination: CombinationDescription,
+    /// The superpixel map by which labels are refined.
+    pub refinement: Option<u8>,
+}
+
+/// How overlapping segments are combined.
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
-pub enum LabellingDescription {
+pub enum CombinationDescription {
     /// A pixel takes the class of the best segment.
-    Paste,
+    Paste {
+        /// A segment is dropped if this share of its pixels, in 1/65536, belongs to better ones; 0 drops none.
+        inhibition: u16,
+    },
     /// A pixel takes the class with most votes.
     Vote {
         /// Power of the score.
         power: u8,
-        /// Whether votes are divided by the root of the segment's area.
-        by_root_area: bool,
+        /// What the weight is divided by: `one`, `root` of the area, or `area`.
+        divisor: &'static str,
+        /// Power of the purity.
+        purity: u8,
     },
 }
 
 impl From<LabellingRule> for LabellingDescription {
     fn from(rule: LabellingRule) -> Self {
-        match rule {
-            LabellingRule::Paste => Self::Paste,
-            LabellingRule::Vote {
-                power,
-                by_root_area,
-            } => Self::Vote {
-                power,
-                by_root_area,
+        Self {
+            combination: match rule.combination {
+                Combination::Paste { inhibition } => CombinationDescription::Paste {
+                    inhibition: inhibition.to_bits(),
+                },
+                Combination::Vote {
+                    power,
+                    area,
+                    purity,
+                } => CombinationDescription::Vote {
+                    power,
+                    divisor: match area {
+                        AreaFactor::One => "one",
+                        AreaFactor::InverseRoot => "root",
+                        AreaFactor::Inverse => "area",
+                    },
+                    purity,
+                },
             },
+            refinement: rule.refinement,
         }
     }
 }

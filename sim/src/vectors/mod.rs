@@ -54,7 +54,7 @@ pub fn export(
     let folder = Folder::create(folder)?;
     let description = Description {
         format: "cfm-vectors",
-        version: 1,
+        version: 2,
         image: folder.array(
             "image",
             &dimensions(model.input()),

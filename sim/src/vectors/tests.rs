@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use cfm_core::model::LabellingRule;
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 
 use super::*;
@@ -21,7 +22,7 @@ fn export_random(seed: u64, folder: &FilePath) -> Description {
         image: image.view().unwrap(),
         maps: &segments.map_views().unwrap(),
         segments: &segments.views(),
-        rule: model.labelling(),
+        rule: segments.applicable(model.labelling()),
     };
     export(&model, &inputs, 6, folder).unwrap()
 }
@@ -149,7 +150,7 @@ fn no_segments_are_no_problem() {
         image: image.view().unwrap(),
         maps: &[],
         segments: &[],
-        rule: model.labelling(),
+        rule: LabellingRule::DEFAULT,
     };
     let description = export(&model, &inputs, 64, folder.path()).unwrap();
     assert_eq!(description.results.logits.shape[0], 0);

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cfm_conformance::case::{Content, MAGIC};
-use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Model};
+use cfm_core::model::{
+    AreaFactor, ClassKind, Classifier, Combination, Design, LabellingRule, MaskRule, Model,
+};
 use cfm_core::receptive_field::Axis;
 use cfm_core::segment::Segment;
 use cfm_model::random::{Options, random_image, random_model, random_segments};
@@ -92,8 +94,14 @@ fn wanted() -> BTreeSet<String> {
         "narrow clamp",
         "background class",
         "paste",
-        "vote by area",
+        "inhibition",
         "vote",
+        "vote by root",
+        "vote by area",
+        "purity",
+        "paste refined",
+        "inhibition refined",
+        "vote refined",
         "runs",
         "superpixels",
         "one row",
@@ -171,17 +179,32 @@ fn features(spec: &ModelSpec, seed: u64) -> BTreeSet<String> {
     show(spec.input.height == 1, "one row");
     show(spec.input.width == 1, "one column");
     show(spec.input.channels != 3, "not RGB");
-    match spec.labelling.unwrap_or(LabellingRule::DEFAULT) {
-        LabellingRule::Paste => show(true, "paste"),
-        LabellingRule::Vote {
-            power,
-            by_root_area,
-        } => {
+    let segments = random_segments(seed, spec.input.width, spec.input.height, SEGMENTS);
+    let rule = segments.applicable(spec.labelling.unwrap_or(LabellingRule::DEFAULT));
+    let combination = match rule.combination {
+        Combination::Paste { inhibition } if inhibition > 0 => "inhibition",
+        Combination::Paste { .. } => "paste",
+        Combination::Vote { power, .. } => {
             show(true, &format!("vote power {power}"));
-            show(true, if by_root_area { "vote by area" } else { "vote" });
+            "vote"
         }
+    };
+    match rule.combination {
+        Combination::Vote { area, purity, .. } => {
+            show(purity > 0, "purity");
+            match area {
+                AreaFactor::One => {}
+                AreaFactor::InverseRoot => show(true, "vote by root"),
+                AreaFactor::Inverse => show(true, "vote by area"),
+            }
+        }
+        Combination::Paste { .. } => {}
     }
-    for segment in random_segments(seed, spec.input.width, spec.input.height, SEGMENTS).views() {
+    match rule.refinement {
+        None => show(true, combination),
+        Some(_) => show(true, &format!("{combination} refined")),
+    }
+    for segment in segments.views() {
         match segment {
             Segment::Runs(_) => show(true, "runs"),
             Segment::Superpixels { .. } => show(true, "superpixels"),
@@ -217,7 +240,7 @@ fn case(spec: &ModelSpec, seed: u64) -> Vec<u8> {
     let segments = random_segments(seed, spec.input.width, spec.input.height, SEGMENTS);
     let maps = segments.map_views().expect("random maps are valid");
     let views = segments.views();
-    let rule = model.labelling();
+    let rule = segments.applicable(model.labelling());
     let inputs = Inputs {
         image: image.view().expect("random images are valid"),
         maps: &maps,
@@ -256,14 +279,7 @@ fn case(spec: &ModelSpec, seed: u64) -> Vec<u8> {
             }
         }
     }
-    let rule = match rule {
-        LabellingRule::Paste => [0, 0],
-        LabellingRule::Vote {
-            power,
-            by_root_area,
-        } => [power, u8::from(by_root_area)],
-    };
-    push(&mut file, Content::Rule, rule.into_iter());
+    push(&mut file, Content::Rule, rule.to_bytes().into_iter());
     push_expected(&mut file, &trace);
     file
 }

@@ -1,6 +1,6 @@
-//! The classes that a model knows, and how their segments become pixels.
+//! The classes that a model knows.
 
-use super::bytes::{slice, u8_at, u16_at, zeros};
+use super::bytes::{slice, u8_at, u16_at};
 use super::error::{ModelError, ModelErrorKind, Part, ensure};
 use super::format::{MAX_CLASSES, tag};
 use super::head::{Head, Path};
@@ -29,57 +29,6 @@ pub struct Class<'a> {
     pub color: [u8; 3],
     /// Value in label images.
     pub label: u8,
-}
-
-/// How the scores of segments become the labels of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum LabellingRule {
-    /// A pixel takes the class of the best segment that covers it.
-    Paste,
-    /// A pixel takes the class with the largest sum of weights over the segments that cover it.
-    Vote {
-        /// The weight is the score to this power, `1 ..= 4`.
-        power: u8,
-        /// The weight is divided by the square root of the segment's area.
-        by_root_area: bool,
-    },
-}
-
-impl LabellingRule {
-    /// What a model without an opinion gets.
-    pub const DEFAULT: Self = Self::Vote {
-        power: 3,
-        by_root_area: true,
-    };
-
-    /// Largest power of a vote.
-    pub const MAX_POWER: u8 = 4;
-
-    pub(super) const fn parse(section: &[u8]) -> Result<Self, ModelError> {
-        let part = Part::Section(tag::LABELLING);
-        ensure!(section.len() == 8, SectionLength, part);
-        ensure!(zeros(section, 3, 8), Reserved, part);
-        let (power, by_root_area) = (u8_at(section, 1), u8_at(section, 2));
-        match u8_at(section, 0) {
-            0 => {
-                ensure!(power == 0 && by_root_area == 0, Reserved, part);
-                Ok(Self::Paste)
-            }
-            1 => {
-                ensure!(
-                    power >= 1 && power <= Self::MAX_POWER && by_root_area <= 1,
-                    Reserved,
-                    part
-                );
-                Ok(Self::Vote {
-                    power,
-                    by_root_area: by_root_area == 1,
-                })
-            }
-            _ => Err(ModelError::new(ModelErrorKind::Kind, part)),
-        }
-    }
 }
 
 /// Fixed bytes of a class before its name.

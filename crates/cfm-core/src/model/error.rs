@@ -68,6 +68,8 @@ pub enum ModelErrorKind {
     LogitScale,
     /// The class list does not fit the classifier, or no class can label a pixel.
     Classes,
+    /// A power, the area factor or the superpixel map of the labelling rule is out of range.
+    Labelling,
     /// A class name or the provenance is not UTF-8.
     Text,
     /// Line buffers, feature map and scratch would exceed 1 GiB.
@@ -105,6 +107,7 @@ display_error!(ModelErrorKind {
     PathScales => "the two paths end with different scales",
     LogitScale => "the exponent of the logits is out of range or contradictory",
     Classes => "the class list does not fit the classifier",
+    Labelling => "a power, the area factor or the superpixel map is out of range",
     Text => "a name is not UTF-8",
     Memory => "line buffers, feature map and scratch would exceed 1 GiB",
 });

@@ -127,10 +127,14 @@
 //! |---:|---|---|
 //! | 0 | u8 | rule: 0 paste, 1 vote |
 //! | 1 | u8 | vote: power of the score, `1 ..= 4`; paste: 0 |
-//! | 2 | u8 | vote: 1 = divide by the square root of the area; otherwise 0 |
-//! | 3 | 5 bytes | reserved |
+//! | 2 | u8 | vote: weights are 0 not divided, 1 divided by the square root of the area, 2 divided by the area; paste: 0 |
+//! | 3 | u8 | vote: power of the purity, `0 ..= 4`; paste: 0 |
+//! | 4 | u16 | paste: threshold of the inhibition as U0F16, 0 for none; vote: 0 |
+//! | 6 | u8 | refinement by superpixels: 0 none, `1 ..= 4` by map 0 to 3 |
+//! | 7 | u8 | reserved |
 //!
-//! Without it: vote, power 3, divided by the root of the area.
+//! Without it: vote, power 3, divided by the root of the area, no refinement. Version 1.0 knew no purity, inhibition,
+//! refinement or division by the area: its bytes 3 to 7 are 0, and mean the same today.
 //!
 //! # `CALB` (8 bytes, optional): calibrated scores
 //!
@@ -142,7 +146,7 @@ pub const MAGIC: [u8; 4] = *b"CFMM";
 /// The major version this crate reads and documents.
 pub const VERSION_MAJOR: u16 = 1;
 /// The minor version this crate documents.
-pub const VERSION_MINOR: u16 = 0;
+pub const VERSION_MINOR: u16 = 1;
 /// Length of the header.
 pub const HEADER_LEN: usize = 32;
 /// Offset at which the checksum starts.
@@ -161,6 +165,8 @@ pub const CHANNEL_LEN: usize = 8;
 pub const HEAD_LEN: usize = 32;
 /// Length of a fully connected record.
 pub const FC_LEN: usize = 16;
+/// Length of the labelling record.
+pub const LABELLING_LEN: usize = 8;
 
 /// Most sections in a file.
 pub const MAX_SECTIONS: usize = 32;
@@ -176,6 +182,8 @@ pub const MAX_LEVEL: u8 = 32;
 pub const MAX_FC: usize = 16;
 /// Most outputs of a classifier.
 pub const MAX_CLASSES: usize = 255;
+/// Most superpixel maps that a labelling rule can choose from.
+pub const MAX_MAPS: u8 = 4;
 /// Largest height or width of the image or of a tensor.
 pub const MAX_SIDE: u16 = 8192;
 /// Most bytes that line buffers, feature map and scratch may take together.

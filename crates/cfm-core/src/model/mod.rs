@@ -9,15 +9,17 @@ mod crc32;
 mod error;
 pub mod format;
 mod head;
+mod labelling;
 mod layer;
 mod parse_head;
 mod parse_layers;
 mod schedule;
 
-pub use classes::{Class, ClassKind, LabellingRule};
+pub use classes::{Class, ClassKind};
 pub use crc32::crc32;
 pub use error::{ModelError, ModelErrorKind, Part};
 pub use head::{Classifier, Design, FullyConnected, Head, Levels, MaskRule, Path};
+pub use labelling::{AreaFactor, Combination, LabellingRule};
 pub use layer::{Channels, Layer, Operation, Parameters, Shape, Tensor, Window};
 pub(crate) use schedule::RowSchedule;
 
@@ -99,7 +101,7 @@ impl<'a> Model<'a> {
         ));
         attempt!(classes::validate(sections.classes, &head));
         let labelling = match sections.labelling {
-            Some(section) => attempt!(LabellingRule::parse(section)),
+            Some(section) => attempt!(LabellingRule::from_bytes(section)),
             None => LabellingRule::DEFAULT,
         };
         let calibration = match sections.calibration {

@@ -22,7 +22,13 @@ mod window;
 pub use image::{RandomImage, random_image};
 pub use segments::{RandomMap, RandomSegment, RandomSegments, random_segments};
 
-use crate::spec::{CalibrationSpec, ClassKind, ClassSpec, InputSpec, LabellingRule, ModelSpec};
+use cfm_core::model::format::MAX_MAPS;
+use fixed::types::U0F16;
+
+use crate::spec::{
+    AreaFactor, CalibrationSpec, ClassKind, ClassSpec, Combination, InputSpec, LabellingRule,
+    ModelSpec,
+};
 use backbone::Backbone;
 use source::{Source, Stream};
 
@@ -157,11 +163,34 @@ fn classes(source: &mut Source, options: &Options) -> Vec<ClassSpec> {
 fn labelling(source: &mut Source) -> Option<LabellingRule> {
     match source.range(0..=3) {
         0 => None,
-        1 => Some(LabellingRule::Paste),
-        _ => Some(LabellingRule::Vote {
-            power: source.range(1..=LabellingRule::MAX_POWER),
-            by_root_area: source.chance(1, 2),
+        _ => Some(LabellingRule {
+            combination: combination(source),
+            refinement: source.chance(1, 3).then(|| source.range(0..=MAX_MAPS - 1)),
         }),
+    }
+}
+
+fn combination(source: &mut Source) -> Combination {
+    if source.chance(1, 2) {
+        return Combination::Paste {
+            inhibition: U0F16::from_bits(match source.range(0..=4) {
+                0 | 1 => 0,
+                2 => source.pick(&[1, 1 << 15, u16::MAX]),
+                _ => source.range(1..=u16::MAX),
+            }),
+        };
+    }
+    Combination::Vote {
+        power: source.range(1..=LabellingRule::MAX_POWER),
+        area: source.pick(&[
+            AreaFactor::One,
+            AreaFactor::InverseRoot,
+            AreaFactor::Inverse,
+        ]),
+        purity: match source.range(0..=1) {
+            0 => 0,
+            _ => source.range(1..=LabellingRule::MAX_POWER),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Random segments: runs of pixels, and sets of superpixels of random maps.
 
+use cfm_core::model::LabellingRule;
 use cfm_core::segment::{MAX_SUPERPIXELS, Run, Segment, SegmentError, SuperpixelMap};
 
 use super::source::{Source, Stream};
@@ -68,6 +69,16 @@ impl RandomSegments {
     /// As [`RandomMap::view`].
     pub fn map_views(&self) -> Result<Vec<SuperpixelMap<'_>>, SegmentError> {
         self.maps.iter().map(RandomMap::view).collect()
+    }
+
+    /// `rule`, with a map to refine by that there is; without refinement if there are no maps.
+    #[must_use]
+    pub fn applicable(&self, rule: LabellingRule) -> LabellingRule {
+        let count = self.maps.len() as u8;
+        LabellingRule {
+            refinement: rule.refinement.and_then(|map| map.checked_rem(count)),
+            ..rule
+        }
     }
 
     /// The segments as the core reads them.

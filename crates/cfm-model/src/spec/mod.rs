@@ -5,7 +5,9 @@
 
 mod serde_core;
 
-pub use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Path, Window};
+pub use cfm_core::model::{
+    AreaFactor, ClassKind, Classifier, Combination, Design, LabellingRule, MaskRule, Path, Window,
+};
 pub use cfm_core::requantize::{Channel, OutputScale};
 
 use cfm_core::model::format::tag;

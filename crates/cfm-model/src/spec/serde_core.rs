@@ -1,6 +1,8 @@
 //! `serde` for the core's types, which do not know it.
 
-use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Window};
+use cfm_core::model::{
+    AreaFactor, ClassKind, Classifier, Combination, Design, LabellingRule, MaskRule, Window,
+};
 use cfm_core::requantize::{Channel, OutputScale};
 use fixed::types::U0F16;
 use serde::{Deserialize, Serialize};
@@ -79,32 +81,92 @@ pub(crate) mod channels {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "LabellingRule")]
-enum LabellingRuleDef {
-    Paste,
-    Vote { power: u8, by_root_area: bool },
+#[serde(remote = "AreaFactor")]
+enum AreaFactorDef {
+    One,
+    InverseRoot,
+    Inverse,
 }
 
-/// Optional labelling rules.
+/// Optional labelling rules; a threshold is written as the bits of its U0F16.
 pub(crate) mod labelling {
-    use super::{LabellingRule, LabellingRuleDef};
+    use super::{AreaFactor, AreaFactorDef, Combination, LabellingRule, U0F16};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
-    #[serde(transparent)]
-    struct Wrapped(#[serde(with = "LabellingRuleDef")] LabellingRule);
+    struct Plain {
+        combination: PlainCombination,
+        refinement: Option<u8>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum PlainCombination {
+        Paste {
+            inhibition: u16,
+        },
+        Vote {
+            power: u8,
+            #[serde(with = "AreaFactorDef")]
+            area: AreaFactor,
+            purity: u8,
+        },
+    }
+
+    impl From<LabellingRule> for Plain {
+        fn from(rule: LabellingRule) -> Self {
+            Self {
+                combination: match rule.combination {
+                    Combination::Paste { inhibition } => PlainCombination::Paste {
+                        inhibition: inhibition.to_bits(),
+                    },
+                    Combination::Vote {
+                        power,
+                        area,
+                        purity,
+                    } => PlainCombination::Vote {
+                        power,
+                        area,
+                        purity,
+                    },
+                },
+                refinement: rule.refinement,
+            }
+        }
+    }
+
+    impl From<Plain> for LabellingRule {
+        fn from(plain: Plain) -> Self {
+            Self {
+                combination: match plain.combination {
+                    PlainCombination::Paste { inhibition } => Combination::Paste {
+                        inhibition: U0F16::from_bits(inhibition),
+                    },
+                    PlainCombination::Vote {
+                        power,
+                        area,
+                        purity,
+                    } => Combination::Vote {
+                        power,
+                        area,
+                        purity,
+                    },
+                },
+                refinement: plain.refinement,
+            }
+        }
+    }
 
     pub(crate) fn serialize<S: Serializer>(
         rule: &Option<LabellingRule>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        rule.map(Wrapped).serialize(serializer)
+        rule.map(Plain::from).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<LabellingRule>, D::Error> {
-        Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|w| w.0))
+        Ok(Option::<Plain>::deserialize(deserializer)?.map(LabellingRule::from))
     }
 }
 
