@@ -25,6 +25,7 @@ pub enum Combination {
     /// A pixel takes the class of the best segment that covers it and is not inhibited.
     Paste {
         /// A segment is inhibited if at least this share of its pixels belongs to better ones; 0 inhibits none.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
         inhibition: U0F16,
     },
     /// A pixel takes the class with the largest sum of weights over the segments that cover it.
