@@ -99,7 +99,7 @@ fn refused(root: &Path, bytes: &[u8], kind: ModelErrorKind) {
 }
 
 /// Every kind of error that the core knows.
-const KINDS: [ModelErrorKind; 32] = {
+const KINDS: [ModelErrorKind; 33] = {
     use ModelErrorKind as Kind;
     [
         Kind::Length,
@@ -132,6 +132,7 @@ const KINDS: [ModelErrorKind; 32] = {
         Kind::PathScales,
         Kind::LogitScale,
         Kind::Classes,
+        Kind::Labelling,
         Kind::Text,
         Kind::Memory,
     ]
