@@ -14,7 +14,7 @@ use cfm_sim::labelling::RuleSpec;
 use image::RgbImage;
 use serde::Serialize;
 
-use super::{ModelArg, percent, pipeline, print_json, progress};
+use super::{LABELLING_HELP, ModelArg, percent, pipeline, print_json, progress};
 
 /// Arguments of `cfm eval`.
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,11 @@ pub struct Args {
     images: Option<NonZeroUsize>,
     #[command(flatten)]
     model: ModelArg,
-    /// Labelling rule instead of the model's: paste[,inhibit=SHARE][,refine=MAP] or
-    /// vote[,power=N][,area=none|root|full][,purity=N][,refine=MAP]; given several times, every photograph is scored
-    /// once and labelled by each
-    #[arg(long, value_name = "SPEC")]
+    #[arg(
+        long,
+        value_name = "SPEC",
+        help = format!("{LABELLING_HELP}; given several times, photographs are scored once and labelled by each")
+    )]
     labelling: Vec<RuleSpec>,
     /// Run the float network before quantization, from M.safetensors beside M.cfm
     #[arg(long)]

@@ -19,6 +19,10 @@ use cfm_sim::pipeline::Pipeline;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+/// Help for an option that takes a labelling rule.
+const LABELLING_HELP: &str = "Labelling rule instead of the model's: paste[,inhibit=SHARE][,refine=MAP] or \
+    vote[,power=N][,area=none|root|full][,purity=N][,refine=MAP]";
+
 /// The model to use.
 #[derive(Debug, clap::Args)]
 pub struct ModelArg {

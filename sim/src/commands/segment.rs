@@ -14,7 +14,7 @@ use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::{photo, picture};
 use serde::Serialize;
 
-use super::{ModelArg, SegmentsArg, display, percent, pipeline, print_json};
+use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, percent, pipeline, print_json};
 
 /// Arguments of `cfm segment`.
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,7 @@ pub struct Args {
     /// Where the label values go, one byte a pixel, 255 for none
     #[arg(long, value_name = "PNG")]
     labels: Option<PathBuf>,
-    /// Labelling rule instead of the model's: paste[,inhibit=SHARE][,refine=MAP] or
-    /// vote[,power=N][,area=none|root|full][,purity=N][,refine=MAP]
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", help = LABELLING_HELP)]
     labelling: Option<RuleSpec>,
     /// Seed of the rendered scene
     #[arg(long, value_name = "S", conflicts_with = "image")]
