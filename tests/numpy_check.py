@@ -213,6 +213,8 @@ def project(head, pixels, rows, columns, row_bins, column_bins):
                 bit = i * 65536 >= head["threshold"] * t
             elif head["mask_rule"] == "max":
                 bit = i >= 1
+            elif head["mask_rule"] == "off":
+                bit = True
             else:
                 centre = rows.centre_pixel(r0, r1 - 1), columns.centre_pixel(c0, c1 - 1)
                 bit = bool(pixels[centre])

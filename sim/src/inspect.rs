@@ -279,6 +279,7 @@ fn head(model: &Model<'_>) -> HeadReport {
             }
             MaskRule::Max => "maximum".to_owned(),
             MaskRule::Nearest => "nearest".to_owned(),
+            MaskRule::Off => "off".to_owned(),
         },
         segment_levels: head.segment_levels.as_slice().to_vec(),
         region_levels: head.region_levels.as_slice().to_vec(),

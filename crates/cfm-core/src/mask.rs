@@ -9,6 +9,7 @@
 //! - maximum: `inside >= 1`;
 //! - nearest: whether the pixel nearest the cell's centre, ties to the smaller, belongs to the segment. (It may
 //!   belong to a neighbouring cell: with a jump of 1 and an odd offset every centre lies between two pixels.)
+//! - off: always set, so that a segment is pooled as its whole window.
 //!
 //! If no bit is set, that of the cell with the largest `inside / total` is, the first in row-major order. The bins that
 //! Design B masks follow the same rules, with the pixels of all their cells, and the centre half-way between those of
@@ -309,6 +310,7 @@ impl Coverage {
             }
             MaskRule::Max => self.inside >= 1,
             MaskRule::Nearest => contains(self.centre.0, self.centre.1),
+            MaskRule::Off => true,
         }
     }
 

@@ -403,6 +403,7 @@ fn head(
         MaskRule::Average { threshold } => (0, threshold.to_bits()),
         MaskRule::Max => (1, 0),
         MaskRule::Nearest => (2, 0),
+        MaskRule::Off => (3, 0),
     };
     let mut section = vec![0; HEAD_LEN];
     section[0] = match head.design {

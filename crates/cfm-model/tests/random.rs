@@ -266,6 +266,7 @@ impl Seen {
         self.note("SVM", head.classifier == Classifier::Svm);
         self.note("rule: maximum", head.mask_rule == MaskRule::Max);
         self.note("rule: nearest", head.mask_rule == MaskRule::Nearest);
+        self.note("rule: off", head.mask_rule == MaskRule::Off);
         if let MaskRule::Average { threshold } = head.mask_rule {
             self.note("threshold 1/2", threshold.to_bits() == 1 << 15);
             self.note("lowest threshold", threshold.to_bits() == 1);

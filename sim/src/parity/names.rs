@@ -84,6 +84,7 @@ impl Names {
             MaskRule::Average { .. } => "average",
             MaskRule::Max => "maximum",
             MaskRule::Nearest => "nearest",
+            MaskRule::Off => "off",
         };
         let classifier = match head.classifier {
             Classifier::Softmax => "softmax",

@@ -73,6 +73,7 @@ pub fn project(
                         let x = columns.centre_pixel(column_bin.start, column_bin.end - 1);
                         members.contains(&(y, x))
                     }
+                    MaskRule::Off => true,
                 }
         })
         .collect();
@@ -177,6 +178,8 @@ mod tests {
         assert_eq!(bits(MaskRule::Max, &runs), [true, true]);
         // The pixels nearest the centres, ties to the smaller: (0, 0) and (0, 2).
         assert_eq!(bits(MaskRule::Nearest, &runs), [true, false]);
+        let corners = [Run { y: 0, x0: 0, x1: 1 }, Run { y: 3, x0: 3, x1: 4 }];
+        assert_eq!(bits(MaskRule::Off, &corners), [true; 4]);
     }
 
     #[test]

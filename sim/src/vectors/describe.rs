@@ -385,6 +385,7 @@ pub(super) const fn mask_rule(rule: MaskRule) -> (&'static str, Option<u16>) {
         MaskRule::Average { threshold } => ("average", Some(threshold.to_bits())),
         MaskRule::Max => ("max", None),
         MaskRule::Nearest => ("nearest", None),
+        MaskRule::Off => ("off", None),
     }
 }
 

@@ -69,7 +69,7 @@ pub fn make() -> Vec<NamedCase> {
 fn wanted() -> BTreeSet<String> {
     let mut wanted = BTreeSet::new();
     for design in [Design::Plain, Design::A, Design::B] {
-        for rule in ["Average", "Max", "Nearest"] {
+        for rule in ["Average", "Max", "Nearest", "Off"] {
             for classifier in [Classifier::Softmax, Classifier::Svm] {
                 wanted.insert(format!("{design:?} {rule} {classifier:?}"));
             }
@@ -214,6 +214,7 @@ fn features(spec: &ModelSpec, seed: u64) -> BTreeSet<String> {
         MaskRule::Average { .. } => "Average",
         MaskRule::Max => "Max",
         MaskRule::Nearest => "Nearest",
+        MaskRule::Off => "Off",
     };
     let (design, classifier) = (spec.head.design, spec.head.classifier);
     show(true, &format!("{design:?} {rule} {classifier:?}"));

@@ -89,7 +89,7 @@
 //! |---:|---|---|
 //! | 0 | u8 | design: 0 plain, 1 Design A, 2 Design B |
 //! | 1 | u8 | classifier: 0 softmax, 1 one-against-the-rest SVM |
-//! | 2 | u8 | mask rule: 0 average, 1 maximum, 2 nearest |
+//! | 2 | u8 | mask rule: 0 average, 1 maximum, 2 nearest, 3 off |
 //! | 3 | u8 | number of pyramid levels of the segment path, `1 ..= 8` |
 //! | 4 | u16 | threshold of the average rule as U0F16, not 0; other rules: 0 |
 //! | 6 | i8 | exponent of the logits, `-30 ..= 8` |

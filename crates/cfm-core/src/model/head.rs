@@ -41,6 +41,8 @@ pub enum MaskRule {
     Max,
     /// A cell takes the value of the pixel nearest its centre (direct down-scaling).
     Nearest,
+    /// Every cell of the segment's window is set: no masking, for comparison.
+    Off,
 }
 
 /// Levels of a spatial pyramid: level n has n x n bins.

@@ -129,6 +129,7 @@ const fn mask_rule(kind: u8, threshold: u16) -> Result<MaskRule, ModelError> {
         },
         1 => MaskRule::Max,
         2 => MaskRule::Nearest,
+        3 => MaskRule::Off,
         _ => return Err(ModelError::new(ModelErrorKind::Kind, PART)),
     };
     let averages = matches!(rule, MaskRule::Average { .. });

@@ -74,14 +74,18 @@ fn mask_rule(source: &mut Source) -> MaskRule {
     match source.range(0..=3) {
         0 => MaskRule::Max,
         1 => MaskRule::Nearest,
-        _ => MaskRule::Average {
-            threshold: U0F16::from_bits(match source.range(0..=4) {
+        _ => {
+            let threshold = match source.range(0..=4) {
                 0 => 1,
                 1 => u16::MAX,
                 2 => source.range(1..=u16::MAX),
+                3 => return MaskRule::Off,
                 _ => 1 << 15,
-            }),
-        },
+            };
+            MaskRule::Average {
+                threshold: U0F16::from_bits(threshold),
+            }
+        }
     }
 }
 

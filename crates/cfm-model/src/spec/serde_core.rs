@@ -180,6 +180,7 @@ pub(crate) mod mask_rule {
         Average { threshold: u16 },
         Max,
         Nearest,
+        Off,
     }
 
     pub(crate) fn serialize<S: Serializer>(
@@ -192,6 +193,7 @@ pub(crate) mod mask_rule {
             },
             MaskRule::Max => Plain::Max,
             MaskRule::Nearest => Plain::Nearest,
+            MaskRule::Off => Plain::Off,
         }
         .serialize(serializer)
     }
@@ -205,6 +207,7 @@ pub(crate) mod mask_rule {
             },
             Plain::Max => MaskRule::Max,
             Plain::Nearest => MaskRule::Nearest,
+            Plain::Off => MaskRule::Off,
         })
     }
 }
