@@ -10,13 +10,7 @@ const KEPT: usize = 20_000;
 
 /// Chooses the exponents with which each activation of the (folded) network loses least on the samples.
 #[must_use]
-pub fn exponents(
-    network: &Network,
-    samples: &[Sample],
-    width: usize,
-    height: usize,
-    levels: &[u8],
-) -> Exponents {
+pub fn exponents(network: &Network, samples: &[Sample], width: usize, height: usize) -> Exponents {
     let mut activations = vec![Vec::new(); network.activations()];
     let (mut hidden, mut logits) = (Vec::new(), Vec::new());
     let device = network.side.weight.val().device();
@@ -31,18 +25,11 @@ pub fn exponents(
             continue;
         }
         let segments = sample.segments.iter().map(|(one, _)| one);
-        let (segment, region) = FlatFeatures::new(features).pool_paths(0, segments, levels);
-        let count = sample.segments.len();
-        let (segment, region) = (
-            segment.matrix(count, &device),
-            region.matrix(count, &device),
-        );
-        hidden.extend(to_vec(network.head.hidden(
-            segment.clone(),
-            region.clone(),
-            None,
-        )));
-        logits.extend(to_vec(network.head.logits(segment, region, None)));
+        let pooled = FlatFeatures::new(features)
+            .pool_paths(0, segments, network.head.pyramid())
+            .map(|path| path.matrix(sample.segments.len(), &device));
+        hidden.extend(to_vec(network.head.hidden(pooled.clone(), None)));
+        logits.extend(to_vec(network.head.logits(pooled, None)));
     }
     Exponents {
         activations: activations

@@ -1,5 +1,9 @@
 //! What a run is made of: one TOML file that, with the data set, reproduces it.
 
+mod head;
+
+pub use self::head::{ClassifierConfig, DesignConfig, HeadConfig, MaskConfig, MaskRuleConfig};
+
 use std::path::Path;
 
 use cfm_proposals::{Mix, Params, ParamsError, Scale, Smoothing};
@@ -17,8 +21,10 @@ pub struct Config {
     pub input: InputSize,
     /// The convolutional backbone, layer by layer.
     pub backbone: Vec<LayerConfig>,
-    /// The Design A classifier.
+    /// Pooling and classifier.
     pub head: HeadConfig,
+    /// How segments become masks over the feature map.
+    pub mask: MaskConfig,
     /// The candidate segments, in training and in the exported model.
     pub proposals: ProposalConfig,
     /// Random changes of the training images.
@@ -101,16 +107,6 @@ impl LayerConfig {
     pub const fn output(&self, n: usize) -> usize {
         (n + 2 * self.padding() - self.dilation * (self.kernel - 1) - 1) / self.stride + 1
     }
-}
-
-/// The Design A head: a segment path and a region path over spatial pyramids, then one classifier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HeadConfig {
-    /// Levels of the spatial pyramid, in output order.
-    pub levels: Vec<u8>,
-    /// Outputs of the fully connected layer of each path.
-    pub hidden: usize,
 }
 
 /// The candidate segments: superpixels at some scales and their grouping. See [`Params`].
@@ -308,6 +304,7 @@ impl Default for Config {
                 layer(64, 1),
             ],
             head: HeadConfig::default(),
+            mask: MaskConfig::default(),
             proposals: ProposalConfig::default(),
             augment: AugmentConfig::default(),
             sampling: SamplingConfig::default(),
@@ -315,15 +312,6 @@ impl Default for Config {
             quantized: QuantizedPhase::default(),
             data: DataConfig::default(),
             validate_every: 4,
-        }
-    }
-}
-
-impl Default for HeadConfig {
-    fn default() -> Self {
-        Self {
-            levels: vec![3, 2, 1],
-            hidden: 128,
         }
     }
 }
@@ -467,10 +455,9 @@ impl Config {
             }
             channels = layer.channels;
         }
-        if self.head.levels.is_empty() || self.head.levels.contains(&0) || self.head.hidden == 0 {
-            return refuse(
-                "the head has no pyramid level, a level of zero bins, or no hidden outputs",
-            );
+        let complaints = [self.head.complaint(), self.mask.complaint()];
+        if let Some(complaint) = complaints.into_iter().flatten().next() {
+            return refuse(complaint);
         }
         self.proposals.params()?;
         if self.float.batch == 0 {
@@ -537,6 +524,9 @@ mod tests {
             "backbone = [{ channels = 8, residual = true }]",
             "backbone = [{ channels = 8, groups = 2 }]",
             "[head]\nlevels = [3, 0]",
+            "[head]\nhidden = 0",
+            "[mask]\nthreshold = 0.0",
+            "[mask]\nthreshold = nan",
             "[proposals]\nscales = []",
             "[proposals]\nmax_segments = 0",
             "[float]\nbatch = 0",

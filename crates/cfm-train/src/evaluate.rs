@@ -54,8 +54,6 @@ pub struct Evaluator<'a> {
     pub model: &'a Model<'a>,
     /// Exponent of `model`'s logits.
     pub logit_exponent: i32,
-    /// Levels of the spatial pyramid.
-    pub levels: &'a [u8],
 }
 
 impl Evaluator<'_> {
@@ -102,15 +100,14 @@ impl Evaluator<'_> {
         let images = image_tensor(&[&photo.pixels], width, height, &device);
         let features = FlatFeatures::new(self.network.features(images, self.exponents));
         let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;
-        let (segment, region) = features.pool_paths(0, &projected, self.levels);
+        let head = &self.network.head;
         let logits = if projected.is_empty() {
             Vec::new()
         } else {
-            to_vec(self.network.head.logits(
-                segment.matrix(projected.len(), &device),
-                region.matrix(projected.len(), &device),
-                self.exponents,
-            ))
+            let pooled = features
+                .pool_paths(0, &projected, head.pyramid())
+                .map(|path| path.matrix(projected.len(), &device));
+            to_vec(head.logits(pooled, self.exponents))
         };
         let step = 2f32.powi(-self.logit_exponent);
         // The conversion saturates, as the classifier does.

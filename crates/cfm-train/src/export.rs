@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use cfm_core::model::{ClassKind, Classifier, Design, LabellingRule, MaskRule, Window};
+use cfm_core::model::{ClassKind, Classifier, LabellingRule, Window};
 use cfm_model::float_model::{
     ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead, FloatLayer,
     FloatModel,
@@ -13,7 +13,6 @@ use cfm_model::spec::{ClassSpec, InputSpec};
 use cfm_model::writer::WriteError;
 use cfm_proposals::ParamsError;
 use cfm_sim::dataset::Description;
-use fixed::types::U0F16;
 
 use crate::config::Config;
 use crate::fake_quantize::to_vec;
@@ -83,7 +82,13 @@ pub fn float_model(
         tensor = layers.len();
     }
     let hidden = ActivationScale::relu(exponents.hidden as i8);
-    let levels = config.head.levels.clone();
+    let head = &network.head;
+    let pyramid = head.pyramid();
+    let region_fcs: Vec<FloatFc> = head
+        .region
+        .iter()
+        .map(|layer| fully_connected(layer, hidden))
+        .collect();
     let mut classes: Vec<ClassSpec> = description.classes.iter().map(ClassSpec::from).collect();
     classes.push(ClassSpec {
         name: "mixed".to_owned(),
@@ -99,27 +104,40 @@ pub fn float_model(
         },
         layers,
         head: FloatHead {
-            design: Design::A,
-            classifier: Classifier::Softmax,
-            mask_rule: MaskRule::Average {
-                threshold: U0F16::from_bits(1 << 15),
+            design: pyramid.design,
+            classifier: head.kind(),
+            mask_rule: config.mask.rule(),
+            region_levels: match region_fcs[..] {
+                [] => Vec::new(),
+                _ => pyramid.levels.clone(),
             },
-            segment_levels: levels.clone(),
-            region_levels: levels,
-            segment_fcs: vec![fully_connected(&network.head.segment, hidden)],
-            region_fcs: vec![fully_connected(&network.head.region, hidden)],
+            segment_levels: pyramid.levels.clone(),
+            segment_fcs: vec![fully_connected(&head.segment, hidden)],
+            region_fcs,
             joint_fcs: vec![fully_connected(
-                &network.head.classifier,
+                &head.classifier,
                 ActivationScale::logits(exponents.logits as i8),
             )],
             logit_exponent: exponents.logits as i8,
         },
         classes,
-        labelling: Some(LabellingRule::DEFAULT),
+        labelling: Some(labelling(head.kind())),
         calibration: None,
         proposals: Some(config.proposals.params()?.to_bytes().to_vec()),
         provenance,
     })
+}
+
+/// How segments become pixels. Margins, which are not bounded as probabilities are, vote as they are: their third power
+/// would leave the labels to a few segments, and most sums at zero.
+const fn labelling(classifier: Classifier) -> LabellingRule {
+    match classifier {
+        Classifier::Softmax => LabellingRule::DEFAULT,
+        Classifier::Svm => LabellingRule::Vote {
+            power: 1,
+            by_root_area: true,
+        },
+    }
 }
 
 fn fully_connected(layer: &Dense, output: ActivationScale) -> FloatFc {

@@ -1,12 +1,14 @@
 //! The head: classifies segments from their pooled features.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, TensorData};
+use cfm_core::model::Classifier;
 
 use crate::config::HeadConfig;
 use crate::fake_quantize::{self, IMAGE_EXPONENT};
 use crate::network::{Exponents, Init};
+use crate::pooling::{Paths, Pyramid};
 
 /// A fully connected layer; the weights' first axis is the output.
 #[derive(Module, Debug)]
@@ -17,15 +19,19 @@ pub struct Dense {
     pub bias: Param<Tensor<1>>,
 }
 
-/// Fully connected layers over the pooled features, then a classifier.
+/// A fully connected layer on every pathway, then a classifier over all of them.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// Fully connected layer of the segment path.
+    /// Fully connected layer of each path; the segment path is the only one but in Design A.
     pub segment: Dense,
-    /// Fully connected layer of the region path.
-    pub region: Dense,
-    /// Classifier over both paths: the classes, then "mixed".
+    /// Fully connected layer of the region path of Design A.
+    pub region: Option<Dense>,
+    /// Classifier over the paths: the classes, then "mixed".
     pub classifier: Dense,
+    #[module(skip)]
+    kind: Classifier,
+    #[module(skip)]
+    pyramid: Pyramid,
 }
 
 impl Head {
@@ -36,32 +42,61 @@ impl Head {
         classes: usize,
         init: &mut Init,
     ) -> Self {
-        let bins: usize = config
-            .levels
-            .iter()
-            .map(|&n| usize::from(n) * usize::from(n))
-            .sum();
+        let pyramid = Pyramid {
+            design: config.design.into(),
+            levels: config.levels.clone(),
+        };
+        let inputs = pyramid.bins() * channels;
         let hidden = config.hidden;
+        let mut path = || Dense::new(inputs, hidden, 2.0, init);
+        let segment = path();
+        let region = pyramid.has_region().then(path);
+        let joint = if region.is_some() { 2 * hidden } else { hidden };
         Self {
-            segment: Dense::new(bins * channels, hidden, 2.0, init),
-            region: Dense::new(bins * channels, hidden, 2.0, init),
-            classifier: Dense::new(2 * hidden, classes + 1, 0.01, init),
+            segment,
+            region,
+            classifier: Dense::new(joint, classes + 1, 0.01, init),
+            kind: Classifier::Softmax,
+            pyramid,
         }
+    }
+
+    /// The head with another classifier over the same layers.
+    ///
+    /// `weights` has a row for every output, `bias` an element.
+    #[must_use]
+    pub fn with_classifier(self, kind: Classifier, weights: Vec<f32>, bias: Vec<f32>) -> Self {
+        let device = self.classifier.bias.val().device();
+        let outputs = bias.len();
+        let inputs = weights.len() / outputs.max(1);
+        let weights = Tensor::from_data(TensorData::new(weights, [outputs, inputs]), &device);
+        let bias = Tensor::from_data(TensorData::new(bias, [outputs]), &device);
+        Self {
+            classifier: Dense {
+                weight: Param::from_tensor(weights),
+                bias: Param::from_tensor(bias),
+            },
+            kind,
+            ..self
+        }
+    }
+
+    /// What the classifier is, and its logits mean.
+    #[must_use]
+    pub const fn kind(&self) -> Classifier {
+        self.kind
+    }
+
+    /// What the head pools.
+    #[must_use]
+    pub const fn pyramid(&self) -> &Pyramid {
+        &self.pyramid
     }
 
     /// Class scores of segments from their pooled features, one row each; quantized when exponents are given.
     #[must_use]
-    pub fn logits(
-        &self,
-        segment: Tensor<2>,
-        region: Tensor<2>,
-        exponents: Option<&Exponents>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden(segment, region, exponents);
-        let hidden = match exponents {
-            Some(exponents) => fake_quantize::activation(hidden, exponents.hidden),
-            None => hidden,
-        };
+    pub fn logits(&self, pooled: Paths<Tensor<2>>, exponents: Option<&Exponents>) -> Tensor<2> {
+        let hidden = self.hidden(pooled, exponents);
         let logits = self.classifier.forward(hidden, exponents.map(|e| e.hidden));
         match exponents {
             Some(exponents) => fake_quantize::logits(logits, exponents.logits),
@@ -69,17 +104,21 @@ impl Head {
         }
     }
 
-    /// The rectified outputs of both paths, segment first, before quantization.
-    pub(crate) fn hidden(
-        &self,
-        segment: Tensor<2>,
-        region: Tensor<2>,
-        exponents: Option<&Exponents>,
-    ) -> Tensor<2> {
+    /// What the classifier sees of segments, one row each: the rectified outputs of the paths, segment first;
+    /// quantized when exponents are given.
+    #[must_use]
+    pub fn hidden(&self, pooled: Paths<Tensor<2>>, exponents: Option<&Exponents>) -> Tensor<2> {
         let input = exponents.map(|e| e.activations.last().copied().unwrap_or(IMAGE_EXPONENT));
-        let segment = self.segment.forward(segment, input);
-        let region = self.region.forward(region, input);
-        relu(Tensor::cat(vec![segment, region], 1))
+        let segment = self.segment.forward(pooled.segment, input);
+        let region = self.region.as_ref().zip(pooled.region);
+        let hidden = relu(match region {
+            Some((layer, region)) => Tensor::cat(vec![segment, layer.forward(region, input)], 1),
+            None => segment,
+        });
+        match exponents {
+            Some(exponents) => fake_quantize::activation(hidden, exponents.hidden),
+            None => hidden,
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! host; the training framework then merely selects them from the flattened feature maps, which end with a zero for
 //! "masked out".
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use cfm_core::model::Design;
 use cfm_core::spatial_pyramid::bin;
 
 use crate::fake_quantize::to_vec;
@@ -21,6 +22,49 @@ pub struct FlatFeatures {
     width: usize,
     /// Channels of a cell.
     channels: usize,
+}
+
+/// What is pooled: the pathways of a design and the levels of their pyramids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pyramid {
+    /// Which pathways there are.
+    pub design: Design,
+    /// Levels of every pathway's pyramid, in output order.
+    pub levels: Vec<u8>,
+}
+
+impl Pyramid {
+    /// Bins of all levels together.
+    #[must_use]
+    pub fn bins(&self) -> usize {
+        let bins = |&n: &u8| usize::from(n) * usize::from(n);
+        self.levels.iter().map(bins).sum()
+    }
+
+    /// Whether there is a region path beside the segment path.
+    #[must_use]
+    pub fn has_region(&self) -> bool {
+        self.design == Design::A
+    }
+}
+
+/// Something of each pathway: the segment path, which every design has, and the region path of Design A.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Paths<T> {
+    /// Of the segment path.
+    pub segment: T,
+    /// Of the region path.
+    pub region: Option<T>,
+}
+
+impl<T> Paths<T> {
+    /// Changes what is of each path.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Paths<U> {
+        Paths {
+            segment: change(self.segment),
+            region: self.region.map(change),
+        }
+    }
 }
 
 /// Pooled vectors of some segments, one after the other, as values and as where they come from.
@@ -41,6 +85,21 @@ impl Pooled {
     }
 }
 
+/// Selects pooled vectors, given by where they come from, out of the feature maps of a batch, one row for each of
+/// `segments` segments: what was pooled on the host, as a function of the features.
+#[must_use]
+pub fn select(features: Tensor<4>, sources: &Paths<Vec<i32>>, segments: usize) -> Paths<Tensor<2>> {
+    let device = features.device();
+    let count: usize = features.dims().iter().product();
+    let flat = features.permute([0, 2, 3, 1]).reshape([count]);
+    let flat = Tensor::cat(vec![flat, Tensor::zeros([1], &device)], 0);
+    sources.clone().map(|sources| {
+        let (count, width) = (sources.len(), sources.len() / segments.max(1));
+        let sources = Tensor::<1, Int>::from_data(TensorData::new(sources, [count]), &device);
+        flat.clone().select(0, sources).reshape([segments, width])
+    })
+}
+
 impl FlatFeatures {
     /// Flattens the feature maps of a batch: image, channel, row, column.
     #[must_use]
@@ -54,20 +113,53 @@ impl FlatFeatures {
         }
     }
 
-    /// Pools segments of image `image` for both paths: masked for the segment path, their whole windows for the region
-    /// path.
+    /// Pools segments of image `image` for every pathway of the pyramid: the cells of the segment for the segment path
+    /// of the plain design and of Design A, the whole window for the region path of Design A and for Design B, which
+    /// then masks the bins of its finest level.
     pub fn pool_paths<'s>(
         &self,
         image: usize,
         segments: impl IntoIterator<Item = &'s Projected>,
-        levels: &[u8],
-    ) -> (Pooled, Pooled) {
-        let (mut segment, mut region) = (Pooled::default(), Pooled::default());
+        pyramid: &Pyramid,
+    ) -> Paths<Pooled> {
+        let mut segment = Pooled::default();
+        let mut region = pyramid.has_region().then(Pooled::default);
         for one in segments {
-            self.pool(image, one, levels, true, &mut segment);
-            self.pool(image, one, levels, false, &mut region);
+            match pyramid.design {
+                Design::Plain | Design::A => {
+                    self.pool(image, one, &pyramid.levels, true, &mut segment);
+                }
+                Design::B => {
+                    let start = segment.values.len();
+                    self.pool(image, one, &pyramid.levels, false, &mut segment);
+                    self.mask_bins(start, one, &pyramid.levels, &mut segment);
+                }
+            }
+            if let Some(region) = &mut region {
+                self.pool(image, one, &pyramid.levels, false, region);
+            }
         }
-        (segment, region)
+        Paths { segment, region }
+    }
+
+    /// Design B: takes the bins of the finest level that lie outside the segment for masked out, in the vector that
+    /// begins at `start`.
+    fn mask_bins(&self, start: usize, segment: &Projected, levels: &[u8], out: &mut Pooled) {
+        let channels = self.channels;
+        let finest = levels.iter().copied().max().unwrap_or(0);
+        let mut at = start;
+        for &level in levels {
+            let bins = usize::from(level) * usize::from(level);
+            if level == finest {
+                let outside = (0..bins).filter(|&bin| segment.bins.get(bin) == Some(&0));
+                for bin in outside {
+                    let vector = at + bin * channels..at + (bin + 1) * channels;
+                    out.values[vector.clone()].fill(0.0);
+                    out.sources[vector].fill(self.values.len() as i32);
+                }
+            }
+            at += bins * channels;
+        }
     }
 
     /// Pools one segment of image `image` and appends the result; `masked` leaves only the cells of the segment,
@@ -137,9 +229,18 @@ mod tests {
                 right: 4,
             },
             mask: vec![1, 0, 0, 0, 0, 1],
+            bins: Vec::new(),
             area: 9,
         };
-        let (pooled, region) = features.pool_paths(1, [&segment], &[2, 1]);
+        let pyramid = Pyramid {
+            design: Design::A,
+            levels: vec![2, 1],
+        };
+        let Paths {
+            segment: pooled,
+            region,
+        } = features.pool_paths(1, [&segment], &pyramid);
+        let region = region.unwrap();
         assert_eq!(pooled.values.len(), 5 * 2);
         for (&value, &source) in pooled.values.iter().zip(&pooled.sources) {
             let there = values.get(source as usize).copied().unwrap_or(0.0);
@@ -158,5 +259,33 @@ mod tests {
             .flat_map(|row| (1..4).map(move |column| (row, column)))
             .fold(0.0f32, |m, (row, column)| m.max(cell(row, column)[0]));
         assert_eq!(region.values[8], largest);
+
+        let plain = Pyramid {
+            design: Design::Plain,
+            ..pyramid.clone()
+        };
+        let alone = features.pool_paths(1, [&segment], &plain);
+        assert_eq!((alone.segment, alone.region), (pooled, None));
+
+        // Design B: the box, but for the bins of the finest level that the mask leaves out.
+        let b = Pyramid {
+            design: Design::B,
+            ..pyramid
+        };
+        let segment = Projected {
+            bins: vec![0, 1, 1, 0],
+            ..segment
+        };
+        let masked = features.pool_paths(1, [&segment], &b).segment;
+        for (bin, values) in masked.values.chunks_exact(2).enumerate() {
+            let outside = [0, 3].contains(&bin);
+            let unmasked = &region.values[2 * bin..][..2];
+            assert_eq!(
+                values,
+                if outside { &[0.0; 2] } else { unmasked },
+                "bin {bin}"
+            );
+            assert_eq!(masked.sources[2 * bin] == 48, outside);
+        }
     }
 }

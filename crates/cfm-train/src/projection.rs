@@ -2,7 +2,7 @@
 
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::mask::CellWindow;
-use cfm_core::model::Model;
+use cfm_core::model::{Design, Model};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
 use cfm_sim::core_trace::IndexMemory;
@@ -16,6 +16,8 @@ pub struct Projected {
     pub window: CellWindow,
     /// One byte per cell of the window, row-major: 1 inside, 0 outside.
     pub mask: Vec<i8>,
+    /// Design B: one byte per bin of the finest level, row-major: 1 inside, 0 outside. Empty otherwise.
+    pub bins: Vec<i8>,
     /// Pixels.
     pub area: u32,
 }
@@ -31,7 +33,8 @@ pub enum ProjectionError {
     Score(#[from] ScoreError),
 }
 
-/// Projects `segments` onto the feature map of `model`, of which only geometry and mask rule matter.
+/// Projects `segments` onto the feature map of `model`, of which only geometry, mask rule, design and levels
+/// matter.
 ///
 /// # Errors
 /// When a map does not have the size of the model's input, or a segment has no pixel.
@@ -61,10 +64,17 @@ pub fn project<'c>(
                 members: &candidate.members,
             };
             let masked = scorer.project(&segment, &indices)?;
+            let (window, area) = (masked.window(), masked.extent().area);
+            let mask = masked.mask().to_vec();
+            let bins = match model.head().design {
+                Design::Plain | Design::A => Vec::new(),
+                Design::B => masked.pool().bin_mask().to_vec(),
+            };
             Ok(Projected {
-                window: masked.window(),
-                mask: masked.mask().to_vec(),
-                area: masked.extent().area,
+                window,
+                mask,
+                bins,
+                area,
             })
         })
         .collect()

@@ -250,7 +250,6 @@ impl<'a> Trainer<'a> {
             &samples,
             config.input.width.into(),
             config.input.height.into(),
-            &config.head.levels,
         );
         *state = State {
             network,
@@ -423,19 +422,14 @@ impl<'a> Trainer<'a> {
             &self.class_weights,
         );
         let dense_value = f64::from(dense.clone().into_scalar::<f32>());
-        let (loss, segment_value) = match segment_loss::of_samples(
-            network,
-            features,
-            &samples,
-            exponents,
-            &config.head.levels,
-        ) {
-            Some(loss) => {
-                let value = f64::from(loss.clone().into_scalar::<f32>());
-                (loss + dense.mul_scalar(config.float.dense_weight), value)
-            }
-            None => (dense, 0.0),
-        };
+        let (loss, segment_value) =
+            match segment_loss::of_samples(network, features, &samples, exponents) {
+                Some(loss) => {
+                    let value = f64::from(loss.clone().into_scalar::<f32>());
+                    (loss + dense.mul_scalar(config.float.dense_weight), value)
+                }
+                None => (dense, 0.0),
+            };
         let gradients = GradientsParams::from_grads(loss.backward(), network);
         state.network = state.optimizer.step(rate, state.network.clone(), gradients);
         Ok([dense_value, segment_value])
@@ -455,7 +449,6 @@ impl<'a> Trainer<'a> {
             exponents,
             model: &model,
             logit_exponent: exponents.map_or(self.unscaled().logits, |e| e.logits),
-            levels: &self.run.config.head.levels,
         };
         let bar = bar(self.run.progress, self.val.len() as u64, "validation");
         let description = self.run.dataset.description();
