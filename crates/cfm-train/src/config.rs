@@ -1,8 +1,12 @@
 //! What a run is made of: one TOML file that, with the data set, reproduces it.
 
 mod head;
+mod sampling;
+mod svm;
 
 pub use self::head::{ClassifierConfig, DesignConfig, HeadConfig, MaskConfig, MaskRuleConfig};
+pub use self::sampling::{PaperConfig, SamplingConfig, SamplingMethod};
+pub use self::svm::SvmConfig;
 
 use std::path::Path;
 
@@ -31,6 +35,8 @@ pub struct Config {
     pub augment: AugmentConfig,
     /// Which segments a training step looks at.
     pub sampling: SamplingConfig,
+    /// The support vector machines, if the head has them.
+    pub svm: SvmConfig,
     /// First phase: training in floats, with batch normalization.
     pub float: FloatPhase,
     /// Second phase: fine-tuning through the fake quantizer, batch normalization folded.
@@ -220,22 +226,6 @@ pub struct AugmentConfig {
     pub zoom: f32,
 }
 
-/// Which segments a training step looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SamplingConfig {
-    /// Segments of one class, per image and step; the classes of the image take equal turns.
-    pub pure: usize,
-    /// Smallest share of the majority class in them.
-    pub pure_share: f32,
-    /// Segments of several classes, per image and step: examples of the output "mixed".
-    pub mixed: usize,
-    /// Largest share of the majority class in them.
-    pub mixed_share: f32,
-    /// Segments of fewer pixels are left out.
-    pub smallest: u32,
-}
-
 /// Training in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -308,6 +298,7 @@ impl Default for Config {
             proposals: ProposalConfig::default(),
             augment: AugmentConfig::default(),
             sampling: SamplingConfig::default(),
+            svm: SvmConfig::default(),
             float: FloatPhase::default(),
             quantized: QuantizedPhase::default(),
             data: DataConfig::default(),
@@ -324,18 +315,6 @@ impl Default for AugmentConfig {
             contrast: 0.2,
             color: 0.0,
             zoom: 1.0,
-        }
-    }
-}
-
-impl Default for SamplingConfig {
-    fn default() -> Self {
-        Self {
-            pure: 40,
-            pure_share: 0.75,
-            mixed: 10,
-            mixed_share: 0.5,
-            smallest: 12,
         }
     }
 }
@@ -455,7 +434,12 @@ impl Config {
             }
             channels = layer.channels;
         }
-        let complaints = [self.head.complaint(), self.mask.complaint()];
+        let complaints = [
+            self.head.complaint(),
+            self.mask.complaint(),
+            self.sampling.complaint(),
+            self.svm.complaint(),
+        ];
         if let Some(complaint) = complaints.into_iter().flatten().next() {
             return refuse(complaint);
         }
@@ -527,6 +511,13 @@ mod tests {
             "[head]\nhidden = 0",
             "[mask]\nthreshold = 0.0",
             "[mask]\nthreshold = nan",
+            "[svm]\ncost = 0.0",
+            "[svm]\nfew = 2.0",
+            "[svm]\nrounds = 0",
+            "[sampling]\npure_share = 1.5",
+            "[sampling.paper]\nobjects = 0.6\nstuff = 0.6",
+            "[sampling.paper]\nbackground_iou = [0.1, 0.5]",
+            "[sampling.paper]\nbackground_purity = 0.7",
             "[proposals]\nscales = []",
             "[proposals]\nmax_segments = 0",
             "[float]\nbatch = 0",

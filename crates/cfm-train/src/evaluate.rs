@@ -17,7 +17,7 @@ use crate::data::Photo;
 use crate::fake_quantize::to_vec;
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pooling::FlatFeatures;
-use crate::projection::{ProjectionError, project};
+use crate::projection::{Projected, ProjectionError, project};
 use crate::proposals::Candidates;
 
 /// Why photographs cannot be labelled.
@@ -86,6 +86,37 @@ impl Evaluator<'_> {
         Ok(classes.measure(&confusion, photos.len())?)
     }
 
+    /// Scores all segments of one photograph: their masks, and one logit per segment and class in steps of the model's
+    /// logits.
+    ///
+    /// # Errors
+    /// When the candidates do not fit the model's input.
+    pub fn logits(
+        &self,
+        photo: &Photo,
+        candidates: &Candidates,
+    ) -> Result<(Vec<Projected>, Vec<i16>), EvaluateError> {
+        let (width, height) = (photo.classes.width(), photo.classes.height());
+        let device = Device::flex();
+        let images = image_tensor(&[&photo.pixels], width, height, &device);
+        let features = FlatFeatures::new(self.network.features(images, self.exponents));
+        let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;
+        if projected.is_empty() {
+            return Ok((projected, Vec::new()));
+        }
+        let head = &self.network.head;
+        let pooled = features
+            .pool_paths(0, &projected, head.pyramid())
+            .map(|path| path.matrix(projected.len(), &device));
+        let step = 2f32.powi(-self.logit_exponent);
+        // The conversion saturates, as the classifier does.
+        let logits = to_vec(head.logits(pooled, self.exponents))
+            .iter()
+            .map(|x| (x * step).round_ties_even() as i16)
+            .collect();
+        Ok((projected, logits))
+    }
+
     /// Labels one photograph at the size of the network's input, with the model's class indices.
     ///
     /// # Errors
@@ -96,25 +127,7 @@ impl Evaluator<'_> {
         candidates: &Candidates,
     ) -> Result<LabelMap, EvaluateError> {
         let (width, height) = (photo.classes.width(), photo.classes.height());
-        let device = Device::flex();
-        let images = image_tensor(&[&photo.pixels], width, height, &device);
-        let features = FlatFeatures::new(self.network.features(images, self.exponents));
-        let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;
-        let head = &self.network.head;
-        let logits = if projected.is_empty() {
-            Vec::new()
-        } else {
-            let pooled = features
-                .pool_paths(0, &projected, head.pyramid())
-                .map(|path| path.matrix(projected.len(), &device));
-            to_vec(head.logits(pooled, self.exponents))
-        };
-        let step = 2f32.powi(-self.logit_exponent);
-        // The conversion saturates, as the classifier does.
-        let logits: Vec<i16> = logits
-            .iter()
-            .map(|x| (x * step).round_ties_even() as i16)
-            .collect();
+        let (projected, logits) = self.logits(photo, candidates)?;
         let input = self.model.input();
         let maps = candidates
             .maps

@@ -9,6 +9,7 @@ use crate::config::HeadConfig;
 use crate::fake_quantize::{self, IMAGE_EXPONENT};
 use crate::network::{Exponents, Init};
 use crate::pooling::{Paths, Pyramid};
+use crate::svm::Machine;
 
 /// A fully connected layer; the weights' first axis is the output.
 #[derive(Module, Debug)]
@@ -61,22 +62,22 @@ impl Head {
         }
     }
 
-    /// The head with another classifier over the same layers.
-    ///
-    /// `weights` has a row for every output, `bias` an element.
+    /// The head with support vector machines, one for every output, in the place of its classifier.
     #[must_use]
-    pub fn with_classifier(self, kind: Classifier, weights: Vec<f32>, bias: Vec<f32>) -> Self {
+    pub fn with_machines(self, machines: &[Machine]) -> Self {
         let device = self.classifier.bias.val().device();
-        let outputs = bias.len();
-        let inputs = weights.len() / outputs.max(1);
-        let weights = Tensor::from_data(TensorData::new(weights, [outputs, inputs]), &device);
-        let bias = Tensor::from_data(TensorData::new(bias, [outputs]), &device);
+        let dims = self.classifier.weight.val().dims();
+        let weights = machines.iter().flat_map(|machine| &machine.weights);
+        let weights: Vec<f32> = weights.map(|&w| w as f32).collect();
+        let bias: Vec<f32> = machines.iter().map(|machine| machine.bias as f32).collect();
+        let weights = Tensor::from_data(TensorData::new(weights, dims), &device);
+        let bias = Tensor::from_data(TensorData::new(bias, [dims[0]]), &device);
         Self {
             classifier: Dense {
                 weight: Param::from_tensor(weights),
                 bias: Param::from_tensor(bias),
             },
-            kind,
+            kind: Classifier::Svm,
             ..self
         }
     }

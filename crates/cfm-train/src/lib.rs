@@ -48,4 +48,6 @@ pub mod random;
 pub mod sampling;
 pub mod schedule;
 pub mod segment_loss;
+pub mod svm;
+pub mod svm_head;
 pub mod train_loop;

@@ -17,6 +17,8 @@ pub enum Purpose {
     Sample,
     /// Images used for calibration.
     Calibration,
+    /// Order of the samples of a support vector machine, and its first negatives; the index is the output.
+    Svm,
 }
 
 /// A stream of random numbers.

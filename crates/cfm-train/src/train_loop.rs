@@ -13,7 +13,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use cfm_core::model::{Model, ModelError};
 use cfm_proposals::ParamsError;
-use cfm_sim::dataset::Dataset;
+use cfm_sim::dataset::{Dataset, Kind};
 use cfm_sim::evaluate::Evaluation;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::augment::Augmentation;
 use crate::calibrate;
 use crate::checkpoint::{Checkpoint, CheckpointError, Phase, Position};
-use crate::config::Config;
+use crate::config::{ClassifierConfig, Config, SamplingMethod};
 use crate::data::{self, DataError, Photo};
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
@@ -30,9 +30,12 @@ use crate::network::{Exponents, Network, image_tensor};
 use crate::projection::ProjectionError;
 use crate::proposals::{CandidateError, Candidates, candidates};
 use crate::random::{Purpose, Stream};
-use crate::sampling::{self, Sample};
+use crate::sampling::ground_truth::{GroundTruthError, Objects};
+use crate::sampling::paper::Roles;
+use crate::sampling::{Sample, Source};
 use crate::schedule::{cosine, one_cycle};
 use crate::segment_loss;
+use crate::svm_head;
 
 /// Why a run stops.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,9 @@ pub enum TrainError {
     /// No segments could be proposed.
     #[error(transparent)]
     Candidates(#[from] CandidateError),
+    /// The ground-truth segments cannot be read.
+    #[error(transparent)]
+    GroundTruth(#[from] GroundTruthError),
     /// Segments cannot be projected.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
@@ -123,6 +129,7 @@ struct Trainer<'a> {
     val: Vec<Photo>,
     train_candidates: Vec<Candidates>,
     val_candidates: Vec<Candidates>,
+    roles: Vec<Roles>,
     class_weights: Vec<f32>,
     device: Device,
 }
@@ -152,6 +159,7 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
     if !trainer.phase(&mut state, &checkpoint)? {
         return Ok(Outcome::Stopped(state.position));
     }
+    trainer.fit_svm(&mut state)?;
     let validation = trainer.validate(&state)?;
     let State {
         network, position, ..
@@ -179,6 +187,7 @@ impl<'a> Trainer<'a> {
         let train_candidates = propose(&train)?;
         let val_candidates = propose(&val)?;
         bar.finish_and_clear();
+        let roles = Self::roles(run, &train, &train_candidates)?;
         let classes = run.dataset.description().classes.len();
         let class_weights = loss::class_weights(&train, classes);
         Ok(Self {
@@ -188,6 +197,7 @@ impl<'a> Trainer<'a> {
             val,
             train_candidates,
             val_candidates,
+            roles,
             class_weights,
             device: Device::flex().autodiff(),
         })
@@ -369,16 +379,62 @@ impl<'a> Trainer<'a> {
         model: &Model<'_>,
         random: &mut Stream,
     ) -> Result<Sample, ProjectionError> {
-        sampling::draw(
-            &self.train[index],
-            &self.train_candidates[index],
-            self.classes,
-            &augmentation,
-            &self.run.config.sampling,
-            segments,
-            model,
-            random,
-        )
+        self.source(index)
+            .draw(&augmentation, segments, model, random)
+    }
+
+    fn source(&self, index: usize) -> Source<'_> {
+        Source {
+            photo: &self.train[index],
+            candidates: &self.train_candidates[index],
+            roles: self.roles.get(index),
+            classes: self.classes,
+            config: &self.run.config.sampling,
+        }
+    }
+
+    /// What the segments of all photographs are examples of, if the sampling wants to know.
+    fn roles(
+        run: &Run<'_>,
+        photos: &[Photo],
+        candidates: &[Candidates],
+    ) -> Result<Vec<Roles>, GroundTruthError> {
+        let sampling = &run.config.sampling;
+        if sampling.method == SamplingMethod::Share {
+            return Ok(Vec::new());
+        }
+        let classes = &run.dataset.description().classes;
+        let kinds: Vec<Kind> = classes.iter().map(|class| class.kind).collect();
+        photos
+            .par_iter()
+            .zip(candidates)
+            .map(|(photo, candidates)| {
+                let objects = Objects::of(run.dataset, photo, &kinds)?;
+                Ok(Roles::of(photo, candidates, &objects, &kinds, sampling))
+            })
+            .collect()
+    }
+
+    /// Puts support vector machines in the place of the softmax, if the head is to have them.
+    fn fit_svm(&self, state: &mut State) -> Result<(), TrainError> {
+        let (ClassifierConfig::Svm, Some(exponents)) = (
+            self.run.config.head.classifier,
+            state.position.exponents.as_ref(),
+        ) else {
+            return Ok(());
+        };
+        let bytes = self.geometry(state)?;
+        let model = Model::parse(&bytes)?;
+        let sources: Vec<Source<'_>> = (0..self.train.len()).map(|i| self.source(i)).collect();
+        let network = state.network.valid();
+        let (machines, logits) =
+            svm_head::fit(&network, exponents, &sources, &model, self.run.config)?;
+        state.network.head = state.network.head.clone().with_machines(&machines);
+        state.position.exponents = Some(Exponents {
+            logits,
+            ..exponents.clone()
+        });
+        Ok(())
     }
 
     /// One step of gradient descent; gives the dense and the segments' loss.

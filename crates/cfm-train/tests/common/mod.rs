@@ -7,6 +7,7 @@ use std::path::Path;
 use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::Position;
 use cfm_train::config::Config;
+use cfm_train::data::{self, Photo};
 use cfm_train::train_loop::{Outcome, Run, train};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -110,4 +111,10 @@ pub fn run(
         progress: &MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
     })
     .unwrap()
+}
+
+/// The photographs of the data set.
+pub fn photos(data: &Path, config: &Config) -> Vec<Photo> {
+    let dataset = Dataset::open(data).unwrap();
+    data::read(&dataset, "train", config.input, None).unwrap()
 }

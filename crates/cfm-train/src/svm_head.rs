@@ -1,0 +1,79 @@
+//! Support vector machines in the place of the softmax, on what the trained head's fully connected layers say.
+//!
+//! The training goes as always, with a softmax. Then all segments of the training photographs that are examples of
+//! anything, as they are and not as augmented, go through the quantized network, and the machines are trained on the
+//! 8-bit outputs of the fully connected layers. There is a machine for every output, the one for "mixed" or background
+//! as well: where it wins, a segment pastes its class last.
+
+use cfm_core::model::Model;
+use rayon::prelude::*;
+
+use crate::config::Config;
+use crate::fake_quantize::{ACTIVATION_STEPS, logit_exponent, to_vec};
+use crate::network::{Exponents, Network, image_tensor};
+use crate::pooling::FlatFeatures;
+use crate::projection::ProjectionError;
+use crate::sampling::Source;
+use crate::svm::{Features, Machine, one_against_the_rest};
+
+/// Trains a machine for every output of the head; gives them with the exponent of their margins.
+///
+/// `network` is folded and without gradients; `model` has its geometry.
+///
+/// # Errors
+/// When the candidates do not fit the model's input.
+pub fn fit(
+    network: &Network,
+    exponents: &Exponents,
+    sources: &[Source<'_>],
+    model: &Model<'_>,
+    config: &Config,
+) -> Result<(Vec<Machine>, i32), ProjectionError> {
+    let seen = sources
+        .par_iter()
+        .map(|source| see(network, exponents, source, model, config))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (steps, classes): (Vec<Vec<u8>>, Vec<Vec<u8>>) = seen.into_iter().unzip();
+    let [outputs, width] = network.head.classifier.weight.val().dims();
+    let features = Features {
+        steps: steps.concat(),
+        width,
+        step: 2f64.powi(exponents.hidden),
+    };
+    let classes = classes.concat();
+    let machines = one_against_the_rest(&features, &classes, outputs, &config.svm, config.seed);
+    let margins: Vec<f32> = machines
+        .par_iter()
+        .flat_map_iter(|machine| {
+            (0..features.len()).map(|index| machine.margin(&features, index) as f32)
+        })
+        .collect();
+    Ok((machines, logit_exponent(&margins)))
+}
+
+/// The outputs of the fully connected layers for the segments of one photograph, in steps, and the segments' classes.
+fn see(
+    network: &Network,
+    exponents: &Exponents,
+    source: &Source<'_>,
+    model: &Model<'_>,
+    config: &Config,
+) -> Result<(Vec<u8>, Vec<u8>), ProjectionError> {
+    let (projected, classes): (Vec<_>, Vec<u8>) = source.all(model)?.into_iter().unzip();
+    if classes.is_empty() {
+        return Ok((Vec::new(), classes));
+    }
+    let device = network.side.weight.val().device();
+    let (width, height) = (config.input.width.into(), config.input.height.into());
+    let images = image_tensor(&[&source.photo.pixels], width, height, &device);
+    let features = FlatFeatures::new(network.features(images, Some(exponents)));
+    let pooled = features
+        .pool_paths(0, &projected, network.head.pyramid())
+        .map(|path| path.matrix(classes.len(), &device));
+    let step = 2f32.powi(-exponents.hidden);
+    let steps = to_vec(network.head.hidden(pooled, Some(exponents)))
+        .into_iter()
+        .map(|x| (x * step).clamp(0.0, ACTIVATION_STEPS) as u8)
+        .collect();
+    Ok((steps, classes))
+}
