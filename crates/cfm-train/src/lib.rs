@@ -13,13 +13,15 @@
 //!    with the deployed proposer, once.
 //! 2. A [`network`] of convolutions with batch normalization learns to classify feature cells ([`loss::dense`]).
 //!    [`augment`] changes every image anew and moves labels and superpixels along.
-//! 3. After some epochs the Design A head joins in: [`sampling`] draws segments of one class, balanced over the classes,
-//!    and mixed ones; [`projection`] makes their masks with the device's own code; [`pooling`] finds the maxima of the
-//!    pyramid bins, which the framework then selects from the feature maps, so that their gradient is a scatter.
+//! 3. After some epochs the [`head`] joins in, of any design and with any mask rule: [`sampling`] draws segments with
+//!    their classes and some of none; [`projection`] makes their masks with the device's own code; [`pooling`] finds the
+//!    maxima of the pyramid bins, which the framework then selects from the feature maps ([`segment_loss`]), so that
+//!    their gradient is a scatter.
 //! 4. The normalization is folded into the weights and [`calibrate`] chooses a power-of-two scale per activation.
 //! 5. Fine-tuning goes through the [fake quantizer](fake_quantize), which rounds as the integer network will. The
-//!    tests hold the exported integers to the fake-quantized features, value by value.
-//! 6. [`export`] writes the model.
+//!    tests hold the exported integers to the fake quantizer, from the features to the labels, value by value.
+//! 6. If the head is to have support vector machines, they take the softmax's place ([`svm_head`], [`svm`]).
+//! 7. [`export`] writes the model.
 //!
 //! [`evaluate`] labels the validation photographs on the way, with the deployed masks and vote. A
 //! [`checkpoint`] after every epoch, and when a run is stopped, continues to the same bits, since every

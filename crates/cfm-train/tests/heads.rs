@@ -171,21 +171,34 @@ fn four_levels_and_the_methods_of_the_paper() {
 #[test]
 fn heads_learn() {
     let folder = rendered();
-    for design in [DesignConfig::Plain, DesignConfig::A, DesignConfig::B] {
-        for classifier in CLASSIFIERS {
-            for method in [SamplingMethod::Share, SamplingMethod::Paper] {
-                let mut config = common::config();
-                config.validate_every = 100;
-                config.float.epochs = 24;
-                config.float.dense_epochs = 4;
-                config.head.design = design;
-                config.head.classifier = classifier;
-                config.sampling.method = method;
-                let name = format!("{design:?} {classifier:?} {method:?}");
-                let trained = train(folder.path(), &name, &config);
-                let miou = trained.validation.unwrap().miou;
-                eprintln!("{name}: {miou}");
-            }
-        }
+    for (design, classifier, method) in [
+        (
+            DesignConfig::Plain,
+            ClassifierConfig::Softmax,
+            SamplingMethod::Paper,
+        ),
+        (
+            DesignConfig::A,
+            ClassifierConfig::Svm,
+            SamplingMethod::Share,
+        ),
+        (
+            DesignConfig::B,
+            ClassifierConfig::Svm,
+            SamplingMethod::Paper,
+        ),
+    ] {
+        let mut config = common::config();
+        config.validate_every = 100;
+        config.float.epochs = 16;
+        config.float.dense_epochs = 4;
+        config.head.design = design;
+        config.head.classifier = classifier;
+        config.sampling.method = method;
+        let name = format!("{design:?} {classifier:?} {method:?}");
+        let trained = train(folder.path(), &name, &config);
+        let miou = trained.validation.unwrap().miou;
+        // One class for everything has a third of the accuracy at best, and an mIoU below a sixth.
+        assert!(miou > 0.7, "{name}: {miou}");
     }
 }
