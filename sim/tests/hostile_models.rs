@@ -385,7 +385,7 @@ fn broken_heads() -> Cases {
         // head
         (forge().set(tag::HEAD, 0, &[3]), Kind::Kind),
         (forge().set(tag::HEAD, 1, &[2]), Kind::Kind),
-        (forge().set(tag::HEAD, 2, &[3]), Kind::Kind),
+        (forge().set(tag::HEAD, 2, &[4]), Kind::Kind),
         (forge().set(tag::HEAD, 27, &[1]), Kind::Reserved),
         (forge().resize(tag::HEAD, -49), Kind::SectionLength),
         (forge().resize(tag::HEAD, -1), Kind::SectionLength),
@@ -393,6 +393,7 @@ fn broken_heads() -> Cases {
         (forge().set(tag::HEAD, 4, &[0, 0]), Kind::Threshold),
         (forge().set(tag::HEAD, 2, &[1]), Kind::Threshold),
         (forge().set(tag::HEAD, 2, &[2]), Kind::Threshold),
+        (forge().set(tag::HEAD, 2, &[3]), Kind::Threshold),
         (forge().set(tag::HEAD, 8, &[0]), Kind::Levels),
         (forge().set(tag::HEAD, 8, &[33]), Kind::Levels),
         (forge().set(tag::HEAD, 8, &[3, 3]), Kind::Levels),
