@@ -1,4 +1,4 @@
-//! Random changes of a training image: mirror, zoom, brightness, contrast, colour.
+//! Random changes of a training image: mirror, zoom, brightness, contrast, colour, saturation, tone curve.
 //!
 //! The geometric part is a [`Warp`] that is applied alike to the pixels, the labels and the superpixel maps, so that
 //! segments stay where they are in the picture.
@@ -13,6 +13,8 @@ pub struct Augmentation {
     pub warp: Warp,
     gain: [f32; 3],
     offset: f32,
+    saturation: f32,
+    gamma: f32,
 }
 
 /// A mirror and a crop that is blown up to the full size.
@@ -34,6 +36,8 @@ impl Augmentation {
         },
         gain: [1.0; 3],
         offset: 0.0,
+        saturation: 1.0,
+        gamma: 1.0,
     };
 
     /// Draws one. The number of draws does not depend on the configuration, so that switching one change off leaves
@@ -53,16 +57,28 @@ impl Augmentation {
             },
             gain,
             offset: 255.0 * random.range(-config.brightness, config.brightness),
+            saturation: config.saturation.powf(random.range(-1.0, 1.0)),
+            gamma: config.gamma.powf(random.range(-1.0, 1.0)),
         }
     }
 
     /// The changed image, in 8 bits like any image the network will see.
     #[must_use]
     pub fn image(&self, pixels: &[u8], width: usize, height: usize) -> Vec<u8> {
-        let warped = self.warp.image(pixels, width, height);
+        let mut warped = self.warp.image(pixels, width, height);
+        if self.saturation != 1.0 {
+            for pixel in warped.chunks_exact_mut(3) {
+                let grey = pixel.iter().map(|&v| f32::from(v)).sum::<f32>() / 3.0;
+                for value in pixel {
+                    let changed = grey + (f32::from(*value) - grey) * self.saturation;
+                    *value = changed.round().clamp(0.0, 255.0) as u8;
+                }
+            }
+        }
         let table: [[u8; 256]; 3] = std::array::from_fn(|channel| {
             std::array::from_fn(|value| {
-                let changed = (value as f32 - 128.0) * self.gain[channel] + 128.0 + self.offset;
+                let value = 255.0 * (value as f32 / 255.0).powf(self.gamma);
+                let changed = (value - 128.0) * self.gain[channel] + 128.0 + self.offset;
                 changed.round().clamp(0.0, 255.0) as u8
             })
         });
@@ -133,6 +149,8 @@ mod tests {
         brightness: 0.2,
         contrast: 0.3,
         color: 0.1,
+        saturation: 1.5,
+        gamma: 1.3,
         zoom: 1.5,
     };
 

@@ -1,6 +1,6 @@
 //! The exponents of the activations, chosen from training images before the fine-tuning.
 
-use crate::fake_quantize::{best_activation_exponent, logit_exponent, to_vec};
+use crate::fake_quantize::{Range, best_activation_exponent, logit_exponent, to_vec};
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pooling::FlatFeatures;
 use crate::sampling::Sample;
@@ -34,9 +34,10 @@ pub fn exponents(network: &Network, samples: &[Sample], width: usize, height: us
     Exponents {
         activations: activations
             .iter()
-            .map(|samples| best_activation_exponent(samples))
+            .zip(network.ranges())
+            .map(|(samples, range)| best_activation_exponent(samples, range))
             .collect(),
-        hidden: best_activation_exponent(&hidden),
+        hidden: best_activation_exponent(&hidden, Range::Rectified),
         logits: logit_exponent(&logits),
     }
 }

@@ -98,6 +98,14 @@ impl Checkpoint {
         }
     }
 
+    /// The checkpoint at the end of the float phase, which stays when the run goes on.
+    #[must_use]
+    pub fn of_float_phase(run: &Path) -> Self {
+        Self {
+            folder: run.join("float"),
+        }
+    }
+
     /// Whether there is one.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -154,13 +162,21 @@ impl Checkpoint {
         network: Network,
         optimizer: ModuleOptimizer,
     ) -> Result<(Network, ModuleOptimizer), CheckpointError> {
-        let path = self.folder.join(NETWORK);
-        let network = ModuleRecord::load(&path)
-            .and_then(|record| network.try_load_record(record))
-            .map_err(record_error(&path))?;
+        let network = self.load_network(network)?;
         let path = self.folder.join(OPTIMIZER);
         let optimizer = optimizer.load(&path).map_err(record_error(&path))?;
         Ok((network, optimizer))
+    }
+
+    /// The network alone; `network` must have the structure of the saved one, folded or not.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the structure is another.
+    pub fn load_network(&self, network: Network) -> Result<Network, CheckpointError> {
+        let path = self.folder.join(NETWORK);
+        ModuleRecord::load(&path)
+            .and_then(|record| network.try_load_record(record))
+            .map_err(record_error(&path))
     }
 }
 

@@ -10,6 +10,7 @@ pub use self::svm::SvmConfig;
 
 use std::path::Path;
 
+use cfm_model::float_model::Activation;
 use cfm_proposals::{Mix, Params, ParamsError, Scale, Smoothing};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,10 @@ pub struct Config {
     pub seed: u64,
     /// Size of the network's input.
     pub input: InputSize,
+    /// Where the layers that name a source in [`LayerConfig::from`] take their first weights from: `efficientnet-lite0`,
+    /// which comes with this crate, or a file in the form of [`crate::pretrained`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
     /// The convolutional backbone, layer by layer.
     pub backbone: Vec<LayerConfig>,
     /// Pooling and classifier.
@@ -57,8 +62,8 @@ pub struct InputSize {
     pub height: u16,
 }
 
-/// One convolution of the backbone, followed by batch normalization (folded later) and ReLU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One convolution of the backbone, followed by batch normalization (folded later) and an activation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerConfig {
     /// Output channels.
@@ -75,9 +80,20 @@ pub struct LayerConfig {
     /// Groups; equal to the channels for a depthwise layer.
     #[serde(default = "one")]
     pub groups: usize,
-    /// Add the layer's input to its (rectified) output.
+    /// What follows the normalization.
+    #[serde(default = "relu")]
+    pub activation: Activation,
+    /// Add to the output what this many layers up to this one were given: 1 for the layer's own input, 3 for that of
+    /// an inverted residual block (expand, depthwise, project), 0 for nothing. The sum is not rectified again.
     #[serde(default)]
-    pub residual: bool,
+    pub residual: usize,
+    /// Name of the layer in [`Config::pretrained`] whose weights and normalization this layer starts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+const fn relu() -> Activation {
+    Activation::Relu
 }
 
 const fn one() -> usize {
@@ -98,7 +114,9 @@ impl LayerConfig {
             stride,
             dilation: 1,
             groups: 1,
-            residual: false,
+            activation: Activation::Relu,
+            residual: 0,
+            from: None,
         }
     }
 
@@ -222,6 +240,10 @@ pub struct AugmentConfig {
     pub contrast: f32,
     /// Largest relative change of each colour channel.
     pub color: f32,
+    /// Largest change of saturation, as a factor (1 for none): colours are scaled by between its inverse and itself.
+    pub saturation: f32,
+    /// Largest exponent of the tone curve (1 for none): between its inverse and itself.
+    pub gamma: f32,
     /// Largest zoom into the image (1 for none); the crop is placed at random.
     pub zoom: f32,
 }
@@ -242,6 +264,10 @@ pub struct FloatPhase {
     pub lr: f64,
     /// Share of the cycle in which the rate rises.
     pub warmup: f64,
+    /// The rate of layers with pretrained weights, as a share of `lr`.
+    pub pretrained_rate: f64,
+    /// This many layers, the first of the backbone, stay as they are (in the second phase, too).
+    pub frozen_layers: usize,
     /// Momentum of the stochastic gradient descent.
     pub momentum: f64,
     /// Weight decay.
@@ -268,6 +294,10 @@ pub struct DataConfig {
     pub train: String,
     /// Split that is validated on.
     pub val: String,
+    /// Train on the photographs of both splits whose names do not start with this, and validate on those that do: a
+    /// drive left out, for frames that are named after theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<String>,
     /// Use only the first images of each split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -314,6 +344,8 @@ impl Default for AugmentConfig {
             brightness: 0.1,
             contrast: 0.2,
             color: 0.0,
+            saturation: 1.0,
+            gamma: 1.0,
             zoom: 1.0,
         }
     }
@@ -328,6 +360,8 @@ impl Default for FloatPhase {
             batch: 4,
             lr: 0.08,
             warmup: 0.25,
+            pretrained_rate: 1.0,
+            frozen_layers: 0,
             momentum: 0.9,
             weight_decay: 1e-4,
         }
@@ -349,6 +383,7 @@ impl Default for DataConfig {
         Self {
             train: "train".to_owned(),
             val: "val".to_owned(),
+            hold_out: None,
             limit: None,
         }
     }
@@ -382,19 +417,31 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a TOML file.
+    /// Reads a TOML file and sets single values in it, each as `key=value` with a dotted key and a TOML value; a value
+    /// that is no TOML is taken for a string. Without a file, the values change the default configuration.
     ///
     /// # Errors
-    /// When the file cannot be read, names unknown fields, or holds values that make no sense.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
-        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.display().to_string(),
+    /// When the file cannot be read, it or a setting names unknown fields, or holds values that make no sense.
+    pub fn read(path: Option<&Path>, settings: &[String]) -> Result<Self, ConfigError> {
+        let name = path.map_or("default".to_owned(), |path| path.display().to_string());
+        let text = match path {
+            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: name.clone(),
+                source,
+            })?,
+            None => String::new(),
+        };
+        let parse = |source| ConfigError::Parse {
+            path: name.clone(),
             source: Box::new(source),
-        })?;
+        };
+        let mut table: toml::Table = text.parse().map_err(parse)?;
+        for setting in settings {
+            set(&mut table, setting)?;
+        }
+        // Through text again, so that an error shows the place.
+        let text = if settings.is_empty() { text } else { table.to_string() };
+        let config: Self = toml::from_str(&text).map_err(parse)?;
         config.check()?;
         Ok(config)
     }
@@ -412,6 +459,9 @@ impl Config {
             return refuse("the backbone has no layer");
         }
         let mut channels = 3;
+        // Channels and scale of what every layer is given.
+        let mut given = Vec::new();
+        let mut scale = 1;
         for (index, layer) in self.backbone.iter().enumerate() {
             if layer.channels == 0 || layer.stride == 0 || layer.dilation == 0 {
                 return refuse(&format!("backbone layer {index} holds a zero"));
@@ -427,12 +477,24 @@ impl Config {
                     "the groups of backbone layer {index} do not divide its channels"
                 ));
             }
-            if layer.residual && (layer.stride != 1 || layer.channels != channels) {
+            given.push((channels, scale));
+            scale *= layer.stride;
+            channels = layer.channels;
+            if layer.residual > given.len() {
                 return refuse(&format!(
-                    "backbone layer {index} changes the size of its input, so it cannot be residual"
+                    "the residual of backbone layer {index} starts before the first layer"
                 ));
             }
-            channels = layer.channels;
+            if layer.residual > 0 && given[given.len() - layer.residual] != (channels, scale) {
+                return refuse(&format!(
+                    "the residual of backbone layer {index} adds tensors of different sizes"
+                ));
+            }
+            if layer.from.is_some() && self.pretrained.is_none() {
+                return refuse(&format!(
+                    "backbone layer {index} names pretrained weights, but the configuration names none"
+                ));
+            }
         }
         let complaints = [
             self.head.complaint(),
@@ -443,9 +505,16 @@ impl Config {
         if let Some(complaint) = complaints.into_iter().flatten().next() {
             return refuse(complaint);
         }
+        // A masked cell counts as zero, which must not exceed what is left of the segment.
+        if self.backbone.last().is_some_and(|layer| layer.activation == Activation::None) {
+            return refuse("the last layer of the backbone must be rectified");
+        }
         self.proposals.params()?;
         if self.float.batch == 0 {
             return refuse("the batch is empty");
+        }
+        if self.float.frozen_layers > self.backbone.len() {
+            return refuse("more layers are frozen than the backbone has");
         }
         if self.float.dense_epochs > self.float.epochs {
             return refuse("dense_epochs exceeds epochs");
@@ -453,8 +522,14 @@ impl Config {
         if self.data.limit == Some(0) {
             return refuse("the limit leaves no image");
         }
-        if self.augment.zoom < 1.0 {
-            return refuse("the zoom is below 1");
+        let AugmentConfig {
+            saturation,
+            gamma,
+            zoom,
+            ..
+        } = self.augment;
+        if [saturation, gamma, zoom].iter().any(|&factor| !(1.0..=16.0).contains(&factor)) {
+            return refuse("zoom, saturation or gamma is not between 1 and 16");
         }
         Ok(())
     }
@@ -464,17 +539,36 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration is always representable as TOML")
     }
+}
 
-    /// Multiplies the channels of every layer, rounding to multiples of 8.
-    pub fn widen(&mut self, factor: f64) {
-        for layer in &mut self.backbone {
-            let wide = (layer.channels as f64 * factor / 8.0).round().max(1.0) as usize * 8;
-            if layer.groups == layer.channels {
-                layer.groups = wide;
-            }
-            layer.channels = wide;
-        }
+/// Sets `key=value` in a table.
+fn set(table: &mut toml::Table, setting: &str) -> Result<(), ConfigError> {
+    let refuse = |why: &str| Err(ConfigError::Value(format!("{setting}: {why}")));
+    let Some((key, value)) = setting.split_once('=') else {
+        return refuse("a setting has the form key=value");
+    };
+    let value = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .filter(|parsed| parsed.len() == 1)
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = key.trim().split('.').collect();
+    let Some(last) = keys.pop().filter(|last| !last.is_empty()) else {
+        return refuse("the key is empty");
+    };
+    let mut table = table;
+    for key in keys {
+        let inner = table
+            .entry(key)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(inner) = inner.as_table_mut() else {
+            return refuse(&format!("{key} is no table"));
+        };
+        table = inner;
     }
+    table.insert(last.to_owned(), value);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -499,13 +593,37 @@ mod tests {
     }
 
     #[test]
+    fn settings_change_single_values() {
+        let read = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(|&s| s.to_owned()).collect();
+            Config::read(None, &settings)
+        };
+        let config = read(&["seed=7", "float.lr=0.5", "name=thing", "head.levels=[6, 1]"]).unwrap();
+        let mut expected = Config {
+            seed: 7,
+            name: "thing".to_owned(),
+            ..Config::default()
+        };
+        expected.float.lr = 0.5;
+        expected.head.levels = vec![6, 1];
+        assert_eq!(config, expected);
+        for wrong in ["seed", "=3", "sead=3", "seed=x", "seed.x=3", "float.batch=0", "float."] {
+            assert!(read(&[wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn senseless_values_are_refused() {
         for text in [
             "input = { width = 0, height = 3 }",
             "backbone = []",
             "backbone = [{ channels = 8, stride = 0 }]",
             "backbone = [{ channels = 8, kernel = 2 }]",
-            "backbone = [{ channels = 8, residual = true }]",
+            "backbone = [{ channels = 8, residual = 1 }]",
+            "backbone = [{ channels = 3, residual = 2 }]",
+            "backbone = [{ channels = 8 }, { channels = 3, stride = 2, residual = 2 }]",
+            "backbone = [{ channels = 8, activation = \"none\" }]",
+            "backbone = [{ channels = 8, from = \"stem\" }]",
             "backbone = [{ channels = 8, groups = 2 }]",
             "[head]\nlevels = [3, 0]",
             "[head]\nhidden = 0",
@@ -521,7 +639,10 @@ mod tests {
             "[proposals]\nscales = []",
             "[proposals]\nmax_segments = 0",
             "[float]\nbatch = 0",
+            "[float]\nfrozen_layers = 9",
             "[float]\nepochs = 1\ndense_epochs = 2",
+            "[augment]\nzoom = 0.5",
+            "[augment]\ngamma = nan",
             "[data]\nlimit = 0",
         ] {
             let config: Config = toml::from_str(text).unwrap();

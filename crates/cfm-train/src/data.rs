@@ -1,11 +1,13 @@
 //! The photographs of a split with their labels, at the size of the network's input and all in memory.
 
+use std::collections::BTreeSet;
+
 use cfm_sim::dataset::{Dataset, DatasetError, Description};
 use cfm_sim::label_map::LabelMap;
 use cfm_sim::photo;
 use rayon::prelude::*;
 
-use crate::config::InputSize;
+use crate::config::{DataConfig, InputSize};
 
 /// Class of the pixels that count for nothing, whatever their label in the data set.
 pub const IGNORE: u8 = u8::MAX;
@@ -40,21 +42,58 @@ pub enum DataError {
         /// How many it lists.
         classes: usize,
     },
+    /// Nothing, or everything, is held out.
+    #[error("hold_out = {0:?} leaves nothing to train on or nothing to validate on")]
+    HoldOut(String),
     /// Photograph and labels have different sizes.
     #[error("{0}: it does not have the size of its photograph")]
     Size(String),
 }
 
-/// Reads the photographs of a split, in the order of its file, at the given size; only the first ones if there is a
-/// limit.
+/// The names of the photographs to train on and to validate on, in the order of their splits' files.
+///
+/// # Errors
+/// When a split cannot be read, or nothing is left to train or to validate on.
+pub fn ids(dataset: &Dataset, config: &DataConfig) -> Result<[Vec<String>; 2], DataError> {
+    let mut train = dataset.split(&config.train)?;
+    let mut val = dataset.split(&config.val)?;
+    if let Some(prefix) = &config.hold_out {
+        train.extend(val);
+        train.sort_unstable();
+        train.dedup();
+        (val, train) = train.into_iter().partition(|id| id.starts_with(prefix));
+        if train.is_empty() || val.is_empty() {
+            return Err(DataError::HoldOut(prefix.clone()));
+        }
+    }
+    for ids in [&mut train, &mut val] {
+        ids.truncate(config.limit.unwrap_or(usize::MAX));
+    }
+    Ok([train, val])
+}
+
+/// What photographs are named after, up to the first underscore: the drive, for frames of a video. In order, each once.
+///
+/// # Errors
+/// When a split cannot be read.
+pub fn drives(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>, DataError> {
+    let mut ids = dataset.split(&config.train)?;
+    ids.extend(dataset.split(&config.val)?);
+    let drives: BTreeSet<&str> = ids
+        .iter()
+        .map(|id| id.split_once('_').map_or(id.as_str(), |(drive, _)| drive))
+        .collect();
+    Ok(drives.into_iter().map(str::to_owned).collect())
+}
+
+/// Reads photographs at the given size, in the given order.
 ///
 /// # Errors
 /// The first [`DataError`] that occurs.
 pub fn read(
     dataset: &Dataset,
-    split: &str,
+    ids: Vec<String>,
     size: InputSize,
-    limit: Option<usize>,
 ) -> Result<Vec<Photo>, DataError> {
     let classes = dataset.description().classes.len();
     if classes > MAX_CLASSES {
@@ -64,8 +103,6 @@ pub fn read(
         });
     }
     let positions = positions(dataset.description());
-    let mut ids = dataset.split(split)?;
-    ids.truncate(limit.unwrap_or(usize::MAX));
     ids.into_par_iter()
         .map(|id| {
             let sample = dataset.sample(&id)?;

@@ -2,7 +2,6 @@
 //!
 //! Segments, masks and the vote are the deployed ones; only the arithmetic of the layers is the framework's.
 
-use burn::tensor::Device;
 use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::Model;
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
@@ -97,7 +96,7 @@ impl Evaluator<'_> {
         candidates: &Candidates,
     ) -> Result<(Vec<Projected>, Vec<i16>), EvaluateError> {
         let (width, height) = (photo.classes.width(), photo.classes.height());
-        let device = Device::flex();
+        let device = self.network.side.weight.val().device();
         let images = image_tensor(&[&photo.pixels], width, height, &device);
         let features = FlatFeatures::new(self.network.features(images, self.exponents));
         let projected = project(self.model, &candidates.maps, candidates.segments.iter())?;

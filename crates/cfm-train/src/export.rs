@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use cfm_core::model::{ClassKind, Classifier, LabellingRule, Window};
 use cfm_model::float_model::{
-    ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead, FloatLayer,
+    Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead, FloatLayer,
     FloatModel,
 };
 use cfm_model::quantize::{QuantizeError, quantize};
@@ -15,7 +15,7 @@ use cfm_proposals::ParamsError;
 use cfm_sim::dataset::Description;
 
 use crate::config::Config;
-use crate::fake_quantize::to_vec;
+use crate::fake_quantize::{Range, to_vec};
 use crate::head::Dense;
 use crate::network::{Exponents, Network};
 
@@ -50,15 +50,27 @@ pub fn float_model(
     description: &Description,
     provenance: Vec<(String, String)>,
 ) -> Result<FloatModel, ExportError> {
-    let mut activations = exponents
-        .activations
-        .iter()
-        .map(|&e| ActivationScale::relu(e as i8));
-    let mut next = || activations.next().unwrap_or(ActivationScale::relu(0));
+    let ranges = network.ranges();
+    let mut scales = exponents.activations.iter().zip(ranges);
+    // The activation that is said of a sum, which has none, is what its range amounts to.
+    let mut scale = |activation: Option<Activation>| {
+        let (&exponent, range) = scales.next().unwrap_or((&0, Range::Rectified));
+        ActivationScale {
+            activation: activation.unwrap_or(match range {
+                Range::Rectified => Activation::Relu,
+                Range::Signed => Activation::None,
+            }),
+            zero_point: range.zero_point(),
+            exponent: exponent as i8,
+        }
+    };
+    // The tensor that each layer is given.
+    let mut given = Vec::new();
     let mut layers = Vec::new();
     let mut tensor = 0;
     for (index, (layer, plan)) in network.layers.iter().zip(&config.backbone).enumerate() {
         let bias = layer.bias.as_ref().ok_or(ExportError::NotFolded(index))?;
+        given.push(tensor);
         layers.push(FloatLayer::Conv2d(FloatConv {
             input: tensor,
             window: Window {
@@ -71,12 +83,12 @@ pub fn float_model(
             out_channels: plan.channels as u16,
             weights: channels_last(layer.weight.val()),
             bias: to_vec(bias.val()),
-            output: next(),
+            output: scale(Some(plan.activation)),
         }));
-        if plan.residual {
+        if plan.residual > 0 {
             layers.push(FloatLayer::Add(FloatAdd {
-                inputs: [tensor, layers.len()],
-                output: next(),
+                inputs: [given[index + 1 - plan.residual], layers.len()],
+                output: scale(None),
             }));
         }
         tensor = layers.len();

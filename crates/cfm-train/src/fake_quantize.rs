@@ -29,13 +29,46 @@ fn straight_through<const D: usize>(x: Tensor<D>, value: Tensor<D>) -> Tensor<D>
     value.detach() + (x.clone() - x.detach())
 }
 
-/// An activation after ReLU: steps of `2^exponent` from 0 to 255 of them.
+/// What an activation's 256 values stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// 0 to 255 steps: the zero point is -128.
+    Rectified,
+    /// -128 to 127 steps: the zero point is 0.
+    Signed,
+}
+
+impl Range {
+    /// The range of values that may be negative, or may not.
+    #[must_use]
+    pub const fn of(signed: bool) -> Self {
+        if signed { Self::Signed } else { Self::Rectified }
+    }
+
+    /// The 8-bit value of zero.
+    #[must_use]
+    pub const fn zero_point(self) -> i8 {
+        match self {
+            Self::Rectified => i8::MIN,
+            Self::Signed => 0,
+        }
+    }
+
+    /// Smallest and largest number of steps.
+    const fn steps(self) -> (f32, f32) {
+        match self {
+            Self::Rectified => (0.0, ACTIVATION_STEPS),
+            Self::Signed => (-128.0, 127.0),
+        }
+    }
+}
+
+/// An activation in 8 bits: steps of `2^exponent`.
 #[must_use]
-pub fn activation<const D: usize>(x: Tensor<D>, exponent: i32) -> Tensor<D> {
-    round(
-        x.clamp(0.0, ACTIVATION_STEPS * 2f32.powi(exponent)),
-        exponent,
-    )
+pub fn activation<const D: usize>(x: Tensor<D>, exponent: i32, range: Range) -> Tensor<D> {
+    let (low, high) = range.steps();
+    let step = 2f32.powi(exponent);
+    round(x.clamp(low * step, high * step), exponent)
 }
 
 /// The logits: 16-bit, steps of `2^exponent`.
@@ -105,21 +138,26 @@ pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// The exponent with which an activation loses least (mean squared error) over the sampled values.
 ///
-/// Values above the range are clamped, so a smaller exponent than the largest value asks for may win.
+/// Values outside the range are clamped, so a smaller exponent than the largest value asks for may win.
 #[must_use]
-pub fn best_activation_exponent(samples: &[f32]) -> i32 {
-    let largest = samples.iter().fold(0.0f32, |m, &x| m.max(x));
+pub fn best_activation_exponent(samples: &[f32], range: Range) -> i32 {
+    let (low, high) = range.steps();
+    let largest = samples.iter().fold(0.0f32, |m, &x| {
+        m.max(x / high).max(if low < 0.0 { x / low } else { 0.0 })
+    });
     if largest <= 0.0 {
         return IMAGE_EXPONENT;
     }
-    let top = (largest / ACTIVATION_STEPS).log2().ceil() as i32;
+    let top = largest.log2().ceil() as i32;
     let error = |exponent: i32| {
-        let limit = ACTIVATION_STEPS * 2f32.powi(exponent);
+        let step = 2f32.powi(exponent);
         samples
             .iter()
             .map(|&x| {
-                let x = x.max(0.0);
-                f64::from(nearest(x.min(limit), exponent) - x).powi(2)
+                let clamped = x.clamp(low * step, high * step);
+                // What a rectified activation never is counts for nothing.
+                let x = if low < 0.0 { x } else { x.max(0.0) };
+                f64::from(nearest(clamped, exponent) - x).powi(2)
             })
             .sum::<f64>()
     };
@@ -158,7 +196,7 @@ mod tests {
         let real: Vec<f32> = accumulators.iter().map(|&a| a as f32 / 1024.0).collect();
         let count = real.len();
         let x = Tensor::<1>::from_data(TensorData::new(real, [count]), &Device::flex());
-        let quantized = to_vec(activation(x, -5));
+        let quantized = to_vec(activation(x, -5, Range::Rectified));
         for (&a, &value) in accumulators.iter().zip(&quantized) {
             let q = (-128 + rne(a, 5)).clamp(-128, 127);
             assert_eq!(value, (q + 128) as f32 / 32.0, "accumulator {a}");
@@ -166,10 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn signed_activation_is_the_contracts_requantization() {
+        let accumulators: Vec<i64> = (-6000..6000).collect();
+        let real: Vec<f32> = accumulators.iter().map(|&a| a as f32 / 1024.0).collect();
+        let count = real.len();
+        let x = Tensor::<1>::from_data(TensorData::new(real, [count]), &Device::flex());
+        let quantized = to_vec(activation(x, -5, Range::Signed));
+        for (&a, &value) in accumulators.iter().zip(&quantized) {
+            let q = rne(a, 5).clamp(-128, 127);
+            assert_eq!(value, q as f32 / 32.0, "accumulator {a}");
+        }
+    }
+
+    #[test]
     fn gradient_passes_inside_and_stops_outside() {
         let device = Device::flex().autodiff();
         let x = Tensor::<1>::from_data([-1.0, 0.3, 7.0, 9.0], &device).require_grad();
-        let grads = activation(x.clone(), -5).sum().backward();
+        let grads = activation(x.clone(), -5, Range::Rectified).sum().backward();
         assert_eq!(to_vec(x.grad(&grads).unwrap()), [0.0, 1.0, 1.0, 0.0]);
     }
 
@@ -195,7 +246,9 @@ mod tests {
     #[test]
     fn exponents_follow_the_samples() {
         let samples: Vec<f32> = (0..=255).map(|q| q as f32 / 16.0).collect();
-        assert_eq!(best_activation_exponent(&samples), -4);
+        assert_eq!(best_activation_exponent(&samples, Range::Rectified), -4);
+        let signed: Vec<f32> = (-128..=127).map(|q| q as f32 / 16.0).collect();
+        assert_eq!(best_activation_exponent(&signed, Range::Signed), -4);
         assert_eq!(logit_exponent(&[-8.0, 3.0]), -10);
     }
 }

@@ -4,7 +4,7 @@
 //! float weights beside it:
 //!
 //! ```text
-//! cfm-train DATASET --config crates/cfm-train/configs/street.toml --run runs/street --out street.cfm
+//! cfm-train train DATASET --config crates/cfm-train/configs/street.toml --run runs/street --out street.cfm
 //! ```
 //!
 //! One [`config::Config`], the data set and the seed in it reproduce a run. What happens, in order:
@@ -37,13 +37,16 @@ pub mod calibrate;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod evaluate;
 pub mod export;
 pub mod fake_quantize;
 pub mod head;
 pub mod loss;
+pub mod measure;
 pub mod network;
 pub mod pooling;
+pub mod pretrained;
 pub mod projection;
 pub mod proposals;
 pub mod random;

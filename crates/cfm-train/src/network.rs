@@ -1,16 +1,18 @@
 //! The network: an all-convolutional backbone, a dense side classifier for training, and the head.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId, RunningState, list_param_ids};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
+use cfm_model::float_model::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LayerConfig};
-use crate::fake_quantize::{self, IMAGE_EXPONENT, to_vec};
+use crate::fake_quantize::{self, IMAGE_EXPONENT, Range, to_vec};
 use crate::head::{Dense, Head};
+use crate::pretrained::{Pretrained, PretrainedError, PretrainedLayer};
 use crate::random::{Purpose, Stream};
 
 /// The exponents that turn the network's activations into integers; the weights bring their own.
@@ -24,7 +26,7 @@ pub struct Exponents {
     pub logits: i32,
 }
 
-/// One convolution with its normalization and ReLU.
+/// One convolution with its normalization and activation.
 #[derive(Module, Debug)]
 pub struct ConvLayer {
     /// Weights: output channel, input channel of the group, row, column.
@@ -37,7 +39,9 @@ pub struct ConvLayer {
     dilation: usize,
     padding: usize,
     groups: usize,
-    residual: bool,
+    residual: usize,
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// Backbone, side classifier and head.
@@ -80,6 +84,55 @@ impl Network {
         }
     }
 
+    /// The network with the first weights of every layer of `backbone` that names pretrained ones.
+    ///
+    /// # Errors
+    /// When a layer's weights are missing or have another shape.
+    pub fn pretrained(
+        mut self,
+        file: &Pretrained,
+        backbone: &[LayerConfig],
+    ) -> Result<Self, PretrainedError> {
+        for (layer, config) in self.layers.iter_mut().zip(backbone) {
+            if let Some(name) = &config.from {
+                let dims = layer.weight.val().dims();
+                layer.start_with(&file.layer(name, dims)?, dims);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The network with its first `layers` layers frozen: no gradients, and the normalization by running statistics.
+    #[must_use]
+    pub fn frozen(mut self, layers: usize) -> Self {
+        self.layers = self
+            .layers
+            .into_iter()
+            .enumerate()
+            .map(|(index, layer)| if index < layers { layer.freeze() } else { layer })
+            .collect();
+        self
+    }
+
+    /// The parameters of the layers of `backbone` that name pretrained weights, and all others.
+    pub(crate) fn parameters_by_origin(
+        &self,
+        backbone: &[LayerConfig],
+    ) -> (Vec<ParamId>, Vec<ParamId>) {
+        let pretrained: Vec<ParamId> = self
+            .layers
+            .iter()
+            .zip(backbone)
+            .filter(|(_, config)| config.from.is_some())
+            .flat_map(|(layer, _)| list_param_ids(layer))
+            .collect();
+        let own = list_param_ids(self)
+            .into_iter()
+            .filter(|id| !pretrained.contains(id))
+            .collect();
+        (pretrained, own)
+    }
+
     /// The network with every batch normalization folded into its convolution.
     #[must_use]
     pub fn folded(self) -> Self {
@@ -113,27 +166,43 @@ impl Network {
         let mut x = images;
         let mut input_exponent = IMAGE_EXPONENT;
         let mut index = 0;
-        let mut finish = |x: Tensor<4>, input_exponent: &mut i32| {
+        let mut finish = |x: Tensor<4>, range: Range, input_exponent: &mut i32| {
             observe(index, &x);
             let x = match exponents {
                 Some(exponents) => {
                     *input_exponent = exponents.activations[index];
-                    fake_quantize::activation(x, *input_exponent)
+                    fake_quantize::activation(x, *input_exponent, range)
                 }
                 None => x,
             };
             index += 1;
             x
         };
-        for layer in &self.layers {
-            let shortcut = layer.residual.then(|| x.clone());
+        let mut ranges = self.ranges().into_iter();
+        let mut range = || ranges.next().unwrap_or(Range::Rectified);
+        // What every layer was given, as long as a later sum still needs it.
+        let mut given: Vec<Option<Tensor<4>>> = Vec::with_capacity(self.layers.len());
+        for (position, layer) in self.layers.iter().enumerate() {
+            let needed = self.layers[position..]
+                .iter()
+                .enumerate()
+                .any(|(later, layer)| layer.residual == later + 1);
+            given.push(needed.then(|| x.clone()));
             let y = layer.forward(x, exponents.map(|_| input_exponent));
-            x = finish(y, &mut input_exponent);
-            if let Some(shortcut) = shortcut {
-                x = finish(x + shortcut, &mut input_exponent);
+            x = finish(y, range(), &mut input_exponent);
+            if layer.residual > 0
+                && let Some(shortcut) = given[position + 1 - layer.residual].take()
+            {
+                x = finish(x + shortcut, range(), &mut input_exponent);
             }
         }
         x
+    }
+
+    /// The range of every activation of the backbone, in the order of [`Exponents::activations`].
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Range> {
+        ranges(self.layers.iter().map(|layer| (layer.activation, layer.residual)))
     }
 
     /// Class scores of every feature cell.
@@ -146,8 +215,25 @@ impl Network {
 
     /// Number of activations in the backbone.
     pub(crate) fn activations(&self) -> usize {
-        self.layers.len() + self.layers.iter().filter(|layer| layer.residual).count()
+        self.layers.len() + self.layers.iter().filter(|layer| layer.residual > 0).count()
     }
+}
+
+/// The range of every activation of a backbone whose layers have these activations and residual spans.
+pub(crate) fn ranges(layers: impl Iterator<Item = (Activation, usize)>) -> Vec<Range> {
+    let mut ranges = Vec::new();
+    // Whether what each layer is given may be negative; the image is.
+    let mut given = vec![true];
+    for (position, (activation, residual)) in layers.enumerate() {
+        let mut signed = activation == Activation::None;
+        ranges.push(Range::of(signed));
+        if residual > 0 {
+            signed |= given[position + 1 - residual];
+            ranges.push(Range::of(signed));
+        }
+        given.push(signed);
+    }
+    ranges
 }
 
 impl ConvLayer {
@@ -168,7 +254,22 @@ impl ConvLayer {
             padding: config.padding(),
             groups: config.groups,
             residual: config.residual,
+            activation: config.activation,
         }
+    }
+
+    fn start_with(&mut self, layer: &PretrainedLayer, dims: [usize; 4]) {
+        let Some(norm) = &mut self.norm else { return };
+        let device = self.weight.val().device();
+        let vector = |values: &[f32]| {
+            Tensor::<1>::from_data(TensorData::new(values.to_vec(), [dims[0]]), &device)
+        };
+        norm.gamma = Param::from_tensor(vector(&layer.gamma));
+        norm.beta = Param::from_tensor(vector(&layer.beta));
+        norm.running_mean = RunningState::new(vector(&layer.mean));
+        norm.running_var = RunningState::new(vector(&layer.variance));
+        let weight = TensorData::new(layer.weight.clone(), dims);
+        self.weight = Param::from_tensor(Tensor::from_data(weight, &device));
     }
 
     fn folded(self) -> Self {
@@ -196,7 +297,7 @@ impl ConvLayer {
         }
     }
 
-    /// Convolution, normalization, ReLU; the weights are quantized when the exponent of the input is given.
+    /// Convolution, normalization, activation; the weights are quantized when the exponent of the input is given.
     fn forward(&self, x: Tensor<4>, input_exponent: Option<i32>) -> Tensor<4> {
         let options = ConvOptions::new(
             [self.stride; 2],
@@ -214,10 +315,15 @@ impl ConvLayer {
             (_, bias) => (weight, bias),
         };
         let y = conv2d(x, weight, bias, options);
-        relu(match &self.norm {
+        let y = match &self.norm {
             Some(norm) => norm.forward(y),
             None => y,
-        })
+        };
+        match self.activation {
+            Activation::None => y,
+            Activation::Relu => relu(y),
+            Activation::Relu6 => y.clamp(0.0, 6.0),
+        }
     }
 
     /// Stride, the same both ways.
@@ -226,11 +332,6 @@ impl ConvLayer {
         self.stride
     }
 
-    /// Whether the input is added to the output.
-    #[must_use]
-    pub const fn residual(&self) -> bool {
-        self.residual
-    }
 }
 
 /// Draws initial weights, each parameter from a stream of its own.
@@ -285,7 +386,7 @@ mod tests {
 
     fn config() -> Config {
         let residual = LayerConfig {
-            residual: true,
+            residual: 1,
             dilation: 2,
             ..LayerConfig::new(8, 1)
         };

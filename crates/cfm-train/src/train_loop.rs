@@ -21,12 +21,14 @@ use rayon::prelude::*;
 use crate::augment::Augmentation;
 use crate::calibrate;
 use crate::checkpoint::{Checkpoint, CheckpointError, Phase, Position};
-use crate::config::{ClassifierConfig, Config, SamplingMethod};
+use crate::config::{ClassifierConfig, Config, ConfigError, SamplingMethod};
 use crate::data::{self, DataError, Photo};
+use crate::device::Backend;
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
 use crate::loss;
 use crate::network::{Exponents, Network, image_tensor};
+use crate::pretrained::{Pretrained, PretrainedError};
 use crate::projection::ProjectionError;
 use crate::proposals::{CandidateError, Candidates, candidates};
 use crate::random::{Purpose, Stream};
@@ -61,6 +63,15 @@ pub enum TrainError {
     /// The network cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The pretrained weights cannot be used.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
+    /// The configuration of the run to start from cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The run to start from has another backbone.
+    #[error("{0}: the run has another backbone")]
+    OtherBackbone(String),
     /// The core refuses the exported network.
     #[error("the core refuses the network: {0}")]
     Model(#[from] ModelError),
@@ -93,6 +104,10 @@ pub struct Run<'a> {
     pub config: &'a Config,
     /// Where checkpoint and log go.
     pub folder: &'a Path,
+    /// Take the backbone and the side classifier from the end of another run's float phase: its folder.
+    pub init: Option<&'a Path>,
+    /// Where to compute.
+    pub backend: Backend,
     /// Continue from the folder's checkpoint, if there is one.
     pub resume: bool,
     /// Asked before every step: true saves the checkpoint and stops.
@@ -153,6 +168,11 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
         if !trainer.phase(&mut state, &checkpoint)? {
             return Ok(Outcome::Stopped(state.position));
         }
+        Checkpoint::of_float_phase(run.folder).save(
+            &state.network,
+            &state.optimizer,
+            &state.position,
+        )?;
         trainer.fold(&mut state)?;
         checkpoint.save(&state.network, &state.optimizer, &state.position)?;
     }
@@ -174,10 +194,11 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
 impl<'a> Trainer<'a> {
     fn new(run: &'a Run<'a>) -> Result<Self, TrainError> {
         let config = run.config;
-        let read = |split: &str| data::read(run.dataset, split, config.input, config.data.limit);
-        let train = read(&config.data.train)?;
+        let [train, val] = data::ids(run.dataset, &config.data)?;
+        let read = |ids| data::read(run.dataset, ids, config.input);
+        let train = read(train)?;
         let val = if config.validate_every > 0 {
-            read(&config.data.val)?
+            read(val)?
         } else {
             Vec::new()
         };
@@ -199,18 +220,19 @@ impl<'a> Trainer<'a> {
             val_candidates,
             roles,
             class_weights,
-            device: Device::flex().autodiff(),
+            device: run.backend.device().autodiff(),
         })
     }
 
     /// The state at the start, or that of the checkpoint.
     fn start(&self, checkpoint: &Checkpoint) -> Result<State, TrainError> {
         let network = Network::new(self.run.config, self.classes, &self.device);
+        let frozen = self.run.config.float.frozen_layers;
         let optimizer = self.optimizer();
         if !(self.run.resume && checkpoint.exists()) {
             let position = Position::START;
             return Ok(State {
-                network,
+                network: self.initialized(network)?.frozen(frozen),
                 optimizer,
                 position,
             });
@@ -222,9 +244,34 @@ impl<'a> Trainer<'a> {
         };
         let (network, optimizer) = checkpoint.load(network, optimizer)?;
         Ok(State {
-            network,
+            network: network.frozen(frozen),
             optimizer,
             position,
+        })
+    }
+
+    /// The network with the weights that it does not start without: pretrained ones, or those of another run.
+    fn initialized(&self, network: Network) -> Result<Network, TrainError> {
+        let config = self.run.config;
+        let Some(folder) = self.run.init else {
+            return Ok(match &config.pretrained {
+                Some(name) => network.pretrained(&Pretrained::open(name)?, &config.backbone)?,
+                None => network,
+            });
+        };
+        let other = Config::read(Some(&folder.join("config.toml")), &[])?;
+        if other.backbone != config.backbone {
+            return Err(TrainError::OtherBackbone(folder.display().to_string()));
+        }
+        let trained = Checkpoint::of_float_phase(folder).load_network(Network::new(
+            &other,
+            self.classes,
+            &self.device,
+        ))?;
+        Ok(Network {
+            layers: trained.layers,
+            side: trained.side,
+            ..network
         })
     }
 
@@ -486,8 +533,14 @@ impl<'a> Trainer<'a> {
                 }
                 None => (dense, 0.0),
             };
-        let gradients = GradientsParams::from_grads(loss.backward(), network);
-        state.network = state.optimizer.step(rate, state.network.clone(), gradients);
+        let mut gradients = loss.backward();
+        let (pretrained, own) = network.parameters_by_origin(&config.backbone);
+        let pretrained_rate = rate * config.float.pretrained_rate;
+        for (parameters, rate) in [(own, rate), (pretrained, pretrained_rate)] {
+            let gradients =
+                GradientsParams::from_params(&mut gradients, &state.network, &parameters);
+            state.network = state.optimizer.step(rate, state.network.clone(), gradients);
+        }
         Ok([dense_value, segment_value])
     }
 
@@ -533,7 +586,7 @@ impl<'a> Trainer<'a> {
 
     /// Exponents for a network that has none: coarse activations, logits up to 128.
     fn unscaled(&self) -> Exponents {
-        let residual = self.run.config.backbone.iter().filter(|l| l.residual);
+        let residual = self.run.config.backbone.iter().filter(|l| l.residual > 0);
         Exponents {
             activations: vec![0; self.run.config.backbone.len() + residual.count()],
             hidden: 0,

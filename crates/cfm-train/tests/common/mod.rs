@@ -69,7 +69,7 @@ pub fn config() -> Config {
         backbone = [
             { channels = 8, stride = 2 },
             { channels = 8, stride = 2 },
-            { channels = 8, residual = true, dilation = 2 },
+            { channels = 8, residual = 1, dilation = 2 },
         ]
         [head]
         levels = [2, 1]
@@ -116,5 +116,5 @@ pub fn run(
 /// The photographs of the data set.
 pub fn photos(data: &Path, config: &Config) -> Vec<Photo> {
     let dataset = Dataset::open(data).unwrap();
-    data::read(&dataset, "train", config.input, None).unwrap()
+    data::read(&dataset, dataset.split("train").unwrap(), config.input).unwrap()
 }

@@ -1,0 +1,144 @@
+//! The subcommands of `cfm-train`, and what they share.
+
+pub mod drives;
+pub mod train;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use cfm_model::float_model::FloatModel;
+use cfm_sim::dataset::Dataset;
+use cfm_train::checkpoint::Checkpoint;
+use cfm_train::config::Config;
+use cfm_train::device::Backend;
+use cfm_train::measure::{Measured, measure};
+use cfm_train::train_loop::{Outcome, Run, train};
+use cfm_train::{data, export};
+use indicatif::{MultiProgress, ProgressBar};
+
+/// Exit status of a run that was stopped and can be resumed.
+pub const STOPPED: u8 = 130;
+
+/// Set by Ctrl-C; at the second time the program ends at once.
+pub fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            // Without saving.
+            std::process::exit(STOPPED.into());
+        }
+        eprintln!("finishing the step; press Ctrl-C again to stop without saving");
+    })
+    .context("cannot catch Ctrl-C")?;
+    Ok(stop)
+}
+
+/// What every training run is given.
+pub struct Session<'a> {
+    pub dataset: &'a Dataset,
+    pub init: Option<&'a Path>,
+    pub backend: Backend,
+    pub resume: bool,
+    pub stop: &'a AtomicBool,
+    pub progress: &'a MultiProgress,
+}
+
+/// A trained model with its measures; these are missing when validation is switched off.
+pub struct Finished {
+    pub model: FloatModel,
+    pub measured: Option<Measured>,
+}
+
+impl Session<'_> {
+    /// Trains in `folder`; `None` when stopped.
+    pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<Finished>> {
+        claim(config, folder, self.resume)?;
+        let outcome = train(&Run {
+            dataset: self.dataset,
+            config,
+            folder,
+            init: self.init,
+            backend: self.backend,
+            resume: self.resume,
+            stop: &|_| self.stop.load(Ordering::Relaxed),
+            progress: self.progress,
+        })?;
+        let trained = match outcome {
+            Outcome::Stopped(position) => {
+                eprintln!(
+                    "stopped after {} epochs and {} steps of the {:?} phase; the same command with --resume continues",
+                    position.epoch, position.step, position.phase
+                );
+                return Ok(None);
+            }
+            Outcome::Trained(trained) => trained,
+        };
+        let model = export::float_model(
+            &trained.network,
+            &trained.exponents,
+            config,
+            self.dataset.description(),
+            provenance(config, self.dataset),
+        )?;
+        let measured = if config.validate_every > 0 {
+            let [_, ids] = data::ids(self.dataset, &config.data)?;
+            let bar = self.progress.add(ProgressBar::new(2 * ids.len() as u64));
+            let measured = measure(&model, self.dataset, &ids, || bar.inc(1))?;
+            bar.finish_and_clear();
+            Some(measured)
+        } else {
+            None
+        };
+        Ok(Some(Finished { model, measured }))
+    }
+}
+
+/// Makes sure that the folder's checkpoint, if any, is to be continued and is of this configuration, which is written
+/// there otherwise.
+fn claim(config: &Config, folder: &Path, resume: bool) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let saved: PathBuf = folder.join("config.toml");
+    if !Checkpoint::of(folder).exists() {
+        return std::fs::write(&saved, config.to_toml())
+            .with_context(|| format!("cannot write {}", saved.display()));
+    }
+    if !resume {
+        bail!(
+            "{} holds a checkpoint: give --resume to continue it, or another --run",
+            folder.display()
+        );
+    }
+    if Config::read(Some(&saved), &[])? != *config {
+        bail!(
+            "{} is the checkpoint of another configuration",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// How the model was made, for the model file.
+fn provenance(config: &Config, dataset: &Dataset) -> Vec<(String, String)> {
+    let description = dataset.description();
+    let config_line = serde_json::to_string(config).unwrap_or_default();
+    [
+        ("name", config.name.clone()),
+        (
+            "trained_by",
+            concat!("cfm-train ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
+        ("data", description.name.clone()),
+        ("data_source", description.source.clone()),
+        ("data_license", description.license.clone()),
+        ("split", config.data.train.clone()),
+        ("seed", config.seed.to_string()),
+        ("config", config_line),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.replace(['\r', '\n'], " ")))
+    .collect()
+}

@@ -1,0 +1,133 @@
+//! `cfm-train train`: one run.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use cfm_sim::dataset::Dataset;
+use cfm_sim::evaluate::Evaluation;
+use cfm_train::config::Config;
+use cfm_train::device::Backend;
+use cfm_train::export;
+use cfm_train::measure::Measured;
+use indicatif::MultiProgress;
+
+use super::{STOPPED, Session, stop_flag};
+
+/// Arguments of `cfm-train train`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Data set folder: dataset.toml, images/, labels/, and a NAME.txt per split
+    dataset: PathBuf,
+    /// The model to write; the float weights go beside it as .safetensors
+    #[arg(long, value_name = "CFM")]
+    out: PathBuf,
+    /// Configuration in TOML
+    #[arg(long, value_name = "TOML")]
+    config: Option<PathBuf>,
+    /// Change one value of the configuration, such as float.epochs=10; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of everything random; short for --set seed=N
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Folder for the checkpoint, the log and the effective configuration [default: OUT without its ending, plus ".run"]
+    #[arg(long, value_name = "FOLDER")]
+    run: Option<PathBuf>,
+    /// Continue from the checkpoint in the run's folder
+    #[arg(long)]
+    resume: bool,
+    /// Start with the backbone of another run's float phase: its folder
+    #[arg(long, value_name = "FOLDER")]
+    init: Option<PathBuf>,
+    /// Where the training framework computes
+    #[arg(long, value_enum, default_value_t)]
+    backend: Backend,
+    /// Append the measures to this table, under the name of --row
+    #[arg(long, value_name = "CSV", requires = "row")]
+    table: Option<PathBuf>,
+    /// Name of the row in --table
+    #[arg(long, value_name = "NAME", requires = "table")]
+    row: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an input is broken or an output cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut settings = args.set.clone();
+    settings.extend(args.seed.map(|seed| format!("seed={seed}")));
+    let config = Config::read(args.config.as_deref(), &settings)?;
+    let folder = args
+        .run
+        .clone()
+        .unwrap_or_else(|| args.out.with_extension("run"));
+    let dataset = Dataset::open(&args.dataset)?;
+    let stop = stop_flag()?;
+    let session = Session {
+        dataset: &dataset,
+        init: args.init.as_deref(),
+        backend: args.backend,
+        resume: args.resume,
+        stop: &stop,
+        progress: &MultiProgress::new(),
+    };
+    let Some(finished) = session.train(&config, &folder)? else {
+        return Ok(ExitCode::from(STOPPED));
+    };
+    if let Some(measured) = &finished.measured {
+        print(measured);
+        if let (Some(table), Some(row)) = (&args.table, &args.row) {
+            append(table, row, config.seed, measured)
+                .with_context(|| format!("cannot write {}", table.display()))?;
+        }
+    }
+    let weights = export::write(&finished.model, &args.out)?;
+    println!("{}", args.out.display());
+    println!("{}", weights.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(Measured { int8, float }: &Measured) {
+    let percent = |value: f64| format!("{:5.1}", 100.0 * value);
+    println!("{:>24}   int8  float", format!("{} photographs", int8.images));
+    for ((class, iou), (_, float)) in int8.class_iou.0.iter().zip(&float.class_iou.0) {
+        let text = |iou: &Option<f64>| iou.map_or("    -".to_owned(), percent);
+        println!("{class:>24}  {}  {}", text(iou), text(float));
+    }
+    for (name, of) in MEASURES {
+        println!("{name:>24}  {}  {}", percent(of(int8)), percent(of(float)));
+    }
+}
+
+type Measure = fn(&Evaluation) -> f64;
+
+const MEASURES: [(&str, Measure); 3] = [
+    ("mIoU", |e| e.miou),
+    ("class average", |e| e.class_accuracy),
+    ("global accuracy", |e| e.global_accuracy),
+];
+
+fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> std::io::Result<()> {
+    let mut text = String::new();
+    if fs::metadata(path).map_or(0, |m| m.len()) == 0 {
+        text.push_str("row,seed,int8_miou,int8_class_average,int8_accuracy,");
+        text.push_str("float_miou,float_class_average,float_accuracy\n");
+    }
+    text.push_str(&format!("{row},{seed}"));
+    for evaluation in [&measured.int8, &measured.float] {
+        for (_, of) in MEASURES {
+            text.push_str(&format!(",{:.2}", 100.0 * of(evaluation)));
+        }
+    }
+    text.push('\n');
+    // One write, so that runs side by side do not mix their lines.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?
+        .write_all(text.as_bytes())
+}
