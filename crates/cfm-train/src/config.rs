@@ -313,6 +313,7 @@ impl Default for Config {
                 width: 240,
                 height: 180,
             },
+            pretrained: None,
             backbone: vec![
                 layer(16, 2),
                 layer(16, 1),
@@ -440,7 +441,11 @@ impl Config {
             set(&mut table, setting)?;
         }
         // Through text again, so that an error shows the place.
-        let text = if settings.is_empty() { text } else { table.to_string() };
+        let text = if settings.is_empty() {
+            text
+        } else {
+            table.to_string()
+        };
         let config: Self = toml::from_str(&text).map_err(parse)?;
         config.check()?;
         Ok(config)
@@ -506,7 +511,11 @@ impl Config {
             return refuse(complaint);
         }
         // A masked cell counts as zero, which must not exceed what is left of the segment.
-        if self.backbone.last().is_some_and(|layer| layer.activation == Activation::None) {
+        if self
+            .backbone
+            .last()
+            .is_some_and(|layer| layer.activation == Activation::None)
+        {
             return refuse("the last layer of the backbone must be rectified");
         }
         self.proposals.params()?;
@@ -528,7 +537,10 @@ impl Config {
             zoom,
             ..
         } = self.augment;
-        if [saturation, gamma, zoom].iter().any(|&factor| !(1.0..=16.0).contains(&factor)) {
+        if [saturation, gamma, zoom]
+            .iter()
+            .any(|&factor| !(1.0..=16.0).contains(&factor))
+        {
             return refuse("zoom, saturation or gamma is not between 1 and 16");
         }
         Ok(())
@@ -607,7 +619,15 @@ mod tests {
         expected.float.lr = 0.5;
         expected.head.levels = vec![6, 1];
         assert_eq!(config, expected);
-        for wrong in ["seed", "=3", "sead=3", "seed=x", "seed.x=3", "float.batch=0", "float."] {
+        for wrong in [
+            "seed",
+            "=3",
+            "sead=3",
+            "seed=x",
+            "seed.x=3",
+            "float.batch=0",
+            "float.",
+        ] {
             assert!(read(&[wrong]).is_err(), "{wrong}");
         }
     }

@@ -90,11 +90,7 @@ pub fn drives(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>, Dat
 ///
 /// # Errors
 /// The first [`DataError`] that occurs.
-pub fn read(
-    dataset: &Dataset,
-    ids: Vec<String>,
-    size: InputSize,
-) -> Result<Vec<Photo>, DataError> {
+pub fn read(dataset: &Dataset, ids: Vec<String>, size: InputSize) -> Result<Vec<Photo>, DataError> {
     let classes = dataset.description().classes.len();
     if classes > MAX_CLASSES {
         return Err(DataError::Classes {

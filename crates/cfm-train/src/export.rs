@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use cfm_core::model::{ClassKind, Classifier, LabellingRule, Window};
 use cfm_model::float_model::{
-    Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead, FloatLayer,
-    FloatModel,
+    Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
+    FloatLayer, FloatModel,
 };
 use cfm_model::quantize::{QuantizeError, quantize};
 use cfm_model::spec::{ClassSpec, InputSpec};

@@ -42,7 +42,11 @@ impl Range {
     /// The range of values that may be negative, or may not.
     #[must_use]
     pub const fn of(signed: bool) -> Self {
-        if signed { Self::Signed } else { Self::Rectified }
+        if signed {
+            Self::Signed
+        } else {
+            Self::Rectified
+        }
     }
 
     /// The 8-bit value of zero.

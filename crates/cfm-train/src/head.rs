@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use cfm_core::model::Classifier;
 
 use crate::config::HeadConfig;
-use crate::fake_quantize::{self, Range, IMAGE_EXPONENT};
+use crate::fake_quantize::{self, IMAGE_EXPONENT, Range};
 use crate::network::{Exponents, Init};
 use crate::pooling::{Paths, Pyramid};
 use crate::svm::Machine;

@@ -109,7 +109,13 @@ impl Network {
             .layers
             .into_iter()
             .enumerate()
-            .map(|(index, layer)| if index < layers { layer.freeze() } else { layer })
+            .map(|(index, layer)| {
+                if index < layers {
+                    layer.freeze()
+                } else {
+                    layer
+                }
+            })
             .collect();
         self
     }
@@ -202,7 +208,11 @@ impl Network {
     /// The range of every activation of the backbone, in the order of [`Exponents::activations`].
     #[must_use]
     pub fn ranges(&self) -> Vec<Range> {
-        ranges(self.layers.iter().map(|layer| (layer.activation, layer.residual)))
+        ranges(
+            self.layers
+                .iter()
+                .map(|layer| (layer.activation, layer.residual)),
+        )
     }
 
     /// Class scores of every feature cell.
@@ -215,7 +225,12 @@ impl Network {
 
     /// Number of activations in the backbone.
     pub(crate) fn activations(&self) -> usize {
-        self.layers.len() + self.layers.iter().filter(|layer| layer.residual > 0).count()
+        self.layers.len()
+            + self
+                .layers
+                .iter()
+                .filter(|layer| layer.residual > 0)
+                .count()
     }
 }
 
@@ -331,7 +346,6 @@ impl ConvLayer {
     pub const fn stride(&self) -> usize {
         self.stride
     }
-
 }
 
 /// Draws initial weights, each parameter from a stream of its own.
@@ -414,5 +428,56 @@ mod tests {
         for (x, y) in before.iter().zip(&after) {
             assert!((x - y).abs() <= 1e-4 * (1.0 + x.abs()), "{x} {y}");
         }
+    }
+
+    #[test]
+    fn pretrained_layers_start_where_the_file_says() {
+        let text = r#"
+            pretrained = "efficientnet-lite0"
+            backbone = [
+                { channels = 32, stride = 2, activation = "relu6", from = "stem" },
+                { channels = 32, groups = 32, activation = "relu6", from = "block0.depthwise" },
+                { channels = 8 },
+            ]
+        "#;
+        let config: Config = toml::from_str(text).unwrap();
+        config.check().unwrap();
+        let device = Device::flex().autodiff();
+        let file = Pretrained::open("efficientnet-lite0").unwrap();
+        let fresh = Network::new(&config, 3, &device);
+        let network = fresh.clone().pretrained(&file, &config.backbone).unwrap();
+        for (index, dims) in [[32, 3, 3, 3], [32, 1, 3, 3]].into_iter().enumerate() {
+            let name = config.backbone[index].from.as_ref().unwrap();
+            let layer = file.layer(name, dims).unwrap();
+            let norm = network.layers[index].norm.as_ref().unwrap();
+            assert_eq!(to_vec(network.layers[index].weight.val()), layer.weight);
+            assert_eq!(to_vec(norm.gamma.val()), layer.gamma);
+            assert_eq!(to_vec(norm.running_var.value()), layer.variance);
+        }
+        let last = |network: &Network| to_vec(network.layers[2].weight.val());
+        assert_eq!(last(&network), last(&fresh));
+        let (pretrained, own) = network.parameters_by_origin(&config.backbone);
+        assert_eq!(pretrained.len(), 2 * 3);
+        assert!(!own.is_empty());
+
+        let mut wrong = config.backbone.clone();
+        wrong[1].from = Some("block1.depthwise".to_owned());
+        assert!(fresh.pretrained(&file, &wrong).is_err());
+    }
+
+    #[test]
+    fn ranges_follow_the_signs() {
+        use Range::{Rectified, Signed};
+        let layers = [
+            (Activation::Relu, 0),
+            (Activation::Relu6, 0),
+            (Activation::None, 2),
+            (Activation::Relu, 1),
+            (Activation::Relu, 1),
+        ];
+        let expected = [
+            Rectified, Rectified, Signed, Signed, Rectified, Signed, Rectified, Signed,
+        ];
+        assert_eq!(ranges(layers.into_iter()), expected);
     }
 }

@@ -106,7 +106,8 @@ impl Pretrained {
     /// [`PretrainedError::Tensor`] names the first tensor that is missing, has another shape, or is not finite.
     pub fn layer(&self, layer: &str, dims: [usize; 4]) -> Result<PretrainedLayer, PretrainedError> {
         let tensors = self.tensors()?;
-        let read = |part: &str, dims: &[usize]| self.read(&tensors, &format!("{layer}.{part}"), dims);
+        let read =
+            |part: &str, dims: &[usize]| self.read(&tensors, &format!("{layer}.{part}"), dims);
         let channels = [dims[0]];
         let read = PretrainedLayer {
             weight: read("weight", &dims)?,

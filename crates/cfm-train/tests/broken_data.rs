@@ -15,7 +15,7 @@ fn read_broken(break_it: impl FnOnce(&Path)) -> Result<Vec<Photo>, DataError> {
     common::render(folder.path());
     break_it(folder.path());
     let dataset = Dataset::open(folder.path())?;
-    data::read(&dataset, "train", common::config().input, None)
+    data::read(&dataset, dataset.split("train")?, common::config().input)
 }
 
 #[track_caller]

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 fn run(root: &Path, extra: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+        .arg("train")
         .arg(root.join("data"))
         .arg("--config")
         .arg(root.join("config.toml"))
@@ -36,12 +37,12 @@ fn assert_success(output: &Output) {
 fn trains_and_resumes() {
     let root = prepare();
     let short = [
-        "--epochs",
-        "2",
-        "--qat-epochs",
-        "1",
-        "--validate-every",
-        "1",
+        "--set",
+        "float.epochs=2",
+        "--set",
+        "quantized.epochs=1",
+        "--set",
+        "validate_every=1",
     ];
     let output = run(root.path(), &short);
     assert_success(&output);
@@ -68,11 +69,54 @@ fn trains_and_resumes() {
 #[test]
 fn errors_are_clear() {
     let root = prepare();
-    let output = run(root.path(), &["--batch", "0"]);
+    let output = run(root.path(), &["--set", "float.batch=0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("batch"));
+    let output = run(root.path(), &["--set", "flaot.batch=3"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("flaot"));
     std::fs::remove_file(root.path().join("data/dataset.toml")).unwrap();
     let output = run(root.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("dataset.toml"));
+}
+
+#[test]
+fn drives_are_left_out_one_by_one() {
+    let root = prepare();
+    let run = |drives: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+            .arg("drives")
+            .arg(root.path().join("data"))
+            .arg("--config")
+            .arg(root.path().join("config.toml"))
+            .arg("--runs")
+            .arg(root.path().join("runs"))
+            .args(["--set", "float.epochs=1", "--set", "quantized.epochs=0"])
+            .args(["--set", "validate_every=1"])
+            .args(drives.iter().flat_map(|drive| ["--drive", drive]))
+            .output()
+            .unwrap()
+    };
+    let output = run(&["1", "4"]);
+    assert_success(&output);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let names: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    assert_eq!(names, ["1", "4", "mean"]);
+    let miou = |row: usize, column: usize| rows[row][column].parse::<f64>().unwrap();
+    assert!(((miou(0, 3) + miou(1, 3)) / 2.0 - miou(2, 2)).abs() < 0.02);
+    assert!(root.path().join("runs/config-4/log.csv").is_file());
+
+    let again = run(&["1", "4"]);
+    assert_success(&again);
+    assert_eq!(table, String::from_utf8_lossy(&again.stdout));
+
+    let nothing = run(&["7"]);
+    assert!(!nothing.status.success());
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("\"7\""));
 }

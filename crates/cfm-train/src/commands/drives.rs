@@ -68,7 +68,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stop: &stop,
         progress: &MultiProgress::new(),
     };
-    println!("{:>20} {:>12} {:>7} {:>7} {:>9}", "configuration", "drive", "frames", "int8", "float");
+    println!(
+        "{:>20} {:>12} {:>7} {:>7} {:>9}",
+        "configuration", "drive", "frames", "int8", "float"
+    );
     for (name, config) in &configs {
         let drives = if args.drive.is_empty() {
             data::drives(&dataset, &config.data)?
@@ -94,10 +97,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 *sum += miou;
             }
             let [int8, float] = mious;
-            println!("{name:>20} {drive:>12} {:>7} {int8:>7.2} {float:>9.2}", measured.int8.images);
+            println!(
+                "{name:>20} {drive:>12} {:>7} {int8:>7.2} {float:>9.2}",
+                measured.int8.images
+            );
         }
         let [int8, float] = sums.map(|sum| sum / drives.len() as f64);
-        println!("{name:>20} {:>12} {:>7} {int8:>7.2} {float:>9.2}", "mean", "");
+        println!(
+            "{name:>20} {:>12} {:>7} {int8:>7.2} {float:>9.2}",
+            "mean", ""
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -93,7 +93,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn print(Measured { int8, float }: &Measured) {
     let percent = |value: f64| format!("{:5.1}", 100.0 * value);
-    println!("{:>24}   int8  float", format!("{} photographs", int8.images));
+    println!(
+        "{:>24}   int8  float",
+        format!("{} photographs", int8.images)
+    );
     for ((class, iou), (_, float)) in int8.class_iou.0.iter().zip(&float.class_iou.0) {
         let text = |iou: &Option<f64>| iou.map_or("    -".to_owned(), percent);
         println!("{class:>24}  {}  {}", text(iou), text(float));

@@ -60,7 +60,7 @@ pub fn render(root: &Path) {
     std::fs::write(root.join("val.txt"), &ids).unwrap();
 }
 
-/// A network small enough for a test, with everything in it: stride, residual, dilation, both phases.
+/// A network small enough for a test, with everything in it: stride, an inverted residual block, residual, dilation, both phases.
 pub fn config() -> Config {
     let config: Config = toml::from_str(
         r#"
@@ -69,6 +69,9 @@ pub fn config() -> Config {
         backbone = [
             { channels = 8, stride = 2 },
             { channels = 8, stride = 2 },
+            { channels = 16, kernel = 1, activation = "relu6" },
+            { channels = 16, groups = 16, activation = "relu6" },
+            { channels = 8, kernel = 1, activation = "none", residual = 3 },
             { channels = 8, residual = 1, dilation = 2 },
         ]
         [head]
