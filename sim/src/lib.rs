@@ -7,10 +7,11 @@
 //! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
 //! | the embedded model, and model files | [`default_model`], [`model_file`], [`mod@inspect`] |
 //! | how good the labels are | [`metrics`], [`mod@evaluate`] |
+//! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
 //! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
 //! | every number as files for others to recompute | [`vectors`] |
-//! | pictures and other output files | [`picture`], [`output`] |
+//! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 #![deny(missing_docs)]
 
 pub mod core_trace;

@@ -24,7 +24,7 @@ enum Command {
     Segment(segment::Args),
     /// Compare the core with the float reference, tensor by tensor.
     Parity(parity::Args),
-    /// Show the superpixels that candidate segments are made of.
+    /// Make candidate segments, show them, and measure them against ground truth.
     Proposals(proposals::Args),
     /// Measure a model on a labelled data set.
     Eval(eval::Args),

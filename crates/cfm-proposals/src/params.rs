@@ -221,7 +221,8 @@ impl Params {
     /// Two scales by graph, in RGB and Lab, and one of SLIC in Lab; hierarchies by colour in Lab and HSV with all
     /// other similarities, by texture, by size and fill, and by contours; pairs from the first 10 levels, triples from
     /// the first 4; ranked by level. On MSRC (320 x 213, validation split) the best of an image's proposals have a
-    /// mean IoU of 0.846 with the segments that people drew, and 97.5 % of these segments are found at an IoU of 0.5.
+    /// mean IoU of 0.846 with the segments that people drew, and 97.5 % of these segments are found at an IoU of 0.5:
+    /// `cfm proposals DATASET --params scene`; `docs/proposals.md` of this crate has more.
     pub const SCENE: Self = Self {
         smoothing: Smoothing::Binomial3,
         scales: [

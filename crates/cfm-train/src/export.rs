@@ -145,9 +145,13 @@ pub fn float_model(
 const fn labelling(classifier: Classifier) -> LabellingRule {
     match classifier {
         Classifier::Softmax => LabellingRule::DEFAULT,
-        Classifier::Svm => LabellingRule::Vote {
-            power: 1,
-            by_root_area: true,
+        Classifier::Svm => LabellingRule {
+            combination: Combination::Vote {
+                power: 1,
+                area: AreaFactor::InverseRoot,
+                purity: 0,
+            },
+            refinement: None,
         },
     }
 }
