@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use cfm_core::model::{ClassKind, Classifier, LabellingRule, Window};
+use cfm_core::model::{AreaFactor, ClassKind, Classifier, Combination, LabellingRule, Window};
 use cfm_model::float_model::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
     FloatLayer, FloatModel,

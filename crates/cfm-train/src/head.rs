@@ -117,7 +117,9 @@ impl Head {
             None => segment,
         });
         match exponents {
-            Some(exponents) => fake_quantize::activation(hidden, exponents.hidden, Range::Rectified),
+            Some(exponents) => {
+                fake_quantize::activation(hidden, exponents.hidden, Range::Rectified)
+            }
             None => hidden,
         }
     }

@@ -38,7 +38,7 @@ pub enum MeasureError {
     Evaluate(#[from] EvaluateError),
 }
 
-/// Measures `model`, quantized and as it is, on the photographs `ids` of a data set. `done` is called twice for each.
+/// Measures `model`, quantized and as it is, on the photographs `ids` of a data set. `done` is called after each.
 ///
 /// # Errors
 /// The first [`MeasureError`] that occurs.
@@ -53,19 +53,17 @@ pub fn measure(
     let pipeline = Pipeline::new(&core)?;
     let network = FloatNetwork::new(&core, model.clone())?;
     let classes = ClassMatch::new(&core, dataset.description())?;
-    let int8 = evaluate(
+    let evaluations = evaluate(
         dataset,
         ids,
         &classes,
-        |photo| Ok::<_, PipelineError>(pipeline.segment(photo)?.labels),
-        &done,
+        |photo| {
+            let int8 = pipeline.segment(photo)?.labels;
+            Ok::<_, PipelineError>(vec![int8, pipeline.segment_float(&network, photo)?])
+        },
+        done,
     )?;
-    let float = evaluate(
-        dataset,
-        ids,
-        &classes,
-        |photo| pipeline.segment_float(&network, photo),
-        &done,
-    )?;
+    // Without photographs there is nothing to compare.
+    let [int8, float] = evaluations.try_into().map_err(|_| EvaluateError::NoTruth)?;
     Ok(Measured { int8, float })
 }

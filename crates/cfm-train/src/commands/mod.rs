@@ -85,7 +85,7 @@ impl Session<'_> {
         )?;
         let measured = if config.validate_every > 0 {
             let [_, ids] = data::ids(self.dataset, &config.data)?;
-            let bar = self.progress.add(ProgressBar::new(2 * ids.len() as u64));
+            let bar = self.progress.add(ProgressBar::new(ids.len() as u64));
             let measured = measure(&model, self.dataset, &ids, || bar.inc(1))?;
             bar.finish_and_clear();
             Some(measured)

@@ -8,6 +8,7 @@ use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::Position;
 use cfm_train::config::Config;
 use cfm_train::data::{self, Photo};
+use cfm_train::device::Backend;
 use cfm_train::train_loop::{Outcome, Run, train};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -109,6 +110,8 @@ pub fn run(
         dataset: &Dataset::open(data).unwrap(),
         config,
         folder,
+        init: None,
+        backend: Backend::Flex,
         resume: true,
         stop,
         progress: &MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
