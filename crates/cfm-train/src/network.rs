@@ -480,4 +480,21 @@ mod tests {
         ];
         assert_eq!(ranges(layers.into_iter()), expected);
     }
+
+    #[test]
+    fn shipped_configurations_make_networks() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        let device = Device::flex();
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let config = Config::read(Some(&entry.unwrap().path()), &[]).unwrap();
+            let network = Network::new(&config, 3, &device);
+            if let Some(name) = &config.pretrained {
+                let file = Pretrained::open(name).unwrap();
+                network.pretrained(&file, &config.backbone).unwrap();
+            }
+            count += 1;
+        }
+        assert!(count >= 3);
+    }
 }
