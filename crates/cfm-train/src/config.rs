@@ -11,7 +11,7 @@ pub use self::svm::SvmConfig;
 use std::path::Path;
 
 use cfm_model::float_model::Activation;
-use cfm_proposals::{Mix, Params, ParamsError, Scale, Smoothing};
+use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError};
 use serde::{Deserialize, Serialize};
 
 /// Everything that shapes a training run. Every field has a default, so a file names only what it changes.
@@ -130,101 +130,6 @@ impl LayerConfig {
     #[must_use]
     pub const fn output(&self, n: usize) -> usize {
         (n + 2 * self.padding() - self.dilation * (self.kernel - 1) - 1) / self.stride + 1
-    }
-}
-
-/// The candidate segments: superpixels at some scales and their grouping. See [`Params`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProposalConfig {
-    /// Smoothing before the superpixels.
-    pub smoothing: SmoothingConfig,
-    /// Superpixel scales.
-    pub scales: Vec<ScaleConfig>,
-    /// Weights of colour, texture, size and fill in each grouping.
-    pub mixes: Vec<[u8; 4]>,
-    /// Most superpixels of a scale.
-    pub max_superpixels: u16,
-    /// Most segments of an image.
-    pub max_segments: u16,
-    /// Merges that add a smaller share than this (of 256) are left out.
-    pub min_growth: u8,
-}
-
-/// Smoothing before the superpixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SmoothingConfig {
-    /// None.
-    None,
-    /// 1-2-1 both ways.
-    Binomial3,
-    /// 1-4-6-4-1 both ways.
-    Binomial5,
-}
-
-/// One superpixel scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScaleConfig {
-    /// The threshold's constant: larger makes larger superpixels.
-    pub k: u32,
-    /// Pixels of the smallest superpixel.
-    pub min_size: u16,
-}
-
-impl Default for ProposalConfig {
-    fn default() -> Self {
-        let params = Params::DEFAULT;
-        Self {
-            smoothing: match params.smoothing() {
-                Smoothing::None => SmoothingConfig::None,
-                Smoothing::Binomial3 => SmoothingConfig::Binomial3,
-                Smoothing::Binomial5 => SmoothingConfig::Binomial5,
-            },
-            scales: params
-                .scales()
-                .iter()
-                .map(|&Scale { k, min_size }| ScaleConfig { k, min_size })
-                .collect(),
-            mixes: params
-                .mixes()
-                .iter()
-                .map(|mix| [mix.colour, mix.texture, mix.size, mix.fill])
-                .collect(),
-            max_superpixels: params.max_superpixels(),
-            max_segments: params.max_segments(),
-            min_growth: params.min_growth(),
-        }
-    }
-}
-
-impl ProposalConfig {
-    /// The parameters as `cfm-proposals` takes them.
-    ///
-    /// # Errors
-    /// Whatever it refuses.
-    pub fn params(&self) -> Result<Params, ParamsError> {
-        let scales: Vec<Scale> = self
-            .scales
-            .iter()
-            .map(|&ScaleConfig { k, min_size }| Scale { k, min_size })
-            .collect();
-        let mixes: Vec<Mix> = self
-            .mixes
-            .iter()
-            .map(|&[colour, texture, size, fill]| Mix::new(colour, texture, size, fill))
-            .collect();
-        let smoothing = match self.smoothing {
-            SmoothingConfig::None => Smoothing::None,
-            SmoothingConfig::Binomial3 => Smoothing::Binomial3,
-            SmoothingConfig::Binomial5 => Smoothing::Binomial5,
-        };
-        Ok(Params::new(&scales, &mixes)?
-            .with_smoothing(smoothing)
-            .with_max_superpixels(self.max_superpixels)?
-            .with_max_segments(self.max_segments)?
-            .with_min_growth(self.min_growth))
     }
 }
 
@@ -411,7 +316,7 @@ pub enum ConfigError {
     },
     /// The proposals' parameters make no sense.
     #[error("proposals: {0}")]
-    Proposals(#[from] ParamsError),
+    Proposals(#[from] ProposalConfigError),
     /// A value makes no sense.
     #[error("{0}")]
     Value(String),
@@ -592,11 +497,6 @@ mod tests {
         let config = Config::default();
         config.check().unwrap();
         assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
-    }
-
-    #[test]
-    fn default_proposals_are_the_proposers() {
-        assert_eq!(ProposalConfig::default().params().unwrap(), Params::DEFAULT);
     }
 
     #[test]

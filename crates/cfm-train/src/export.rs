@@ -11,8 +11,8 @@ use cfm_model::float_model::{
 use cfm_model::quantize::{QuantizeError, quantize};
 use cfm_model::spec::{ClassSpec, InputSpec};
 use cfm_model::writer::WriteError;
-use cfm_proposals::ParamsError;
 use cfm_sim::dataset::Description;
+use cfm_sim::proposal_config::ProposalConfigError;
 
 use crate::config::Config;
 use crate::fake_quantize::{Range, to_vec};
@@ -27,7 +27,7 @@ pub enum ExportError {
     NotFolded(usize),
     /// The proposals' parameters make no sense.
     #[error(transparent)]
-    Proposals(#[from] ParamsError),
+    Proposals(#[from] ProposalConfigError),
     /// The weights do not fit the integers.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),

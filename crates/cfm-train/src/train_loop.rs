@@ -12,9 +12,9 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use cfm_core::model::{Model, ModelError};
-use cfm_proposals::ParamsError;
 use cfm_sim::dataset::{Dataset, Kind};
 use cfm_sim::evaluate::Evaluation;
+use cfm_sim::proposal_config::ProposalConfigError;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
@@ -47,7 +47,7 @@ pub enum TrainError {
     Data(#[from] DataError),
     /// The proposals' parameters make no sense.
     #[error(transparent)]
-    Proposals(#[from] ParamsError),
+    Proposals(#[from] ProposalConfigError),
     /// No segments could be proposed.
     #[error(transparent)]
     Candidates(#[from] CandidateError),
