@@ -14,6 +14,9 @@ use cfm_model::float_model::Activation;
 use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError};
 use serde::{Deserialize, Serialize};
 
+use crate::fake_quantize::Range;
+use crate::network::ranges;
+
 /// Everything that shapes a training run. Every field has a default, so a file names only what it changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -415,13 +418,12 @@ impl Config {
         if let Some(complaint) = complaints.into_iter().flatten().next() {
             return refuse(complaint);
         }
-        // A masked cell counts as zero, which must not exceed what is left of the segment.
-        if self
-            .backbone
-            .last()
-            .is_some_and(|layer| layer.activation == Activation::None)
-        {
-            return refuse("the last layer of the backbone must be rectified");
+        // A masked cell counts as zero, and no cell of the segment may count as less.
+        let layers = self.backbone.iter().map(|l| (l.activation, l.residual));
+        if ranges(layers).last() == Some(&Range::Signed) {
+            return refuse(
+                "the feature map can be negative: end the backbone with a rectified layer",
+            );
         }
         self.proposals.params()?;
         if self.float.batch == 0 {
@@ -543,6 +545,7 @@ mod tests {
             "backbone = [{ channels = 3, residual = 2 }]",
             "backbone = [{ channels = 8 }, { channels = 3, stride = 2, residual = 2 }]",
             "backbone = [{ channels = 8, activation = \"none\" }]",
+            "backbone = [{ channels = 3, residual = 1 }]",
             "backbone = [{ channels = 8, from = \"stem\" }]",
             "backbone = [{ channels = 8, groups = 2 }]",
             "[head]\nlevels = [3, 0]",

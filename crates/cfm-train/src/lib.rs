@@ -42,6 +42,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fake_quantize;
 pub mod head;
+pub mod log;
 pub mod loss;
 pub mod measure;
 pub mod network;

@@ -1,9 +1,6 @@
 //! A run from the first step to the exported model: float training, folding, calibration, fine-tuning.
 
-use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -26,6 +23,7 @@ use crate::data::{self, DataError, Photo};
 use crate::device::Backend;
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::export::{self, ExportError};
+use crate::log::{self, Entry, LogError};
 use crate::loss;
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pretrained::{Pretrained, PretrainedError};
@@ -78,14 +76,9 @@ pub enum TrainError {
     /// The checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The log cannot be written.
-    #[error("{path}: {source}")]
-    Log {
-        /// The file.
-        path: String,
-        /// What went wrong.
-        source: std::io::Error,
-    },
+    /// The log cannot be kept.
+    #[error("the run's log: {0}")]
+    Log(#[from] LogError),
     /// The loss is not a number any more.
     #[error("the loss is no longer finite in epoch {epoch}, step {step}: lower the learning rate")]
     Diverged {
@@ -391,14 +384,18 @@ impl<'a> Trainer<'a> {
             } else {
                 None
             };
-            self.log(
+            // Four digits say all there is to say.
+            let rounded = |value: f64| (value * 1e4).round() / 1e4;
+            self.log(&Entry {
                 phase,
-                state.position.epoch,
-                rate,
-                losses,
-                validation.as_ref(),
-                started,
-            )?;
+                epoch: state.position.epoch,
+                rate: (rate * 1e6).round() / 1e6,
+                dense_loss: rounded(losses[0]),
+                segment_loss: rounded(losses[1]),
+                miou: validation.as_ref().map(|v| rounded(v.miou)),
+                accuracy: validation.as_ref().map(|v| rounded(v.global_accuracy)),
+                seconds: (started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            })?;
         }
         Ok(true)
     }
@@ -594,52 +591,13 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn log(
-        &self,
-        phase: Phase,
-        epoch: usize,
-        rate: f64,
-        losses: [f64; 2],
-        validation: Option<&Evaluation>,
-        started: Instant,
-    ) -> Result<(), TrainError> {
-        let path: PathBuf = self.run.folder.join("log.csv");
-        let error = |source| TrainError::Log {
-            path: path.display().to_string(),
-            source,
-        };
-        let mut line = String::new();
-        if fs::metadata(&path).map_or(0, |m| m.len()) == 0 {
-            line.push_str("phase,epoch,rate,dense_loss,segment_loss,miou,accuracy,seconds\n");
-        }
-        let [dense, segments] = losses;
-        let (miou, accuracy) = validation.map_or((String::new(), String::new()), |v| {
-            (
-                format!("{:.4}", v.miou),
-                format!("{:.4}", v.global_accuracy),
-            )
-        });
-        let phase = match phase {
-            Phase::Float => "float",
-            Phase::Quantized => "quantized",
-        };
-        let seconds = started.elapsed().as_secs_f64();
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            line,
-            "{phase},{epoch},{rate:.6},{dense:.4},{segments:.4},{miou},{accuracy},{seconds:.1}"
-        );
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(error)?;
-        file.write_all(line.as_bytes()).map_err(error)?;
+    fn log(&self, entry: &Entry) -> Result<(), TrainError> {
+        let line = log::append(self.run.folder, entry)?;
         if self.run.progress.is_hidden() {
-            eprintln!("{}", line.trim_end());
+            eprintln!("{line}");
         } else {
             // A failure to print is no reason to stop.
-            let _ = self.run.progress.println(line.trim_end());
+            let _ = self.run.progress.println(line);
         }
         Ok(())
     }

@@ -73,6 +73,7 @@ pub fn config() -> Config {
             { channels = 16, kernel = 1, activation = "relu6" },
             { channels = 16, groups = 16, activation = "relu6" },
             { channels = 8, kernel = 1, activation = "none", residual = 3 },
+            { channels = 8, kernel = 1 },
             { channels = 8, residual = 1, dilation = 2 },
         ]
         [head]
