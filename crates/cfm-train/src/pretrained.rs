@@ -175,11 +175,23 @@ mod tests {
         let file = Pretrained::open(EFFICIENTNET_LITE0).unwrap();
         let stem = file.layer("stem", [32, 3, 3, 3]).unwrap();
         assert_eq!(stem.weight.len(), 864);
-        assert!(stem.weight.iter().any(|&w| w != 0.0));
         file.layer("block0.depthwise", [32, 1, 3, 3]).unwrap();
         file.layer("block10.expand", [672, 112, 1, 1]).unwrap();
         file.layer("block10.depthwise", [672, 1, 5, 5]).unwrap();
         file.layer("block10.project", [112, 672, 1, 1]).unwrap();
+    }
+
+    /// As printed from the package that the file was made from, whose own layout in memory is another.
+    #[test]
+    #[allow(clippy::unreadable_literal)]
+    fn weights_lie_in_the_order_of_their_shape() {
+        let file = Pretrained::open(EFFICIENTNET_LITE0).unwrap();
+        let stem = file.layer("stem", [32, 3, 3, 3]).unwrap().weight;
+        let row = ((5 * 3 + 2) * 3 + 1) * 3;
+        assert_eq!(stem[row..][..3], [-0.16491231, -0.04709863, -0.04709863]);
+        let project = file.layer("block3.project", [40, 144, 1, 1]).unwrap();
+        let weights = &project.weight[7 * 144 + 100..][..3];
+        assert_eq!(weights, [0.41484222, 0.03973189, -0.10231968]);
     }
 
     #[test]

@@ -56,8 +56,12 @@ impl Session<'_> {
     /// Trains in `folder`; `None` when stopped.
     pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<Finished>> {
         claim(config, folder, self.resume)?;
+        let dataset = &self
+            .dataset
+            .clone()
+            .without_classes(&config.data.leave_out)?;
         let outcome = train(&Run {
-            dataset: self.dataset,
+            dataset,
             config,
             folder,
             init: self.init,
@@ -80,13 +84,13 @@ impl Session<'_> {
             &trained.network,
             &trained.exponents,
             config,
-            self.dataset.description(),
-            provenance(config, self.dataset),
+            dataset.description(),
+            provenance(config, dataset),
         )?;
         let measured = if config.validate_every > 0 {
-            let [_, ids] = data::ids(self.dataset, &config.data)?;
+            let [_, ids] = data::ids(dataset, &config.data)?;
             let bar = self.progress.add(ProgressBar::new(ids.len() as u64));
-            let measured = measure(&model, self.dataset, &ids, || bar.inc(1))?;
+            let measured = measure(&model, dataset, &ids, || bar.inc(1))?;
             bar.finish_and_clear();
             Some(measured)
         } else {
