@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
 //! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
-//! | the embedded model, and model files | [`default_model`], [`model_file`], [`mod@inspect`] |
+//! | the models that come with it, and model files | [`built_in`], [`model_file`], [`mod@inspect`] |
 //! | how good the labels are | [`metrics`], [`mod@evaluate`] |
 //! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
@@ -14,9 +14,9 @@
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 #![deny(missing_docs)]
 
+pub mod built_in;
 pub mod core_trace;
 pub mod dataset;
-pub mod default_model;
 pub mod evaluate;
 pub mod float_network;
 pub mod import;

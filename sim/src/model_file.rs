@@ -1,4 +1,4 @@
-//! Model files: read from disk or the embedded default, with the float network beside them.
+//! Model files: read from disk or built in, with the float network beside them.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -8,16 +8,19 @@ use std::path::{Path, PathBuf};
 use cfm_core::model::{Model, ModelError};
 use cfm_model::float_model::{FloatFileError, FloatModel};
 
-use crate::default_model;
+use crate::built_in::{self, BuiltIn};
 
 /// Most bytes of a model file.
 pub const MAX_FILE: u64 = 1 << 30;
 
 /// The bytes of a model and where they come from.
 #[derive(Debug, Clone)]
-pub struct ModelFile {
-    path: Option<PathBuf>,
-    bytes: Cow<'static, [u8]>,
+pub struct ModelFile(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    BuiltIn(BuiltIn),
+    File { path: PathBuf, bytes: Vec<u8> },
 }
 
 /// Why a model cannot be used.
@@ -54,36 +57,37 @@ pub enum ModelFileError {
 }
 
 impl ModelFile {
-    /// The model at `path`, or the embedded default without one.
+    /// The built-in model of that name, or the one at that path; `street` without either.
     ///
     /// # Errors
     /// [`ModelFileError::Read`] or [`ModelFileError::TooLong`].
     pub fn open(path: Option<&Path>) -> Result<Self, ModelFileError> {
-        Ok(match path {
-            None => Self {
-                path: None,
-                bytes: Cow::Borrowed(default_model::CFM),
+        let path = path.unwrap_or(Path::new(built_in::STREET.name));
+        Ok(Self(match BuiltIn::named(path) {
+            Some(model) => Source::BuiltIn(model),
+            None => Source::File {
+                path: path.to_owned(),
+                bytes: read(path)?,
             },
-            Some(path) => Self {
-                path: Some(path.to_owned()),
-                bytes: Cow::Owned(read(path)?),
-            },
-        })
+        }))
     }
 
-    /// The file's path, or the name of the embedded model.
+    /// The file's path, or the name of the built-in model.
     #[must_use]
     pub fn name(&self) -> String {
-        match &self.path {
-            Some(path) => path.display().to_string(),
-            None => format!("{} (built in)", default_model::NAME),
+        match &self.0 {
+            Source::File { path, .. } => path.display().to_string(),
+            Source::BuiltIn(model) => format!("{} (built in)", model.name),
         }
     }
 
     /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.0 {
+            Source::File { bytes, .. } => bytes,
+            Source::BuiltIn(model) => model.cfm,
+        }
     }
 
     /// The validated model.
@@ -91,7 +95,7 @@ impl ModelFile {
     /// # Errors
     /// [`ModelFileError::Model`].
     pub fn parse(&self) -> Result<Model<'_>, ModelFileError> {
-        Model::parse(&self.bytes).map_err(|source| ModelFileError::Model {
+        Model::parse(self.bytes()).map_err(|source| ModelFileError::Model {
             name: self.name(),
             source,
         })
@@ -102,14 +106,14 @@ impl ModelFile {
     /// # Errors
     /// [`ModelFileError::Read`], [`ModelFileError::TooLong`] or [`ModelFileError::Float`].
     pub fn float(&self) -> Result<FloatModel, ModelFileError> {
-        let (name, weights) = match &self.path {
-            None => (self.name(), Cow::Borrowed(default_model::SAFETENSORS)),
-            Some(path) => {
+        let (name, weights) = match &self.0 {
+            Source::BuiltIn(model) => (self.name(), Cow::Borrowed(model.safetensors)),
+            Source::File { path, .. } => {
                 let path = path.with_extension("safetensors");
                 (path.display().to_string(), Cow::Owned(read(&path)?))
             }
         };
-        FloatModel::from_safetensors(&self.bytes, &weights)
+        FloatModel::from_safetensors(self.bytes(), &weights)
             .map_err(|source| ModelFileError::Float { name, source })
     }
 
@@ -119,7 +123,7 @@ impl ModelFile {
     /// # Errors
     /// As [`ModelFile::float`].
     pub fn float_from(&self, weights: &Path) -> Result<FloatModel, ModelFileError> {
-        FloatModel::from_safetensors_like(&self.bytes, &read(weights)?).map_err(|source| {
+        FloatModel::from_safetensors_like(self.bytes(), &read(weights)?).map_err(|source| {
             ModelFileError::Float {
                 name: weights.display().to_string(),
                 source,

@@ -22,12 +22,15 @@
 //!
 //! A field that is left out has its value in [`Params::DEFAULT`].
 
+use std::fmt;
 use std::path::Path;
 
 use cfm_proposals::combinatorial::Combinations;
 use cfm_proposals::slic::Slic;
 use cfm_proposals::{ColourSpace, Mix, Params, ParamsError, Ranking, Scale, Smoothing};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Why parameters cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -502,6 +505,35 @@ pub fn named(name: &str) -> Result<ProposalConfig, ProposalConfigError> {
     }
 }
 
+/// Reads a field that holds either the name of a [`Preset`] or a table of parameters: for
+/// `#[serde(deserialize_with = "...")]`.
+///
+/// # Errors
+/// When it holds neither.
+pub fn named_or_table<'de, D: Deserializer<'de>>(field: D) -> Result<ProposalConfig, D::Error> {
+    struct NamedOrTable;
+
+    impl<'de> Visitor<'de> for NamedOrTable {
+        type Value = ProposalConfig;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "parameters of proposals, or one of {}", Preset::names())
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<ProposalConfig, E> {
+            let preset = Preset::ALL.iter().find(|preset| preset.name() == name);
+            let preset = preset.ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))?;
+            Ok(preset.config())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<ProposalConfig, A::Error> {
+            ProposalConfig::deserialize(MapAccessDeserializer::new(table))
+        }
+    }
+
+    field.deserialize_any(NamedOrTable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -525,6 +557,32 @@ mod tests {
         }
         assert_eq!(Preset::Scene.config().params().unwrap(), Params::SCENE);
         assert_eq!(ProposalConfig::default().params().unwrap(), Params::DEFAULT);
+    }
+
+    #[test]
+    fn a_field_may_hold_a_name() {
+        #[derive(Debug, Deserialize)]
+        struct Holder {
+            #[serde(deserialize_with = "named_or_table")]
+            proposals: ProposalConfig,
+        }
+        let read = |text: &str| toml::from_str::<Holder>(text).map(|holder| holder.proposals);
+        for preset in Preset::ALL {
+            let name = preset.name();
+            let named = read(&format!("proposals = \"{name}\"")).unwrap();
+            let table = toml::to_string(&named).unwrap();
+            assert_eq!(read(&format!("[proposals]\n{table}")).unwrap(), named);
+            assert_eq!(named, preset.config());
+        }
+        for text in ["\"graf\"", "7", "{ scale = 3 }"] {
+            let error = read(&format!("proposals = {text}"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("graph") || error.contains("scale"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,26 +1,34 @@
 //! The exponents of the activations, chosen from training images before the fine-tuning.
 
-use crate::fake_quantize::{Range, best_activation_exponent, logit_exponent, to_vec};
+use cfm_model::float_model::Activation;
+use cfm_model::quantize::range::{Histogram, NotFinite, RangeMethod};
+
+use crate::fake_quantize::{Range, to_vec};
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pooling::FlatFeatures;
 use crate::sampling::Sample;
 
-/// Values kept of each activation and image.
-const KEPT: usize = 20_000;
-
 /// Chooses the exponents with which each activation of the (folded) network loses least on the samples.
-#[must_use]
-pub fn exponents(network: &Network, samples: &[Sample], width: usize, height: usize) -> Exponents {
-    let mut activations = vec![Vec::new(); network.activations()];
-    let (mut hidden, mut logits) = (Vec::new(), Vec::new());
+///
+/// # Errors
+/// [`NotFinite`] when the network has diverged.
+pub fn exponents(
+    network: &Network,
+    samples: &[Sample],
+    width: usize,
+    height: usize,
+) -> Result<Exponents, NotFinite> {
+    let mut activations = vec![Histogram::default(); network.activations()];
+    let (mut hidden, mut logits) = (Histogram::default(), Histogram::default());
     let device = network.side.weight.val().device();
     for sample in samples {
         let images = image_tensor(&[&sample.pixels], width, height, &device);
+        let mut counted = Ok(());
         let features = network.features_observed(images, None, &mut |index, x| {
-            let values = to_vec(x.clone());
-            let stride = values.len().div_ceil(KEPT);
-            activations[index].extend(values.into_iter().step_by(stride));
+            let now = activations[index].add(&to_vec(x.clone()));
+            counted = counted.and(now);
         });
+        counted?;
         if sample.segments.is_empty() {
             continue;
         }
@@ -28,16 +36,26 @@ pub fn exponents(network: &Network, samples: &[Sample], width: usize, height: us
         let pooled = FlatFeatures::new(features)
             .pool_paths(0, segments, network.head.pyramid())
             .map(|path| path.matrix(sample.segments.len(), &device));
-        hidden.extend(to_vec(network.head.hidden(pooled.clone(), None)));
-        logits.extend(to_vec(network.head.logits(pooled, None)));
+        hidden.add(&to_vec(network.head.hidden(pooled.clone(), None)))?;
+        logits.add(&to_vec(network.head.logits(pooled, None)))?;
     }
-    Exponents {
+    Ok(Exponents {
         activations: activations
             .iter()
             .zip(network.ranges())
-            .map(|(samples, range)| best_activation_exponent(samples, range))
+            .map(|(histogram, range)| exponent(histogram, range))
             .collect(),
-        hidden: best_activation_exponent(&hidden, Range::Rectified),
-        logits: logit_exponent(&logits),
-    }
+        hidden: exponent(&hidden, Range::Rectified),
+        logits: logits.logit_exponent().into(),
+    })
+}
+
+/// The scale with the least mean squared error. Where a rectifier clips at 6, no value seen is larger.
+fn exponent(histogram: &Histogram, range: Range) -> i32 {
+    let activation = match range {
+        Range::Rectified => Activation::Relu,
+        Range::Signed => Activation::None,
+    };
+    let scale = histogram.scale(activation, RangeMethod::MeanSquaredError);
+    scale.exponent.into()
 }

@@ -11,7 +11,7 @@ pub use self::svm::SvmConfig;
 use std::path::Path;
 
 use cfm_model::float_model::Activation;
-use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError};
+use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError, named_or_table};
 use serde::{Deserialize, Serialize};
 
 use crate::fake_quantize::Range;
@@ -37,7 +37,9 @@ pub struct Config {
     pub head: HeadConfig,
     /// How segments become masks over the feature map.
     pub mask: MaskConfig,
-    /// The candidate segments, in training and in the exported model.
+    /// The candidate segments, in training and in the exported model: parameters, or the name of ready-made ones
+    /// (`cfm proposals --params`).
+    #[serde(deserialize_with = "named_or_table")]
     pub proposals: ProposalConfig,
     /// Random changes of the training images.
     pub augment: AugmentConfig,

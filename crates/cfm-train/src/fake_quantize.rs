@@ -140,43 +140,6 @@ pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .expect("float tensors convert to floats")
 }
 
-/// The exponent with which an activation loses least (mean squared error) over the sampled values.
-///
-/// Values outside the range are clamped, so a smaller exponent than the largest value asks for may win.
-#[must_use]
-pub fn best_activation_exponent(samples: &[f32], range: Range) -> i32 {
-    let (low, high) = range.steps();
-    let largest = samples.iter().fold(0.0f32, |m, &x| {
-        m.max(x / high).max(if low < 0.0 { x / low } else { 0.0 })
-    });
-    if largest <= 0.0 {
-        return IMAGE_EXPONENT;
-    }
-    let top = largest.log2().ceil() as i32;
-    let error = |exponent: i32| {
-        let step = 2f32.powi(exponent);
-        samples
-            .iter()
-            .map(|&x| {
-                let clamped = x.clamp(low * step, high * step);
-                // What a rectified activation never is counts for nothing.
-                let x = if low < 0.0 { x } else { x.max(0.0) };
-                f64::from(nearest(clamped, exponent) - x).powi(2)
-            })
-            .sum::<f64>()
-    };
-    (top - 4..=top)
-        .min_by(|&a, &b| error(a).total_cmp(&error(b)))
-        .unwrap_or(top)
-}
-
-/// The exponent that leaves logits twice the room the largest sample needs.
-#[must_use]
-pub fn logit_exponent(samples: &[f32]) -> i32 {
-    let largest = samples.iter().fold(1.0f32, |m, x| m.max(x.abs()));
-    (2.0 * largest / 32767.0).log2().ceil() as i32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,14 +208,5 @@ mod tests {
             let q = b * 2f32.powi(4 - exponent);
             assert_eq!(q, q.round());
         }
-    }
-
-    #[test]
-    fn exponents_follow_the_samples() {
-        let samples: Vec<f32> = (0..=255).map(|q| q as f32 / 16.0).collect();
-        assert_eq!(best_activation_exponent(&samples, Range::Rectified), -4);
-        let signed: Vec<f32> = (-128..=127).map(|q| q as f32 / 16.0).collect();
-        assert_eq!(best_activation_exponent(&signed, Range::Signed), -4);
-        assert_eq!(logit_exponent(&[-8.0, 3.0]), -10);
     }
 }

@@ -6,29 +6,41 @@
 //! as well: where it wins, a segment pastes its class last.
 
 use cfm_core::model::Model;
+use cfm_model::quantize::range::{Histogram, NotFinite};
 use rayon::prelude::*;
 
 use crate::config::Config;
-use crate::fake_quantize::{ACTIVATION_STEPS, logit_exponent, to_vec};
+use crate::fake_quantize::{ACTIVATION_STEPS, to_vec};
 use crate::network::{Exponents, Network, image_tensor};
 use crate::pooling::FlatFeatures;
 use crate::projection::ProjectionError;
 use crate::sampling::Source;
 use crate::svm::{Features, Machine, one_against_the_rest};
 
+/// Why no machines can be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The candidates do not fit the model's input.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// A machine has diverged.
+    #[error("a support vector machine has diverged: {0}")]
+    NotFinite(#[from] NotFinite),
+}
+
 /// Trains a machine for every output of the head; gives them with the exponent of their margins.
 ///
 /// `network` is folded and without gradients; `model` has its geometry.
 ///
 /// # Errors
-/// When the candidates do not fit the model's input.
+/// [`FitError`].
 pub fn fit(
     network: &Network,
     exponents: &Exponents,
     sources: &[Source<'_>],
     model: &Model<'_>,
     config: &Config,
-) -> Result<(Vec<Machine>, i32), ProjectionError> {
+) -> Result<(Vec<Machine>, i32), FitError> {
     let seen = sources
         .par_iter()
         .map(|source| see(network, exponents, source, model, config))
@@ -48,7 +60,9 @@ pub fn fit(
             (0..features.len()).map(|index| machine.margin(&features, index) as f32)
         })
         .collect();
-    Ok((machines, logit_exponent(&margins)))
+    let mut histogram = Histogram::default();
+    histogram.add(&margins)?;
+    Ok((machines, histogram.logit_exponent().into()))
 }
 
 /// The outputs of the fully connected layers for the segments of one photograph, in steps, and the segments' classes.

@@ -9,6 +9,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use cfm_core::model::{Model, ModelError};
+use cfm_model::quantize::range::NotFinite;
 use cfm_sim::dataset::{Dataset, Kind};
 use cfm_sim::evaluate::Evaluation;
 use cfm_sim::proposal_config::ProposalConfigError;
@@ -79,6 +80,12 @@ pub enum TrainError {
     /// The log cannot be kept.
     #[error("the run's log: {0}")]
     Log(#[from] LogError),
+    /// The network computes what is no number.
+    #[error("the network has diverged: {0}")]
+    NotFinite(#[from] NotFinite),
+    /// The support vector machines cannot be trained.
+    #[error(transparent)]
+    Svm(#[from] svm_head::FitError),
     /// The loss is not a number any more.
     #[error("the loss is no longer finite in epoch {epoch}, step {step}: lower the learning rate")]
     Diverged {
@@ -300,7 +307,7 @@ impl<'a> Trainer<'a> {
             &samples,
             config.input.width.into(),
             config.input.height.into(),
-        );
+        )?;
         *state = State {
             network,
             optimizer: self.optimizer(),

@@ -12,7 +12,7 @@ use super::print_json;
 /// Arguments of `cfm inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Model file; the built-in model without it
+    /// Model file, or the name of a built-in model: street, scene [default: street]
     #[arg(value_name = "M.cfm")]
     model: Option<PathBuf>,
     /// Print JSON

@@ -26,7 +26,7 @@ const LABELLING_HELP: &str = "Labelling rule instead of the model's: paste[,inhi
 /// The model to use.
 #[derive(Debug, clap::Args)]
 pub struct ModelArg {
-    /// Model file; the built-in model without it
+    /// Model file, or the name of a built-in model: street, scene [default: street]
     #[arg(long, value_name = "M.cfm")]
     pub model: Option<PathBuf>,
 }
