@@ -17,6 +17,6 @@ const STREET: Model<'static> = include_model!("../../sim/models/street.cfm");
 
 const _: () = {
     assert!(STREET.input().height >= 180 && STREET.input().width >= 240);
-    assert!(ARENA_BYTES < 256 * 1024);
+    assert!(ARENA_BYTES <= 512_000);
     assert!(STREET.bytes().len() <= 1 << 20);
 };
