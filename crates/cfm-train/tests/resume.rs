@@ -1,4 +1,4 @@
-//! A run that was stopped and resumed ends with the very weights of one that was not.
+//! A run that was stopped and resumed ends with the very weights of one that was not, however it samples and classifies.
 #![allow(missing_docs)]
 
 mod common;
@@ -7,20 +7,15 @@ use std::path::Path;
 
 use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::{Phase, Position};
+use cfm_train::config::{ClassifierConfig, Config, SamplingMethod};
 use cfm_train::export::{float_model, to_cfm};
 use cfm_train::train_loop::{Outcome, Trained};
 
 /// Every weight and every integer of the result.
-fn bytes(data: &Path, trained: &Trained) -> (Vec<u8>, Vec<u8>) {
+fn bytes(data: &Path, config: &Config, trained: &Trained) -> (Vec<u8>, Vec<u8>) {
     let description = Dataset::open(data).unwrap().description().clone();
-    let model = float_model(
-        &trained.network,
-        &trained.exponents,
-        &common::config(),
-        &description,
-        Vec::new(),
-    )
-    .unwrap();
+    let (network, exponents) = (&trained.network, &trained.exponents);
+    let model = float_model(network, exponents, config, &description, Vec::new()).unwrap();
     let cfm = to_cfm(&model).unwrap();
     let floats = model.to_safetensors(&cfm).unwrap();
     (cfm, floats)
@@ -33,15 +28,13 @@ fn finish(outcome: Outcome) -> Trained {
     }
 }
 
-#[test]
-fn resumed_equals_uninterrupted() {
+fn resumed_equals_uninterrupted(config: &Config) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     common::render(&data);
-    let config = common::config();
-    let whole = common::run(&data, &config, &folder.path().join("whole"), &|_| false);
-    let whole = bytes(&data, &finish(whole));
+    let whole = common::run(&data, config, &folder.path().join("whole"), &|_| false);
+    let whole = bytes(&data, config, &finish(whole));
 
     let parts = folder.path().join("parts");
     let stops: [(Phase, usize, usize); 4] = [
@@ -52,13 +45,13 @@ fn resumed_equals_uninterrupted() {
     ];
     for (phase, epoch, step) in stops {
         let here = |p: &Position| p.phase == phase && p.epoch == epoch && p.step == step;
-        match common::run(&data, &config, &parts, &here) {
+        match common::run(&data, config, &parts, &here) {
             Outcome::Stopped(position) => assert!(here(&position)),
             Outcome::Trained(_) => panic!("not stopped at {phase:?} {epoch} {step}"),
         }
     }
-    let resumed = common::run(&data, &config, &parts, &|_| false);
-    let resumed = bytes(&data, &finish(resumed));
+    let resumed = common::run(&data, config, &parts, &|_| false);
+    let resumed = bytes(&data, config, &finish(resumed));
     assert!(whole.0 == resumed.0, "the integers differ");
     assert!(whole.1 == resumed.1, "the float weights differ");
 
@@ -72,4 +65,17 @@ fn resumed_equals_uninterrupted() {
         rows
     };
     assert_eq!(log("whole"), log("parts"));
+}
+
+#[test]
+fn by_shares_with_softmax() {
+    resumed_equals_uninterrupted(&common::config());
+}
+
+#[test]
+fn as_in_the_paper_with_vector_machines() {
+    let mut config = common::config();
+    config.sampling.method = SamplingMethod::Paper;
+    config.head.classifier = ClassifierConfig::Svm;
+    resumed_equals_uninterrupted(&config);
 }
