@@ -1,7 +1,9 @@
 //! What a model is made of and what it costs: layers, memory, flash.
 
 use cfm_core::model::format::{HEADER_LEN, SECTION_ENTRY_LEN, tag};
-use cfm_core::model::{ClassKind, Classifier, Design, MaskRule, Model, Operation, Path, Shape};
+use cfm_core::model::{
+    ClassKind, Classifier, Design, Layer, MaskRule, Model, Operation, Path, Shape, Tensor,
+};
 use cfm_proposals::Params;
 use serde::Serialize;
 
@@ -112,8 +114,13 @@ pub struct ArenaReport {
     pub feature_map_bytes: usize,
     /// All line buffers together.
     pub line_bytes: usize,
+    /// What the kernels work in beside the line buffers.
+    pub kernel_bytes: usize,
     /// The scorer's scratch memory.
     pub scratch_bytes: usize,
+    /// For comparison, what convolving layer by layer would take: the largest sum of a layer's whole inputs and its
+    /// whole output, as if nothing else had to be kept.
+    pub layer_at_a_time_bytes: usize,
     /// The image and every layer's output.
     pub tensors: Vec<TensorReport>,
 }
@@ -155,11 +162,12 @@ pub struct ClassReport {
     pub color: [u8; 3],
 }
 
-const SECTIONS: [([u8; 4], &str); 10] = [
+const SECTIONS: [([u8; 4], &str); 11] = [
     (tag::INPUT, "image"),
     (tag::LAYERS, "layers"),
     (tag::CHANNELS, "biases and multipliers"),
     (tag::WEIGHTS, "weights"),
+    (tag::WEIGHT_QUADS, "weights in quads"),
     (tag::HEAD, "head"),
     (tag::CLASSES, "classes"),
     (tag::LABELLING, "labelling rule"),
@@ -215,9 +223,7 @@ fn layers(model: &Model<'_>) -> Vec<LayerReport> {
         .map(|(layer, tensor)| {
             let window = layer.operation.window();
             let (kind, groups, filters) = match layer.operation {
-                Operation::Conv2d {
-                    groups, parameters, ..
-                } => ("conv2d", groups, Some(parameters)),
+                Operation::Conv2d(conv) => ("conv2d", conv.groups, Some(conv.parameters)),
                 Operation::MaxPool { .. } => ("max_pool", 1, None),
                 Operation::AvgPool { .. } => ("avg_pool", 1, None),
                 Operation::Add { .. } => ("add", 1, None),
@@ -292,6 +298,8 @@ fn arena(model: &Model<'_>) -> ArenaReport {
         total_bytes: model.arena_bytes(),
         feature_map_bytes: model.feature_bytes(),
         line_bytes: model.line_bytes(),
+        kernel_bytes: model.kernel_bytes(),
+        layer_at_a_time_bytes: layer_at_a_time(model),
         scratch_bytes: model.scratch_bytes(),
         tensors: model
             .tensors()
@@ -305,6 +313,19 @@ fn arena(model: &Model<'_>) -> ArenaReport {
             })
             .collect(),
     }
+}
+
+fn layer_at_a_time(model: &Model<'_>) -> usize {
+    let tensors = model.tensors();
+    let buffers = |(layer, output): (Layer<'_>, &Tensor)| {
+        let inputs = std::iter::once(layer.input).chain(layer.operation.second());
+        inputs
+            .map(|input| tensors[input].shape.len())
+            .sum::<usize>()
+            + output.shape.len()
+    };
+    let layers = model.layers().zip(&tensors[1..]);
+    layers.map(buffers).max().unwrap_or(0)
 }
 
 /// The known sections in the format's order, the header with the section table, and whatever else the file holds.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{eval, export, inspect, parity, proposals, quantize, segment};
+use commands::{eval, export, inspect, pack, parity, proposals, quantize, segment};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Show what a model is made of: layers, memory, flash.
     Inspect(inspect::Args),
+    /// Put a model's weights into the order that the kernels for Cortex-M4, M7 and M33 read.
+    Pack(pack::Args),
     /// Write a model in other forms.
     Export(export::Args),
 }
@@ -45,6 +47,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args, out),
             Self::Quantize(args) => quantize::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
+            Self::Pack(args) => pack::run(&args, out),
             Self::Export(args) => export::run(&args, out),
         }
     }

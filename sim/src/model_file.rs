@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use cfm_core::model::{Model, ModelError};
+use cfm_core::model::reorder::reorder;
+use cfm_core::model::{Model, ModelError, WeightOrder};
 use cfm_model::float_model::{FloatFileError, FloatModel};
 
 use crate::built_in::{self, BuiltIn};
@@ -57,11 +58,30 @@ pub enum ModelFileError {
 }
 
 impl ModelFile {
-    /// The built-in model of that name, or the one at that path; `street` without either.
+    /// The built-in model of that name, or the one at that path; `street` without either. The weights of a packed model
+    /// are put back into rows, which is what all host code reads.
     ///
     /// # Errors
     /// [`ModelFileError::Read`] or [`ModelFileError::TooLong`].
     pub fn open(path: Option<&Path>) -> Result<Self, ModelFileError> {
+        let mut file = Self::open_in_any_order(path)?;
+        if let Source::File { bytes, .. } = &mut file.0
+            && let Ok(model) = Model::parse(bytes)
+        {
+            let mut rows = vec![0; bytes.len()];
+            // Weights that could be packed can be unpacked; a broken model is for `parse` to report.
+            if reorder(&model, WeightOrder::Rows, &mut rows).is_ok() {
+                *bytes = rows;
+            }
+        }
+        Ok(file)
+    }
+
+    /// [`open`](Self::open), with the weights as they are.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Read`] or [`ModelFileError::TooLong`].
+    pub fn open_in_any_order(path: Option<&Path>) -> Result<Self, ModelFileError> {
         let path = path.unwrap_or(Path::new(built_in::STREET.name));
         Ok(Self(match BuiltIn::named(path) {
             Some(model) => Source::BuiltIn(model),

@@ -3,6 +3,7 @@
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::kernels::Kernels;
 use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels};
+use cfm_core::model::reorder::{ReorderError, reorder};
 use cfm_core::model::{Classifier, LabellingRule, Model, ModelError, Path};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError, SuperpixelMap};
@@ -26,6 +27,7 @@ pub const MAX_CASE_CLASSES: usize = 16;
 #[repr(align(16))]
 pub struct Memory {
     arena: [i8; 64 * 1024],
+    model: [u8; 16 * 1024],
     ids: [u16; 8 * 1024],
     runs: [Run; 2 * 1024],
     superpixels: [Superpixel; 1280],
@@ -37,6 +39,7 @@ pub struct Memory {
 /// Fresh memory.
 pub const MEMORY: Memory = Memory {
     arena: [0; 64 * 1024],
+    model: [0; 16 * 1024],
     ids: [0; 8 * 1024],
     runs: [Run { y: 0, x0: 0, x1: 0 }; 2 * 1024],
     superpixels: [Superpixel::EMPTY; 1280],
@@ -54,6 +57,8 @@ pub enum RunError {
     Memory,
     /// The model was refused.
     Model(ModelError),
+    /// The model cannot be put into the kernels' order of weights.
+    Reorder(ReorderError),
     /// The backbone failed.
     Execute(ExecuteError),
     /// A segment was refused.
@@ -98,8 +103,11 @@ pub fn run_case<K: Kernels + Clone>(
     memory: &mut Memory,
 ) -> Result<usize, RunError> {
     let case = Case::parse(file)?;
-    let model =
-        Model::parse(case.get(Content::Model).ok_or(BrokenCase)?).map_err(RunError::Model)?;
+    let file = case.get(Content::Model).ok_or(BrokenCase)?;
+    let model = Model::parse(file).map_err(RunError::Model)?;
+    let packed = reorder(&model, K::WEIGHT_ORDER, &mut memory.model);
+    let packed = packed.map_err(RunError::Reorder)?;
+    let model = Model::parse(packed).map_err(RunError::Model)?;
     let mut checker = Checker::new(case);
 
     let mut executor = Executor::with_kernels(&model, &mut memory.arena, kernels.clone())?;

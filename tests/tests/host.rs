@@ -11,7 +11,7 @@ use cfm_conformance::cases::CASES;
 use cfm_conformance::check::{Checker, Failure};
 use cfm_conformance::core_backend::{MEMORY, Memory, RunError, run_case};
 use cfm_core::kernels::{Kernels, Portable, Rows};
-use cfm_core::model::{Parameters, Window};
+use cfm_core::model::{Conv2d, Parameters, Window};
 use cfm_core::requantize::OutputScale;
 
 /// The memory is made for a `static`; a test thread's stack is too small for it.
@@ -93,10 +93,9 @@ impl Kernels for Broken {
     fn conv2d_row(
         &self,
         input: &Rows<'_>,
-        window: &Window,
-        groups: u16,
-        parameters: &Parameters<'_>,
+        conv: &Conv2d<'_>,
         y: u16,
+        scratch: &mut [i8],
         out: &mut [i8],
     ) {
         if self.0 == Fault::PadWithZero {
@@ -106,10 +105,10 @@ impl Kernels for Broken {
                 .flat_map(|y| input.get(y).unwrap_or(&[]).to_vec())
                 .collect();
             let input = Rows::new(&ring, shape, 0, input.exponent());
-            Portable.conv2d_row(&input, window, groups, parameters, y, out);
+            Portable.conv2d_row(&input, conv, y, scratch, out);
             return;
         }
-        Portable.conv2d_row(input, window, groups, parameters, y, out);
+        Portable.conv2d_row(input, conv, y, scratch, out);
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
@@ -137,12 +136,18 @@ impl Kernels for Broken {
         }
     }
 
-    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]) {
+    fn fully_connected(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i8],
+    ) {
         let mut parameters = *parameters;
         if self.0 == Fault::NoActivation {
             (parameters.output.low, parameters.output.high) = (i8::MIN, i8::MAX);
         }
-        Portable.fully_connected(input, &parameters, out);
+        Portable.fully_connected(input, &parameters, scratch, out);
         if self.0 == Fault::RoundHalfUp {
             let filters = parameters.weights.chunks_exact(input.len());
             for ((q, filter), channel) in
@@ -160,8 +165,14 @@ impl Kernels for Broken {
         }
     }
 
-    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]) {
-        Portable.classifier(input, parameters, out);
+    fn classifier(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i16],
+    ) {
+        Portable.classifier(input, parameters, scratch, out);
         if self.0 == Fault::SwapLogits && out.len() > 1 {
             out.swap(0, 1);
         }

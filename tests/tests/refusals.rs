@@ -375,9 +375,10 @@ fn numbers_out_of_range() {
     assert!(model.layer(usize::MAX).is_none());
     assert!(model.class(usize::MAX).is_none());
     for layer in model.layers() {
-        if let cfm_core::model::Operation::Conv2d { parameters, .. } = layer.operation {
-            for o in [parameters.channels.len(), usize::MAX / 8, usize::MAX] {
-                assert_eq!(parameters.channels.get(o).mantissa, 0);
+        if let cfm_core::model::Operation::Conv2d(conv) = layer.operation {
+            let channels = conv.parameters.channels;
+            for o in [channels.len(), usize::MAX / 8, usize::MAX] {
+                assert_eq!(channels.get(o).mantissa, 0);
             }
         }
     }

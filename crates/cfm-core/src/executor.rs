@@ -1,8 +1,8 @@
 //! The row-by-row executor: image rows in, feature map out, only line buffers in between.
 //!
 //! ```text
-//! arena:  | feature map | ring of tensor 0 | ring of tensor 1 | ... |   while rows arrive
-//!         | feature map | scratch of the scorer ...            |   afterwards
+//! arena:  | feature map | ring of tensor 0 | ring of tensor 1 | ... | scratch of the kernels |   while rows arrive
+//!         | feature map | scratch of the scorer ...                                          |   afterwards
 //! ```
 
 use heapless::Vec;
@@ -27,6 +27,8 @@ pub enum ExecuteError {
     TooManyRows,
     /// Rows are missing.
     Incomplete,
+    /// The model's weights are in another order than the kernels read.
+    WeightOrder,
 }
 
 display_error!(ExecuteError {
@@ -34,6 +36,7 @@ display_error!(ExecuteError {
     InputSize => "the row or image does not have the size of the model's input",
     TooManyRows => "all rows of the image have been pushed already",
     Incomplete => "rows of the image are missing",
+    WeightOrder => "the model's weights are not in the order that these kernels read (cfm pack)",
 });
 
 /// The place of a tensor's rows in the arena.
@@ -57,7 +60,7 @@ impl<'m, 'a> Executor<'m, 'a> {
     /// An executor with the portable kernels.
     ///
     /// # Errors
-    /// [`ExecuteError::ArenaTooSmall`] when `arena` has fewer than [`Model::arena_bytes`] bytes.
+    /// As [`Executor::with_kernels`].
     pub fn new(model: &'m Model<'m>, arena: &'a mut [i8]) -> Result<Self, ExecuteError> {
         Self::with_kernels(model, arena, Portable)
     }
@@ -67,7 +70,8 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
     /// An executor with kernels of the caller's choice.
     ///
     /// # Errors
-    /// [`ExecuteError::ArenaTooSmall`] when `arena` has fewer than [`Model::arena_bytes`] bytes.
+    /// [`ExecuteError::ArenaTooSmall`] when `arena` has fewer than [`Model::arena_bytes`] bytes,
+    /// [`ExecuteError::WeightOrder`] when the kernels read weights in another order than the model has them.
     pub fn with_kernels(
         model: &'m Model<'m>,
         arena: &'a mut [i8],
@@ -75,6 +79,9 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
     ) -> Result<Self, ExecuteError> {
         if arena.len() < model.arena_bytes() {
             return Err(ExecuteError::ArenaTooSmall);
+        }
+        if model.weight_order() != K::WEIGHT_ORDER {
+            return Err(ExecuteError::WeightOrder);
         }
         let mut rings = Vec::new();
         let mut offset = model.feature_bytes();
@@ -205,8 +212,11 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
         let ring = *self.rings.get(index + 1)?;
         let slot = usize::from(y).checked_rem(usize::from(info.rows))?;
         let start = ring.offset + slot * info.shape.row_len();
+        let (tensors, scratch) = self
+            .arena
+            .split_at_mut_checked(model.feature_bytes() + model.line_bytes())?;
         // The row being written splits the arena; every input ring lies wholly on one side of it.
-        let (before, rest) = self.arena.split_at_mut_checked(start)?;
+        let (before, rest) = tensors.split_at_mut_checked(start)?;
         let (out, after) = rest.split_at_mut_checked(info.shape.row_len())?;
         let after_offset = start + info.shape.row_len();
         let (before, after) = (&*before, &*after);
@@ -222,13 +232,9 @@ impl<'m, 'a, K: Kernels> Executor<'m, 'a, K> {
         };
         let input = rows(layer.input)?;
         match layer.operation {
-            Operation::Conv2d {
-                window,
-                groups,
-                parameters,
-            } => self
-                .kernels
-                .conv2d_row(&input, &window, groups, &parameters, y, out),
+            Operation::Conv2d(conv) => {
+                self.kernels.conv2d_row(&input, &conv, y, scratch, out);
+            }
             Operation::MaxPool { window } => self.kernels.max_pool_row(&input, &window, y, out),
             Operation::AvgPool { window } => self.kernels.avg_pool_row(&input, &window, y, out),
             Operation::Add { second, output } => {

@@ -4,7 +4,7 @@
 //! [`Scorer::project`] → [`Masked::pool`] → [`Pooled::classify`]. [`Scorer::score`] does them in one go.
 
 use crate::feature_map::FeatureMap;
-use crate::kernels::{Kernels, Portable};
+use crate::kernels::{Kernels, Portable, fully_connected_scratch};
 use crate::mask::{
     CellWindow, Coverage, Extent, Members, contains, count_inside, measure, set_bits,
 };
@@ -24,6 +24,8 @@ pub enum ScoreError {
     FeatureMap,
     /// The slice for the logits does not have one element per class.
     LogitsLength,
+    /// The model's weights are in another order than the kernels read.
+    WeightOrder,
     /// The segment is refused.
     Segment(SegmentError),
 }
@@ -38,6 +40,9 @@ impl ScoreError {
             }
             Self::FeatureMap => "the feature map does not have the model's shape",
             Self::LogitsLength => "there must be one logit per class of the model",
+            Self::WeightOrder => {
+                "the model's weights are not in the order that these kernels read (cfm pack)"
+            }
             Self::Segment(error) => error.message(),
         }
     }
@@ -76,6 +81,8 @@ struct Scratch<'s> {
     /// Outputs of the fully connected layers, in turn.
     ping: &'s mut [i8],
     pong: &'s mut [i8],
+    /// What the kernels work in.
+    kernel: &'s mut [i8],
 }
 
 /// Scores segments on one feature map.
@@ -106,7 +113,8 @@ impl<'m, 's, K: Kernels> Scorer<'m, 's, K> {
     ///
     /// # Errors
     /// [`ScoreError::ScratchTooSmall`] when `scratch` has fewer than [`Model::scratch_bytes`] bytes,
-    /// [`ScoreError::FeatureMap`] when the feature map is not this model's.
+    /// [`ScoreError::FeatureMap`] when the feature map is not this model's, [`ScoreError::WeightOrder`] when the kernels
+    /// read weights in another order than the model has them.
     pub fn with_kernels(
         model: &'m Model<'m>,
         features: FeatureMap<'s>,
@@ -115,6 +123,9 @@ impl<'m, 's, K: Kernels> Scorer<'m, 's, K> {
     ) -> Result<Self, ScoreError> {
         if features.tensor() != model.feature() {
             return Err(ScoreError::FeatureMap);
+        }
+        if model.weight_order() != K::WEIGHT_ORDER {
+            return Err(ScoreError::WeightOrder);
         }
         let scratch = split(model, scratch).ok_or(ScoreError::ScratchTooSmall)?;
         Ok(Self {
@@ -341,6 +352,7 @@ impl<K: Kernels> Pooled<'_, '_, '_, K> {
             .split_at_mut_checked(head.joint_inputs()[0])
             .ok_or(ScoreError::ScratchTooSmall)?;
         let (ping, pong) = (&mut *scratch.ping, &mut *scratch.pong);
+        let kernel = &mut *scratch.kernel;
         for (path, input, out) in [
             (Path::Segment, &*scratch.segment, segment_joint),
             (Path::Region, &*scratch.region, region_joint),
@@ -349,8 +361,8 @@ impl<K: Kernels> Pooled<'_, '_, '_, K> {
                 kernels,
                 input,
                 head.layers(path),
-                ping,
-                pong,
+                [&mut *ping, &mut *pong],
+                kernel,
                 |i, values| {
                     observe(path, i, values);
                 },
@@ -362,12 +374,12 @@ impl<K: Kernels> Pooled<'_, '_, '_, K> {
             kernels,
             scratch.joint,
             head.layers(Path::Joint).take(hidden),
-            ping,
-            pong,
+            [ping, pong],
+            kernel,
             |i, values| observe(Path::Joint, i, values),
         );
         if let Some(classifier) = head.layers(Path::Joint).last() {
-            kernels.classifier(last, &classifier.parameters, logits);
+            kernels.classifier(last, &classifier.parameters, kernel, logits);
         }
         Ok(())
     }
@@ -378,8 +390,8 @@ fn run_layers<'b, 'a, K: Kernels>(
     kernels: &K,
     input: &'b [i8],
     layers: impl Iterator<Item = FullyConnected<'a>>,
-    ping: &'b mut [i8],
-    pong: &'b mut [i8],
+    [ping, pong]: [&'b mut [i8]; 2],
+    kernel: &mut [i8],
     mut observe: impl FnMut(usize, &[i8]),
 ) -> &'b [i8] {
     // `from` is empty until the first layer has run: that one reads `input`.
@@ -393,7 +405,7 @@ fn run_layers<'b, 'a, K: Kernels>(
         let Some(out) = to.get_mut(..layer.outputs) else {
             return &[];
         };
-        kernels.fully_connected(values, &layer.parameters, out);
+        kernels.fully_connected(values, &layer.parameters, kernel, out);
         observe(i, out);
         length = Some(layer.outputs);
         core::mem::swap(&mut from, &mut to);
@@ -421,7 +433,8 @@ fn split<'s>(model: &Model<'_>, scratch: &'s mut [i8]) -> Option<Scratch<'s>> {
     let (region, rest) = rest.split_at_mut_checked(head.region_levels.bin_count() * channels)?;
     let (joint, rest) = rest.split_at_mut_checked(head.joint_inputs().iter().sum())?;
     let (ping, rest) = rest.split_at_mut_checked(head.longest_output())?;
-    let (pong, _) = rest.split_at_mut_checked(head.longest_output())?;
+    let (pong, rest) = rest.split_at_mut_checked(head.longest_output())?;
+    let kernel = rest.get_mut(..fully_connected_scratch(head.longest_input()))?;
     Some(Scratch {
         counts,
         mask,
@@ -432,5 +445,6 @@ fn split<'s>(model: &Model<'_>, scratch: &'s mut [i8]) -> Option<Scratch<'s>> {
         joint,
         ping,
         pong,
+        kernel,
     })
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use cfm_core::model::format::{CHANNEL_LEN, HEADER_LEN, SECTION_ENTRY_LEN, tag};
-use cfm_core::model::{FullyConnected, Layer, Model, ModelError, Operation};
+use cfm_core::model::{Conv2d, FullyConnected, Layer, Model, ModelError, Operation, Parameters};
 use thiserror::Error;
 
 use crate::spec::{
@@ -143,7 +143,7 @@ impl TryFrom<&Model<'_>> for ModelSpec {
 /// Refuses a model whose layers, each with parameters of its own, would be far larger than the file.
 fn check_expansion(model: &Model<'_>) -> Result<(), SpecError> {
     let backbone = model.layers().filter_map(|layer| match layer.operation {
-        Operation::Conv2d { parameters, .. } => Some(parameters),
+        Operation::Conv2d(conv) => Some(conv.parameters),
         _ => None,
     });
     let head = Path::ALL
@@ -181,25 +181,30 @@ fn unknown_sections(model: &Model<'_>) -> Vec<UnknownSection> {
         .collect()
 }
 
-fn signed(weights: &[u8]) -> Vec<i8> {
-    weights.iter().map(|w| w.cast_signed()).collect()
+/// The weights one filter after the other, whatever their order in the file.
+fn weights(parameters: &Parameters<'_>) -> Vec<i8> {
+    (0..parameters.channels.len())
+        .flat_map(|output| {
+            (0..parameters.filter_len()).map(move |at| parameters.weight(output, at))
+        })
+        .collect()
 }
 
 fn layer(layer: &Layer<'_>) -> LayerSpec {
     let input = layer.input;
     match layer.operation {
-        Operation::Conv2d {
+        Operation::Conv2d(Conv2d {
             window,
             groups,
             parameters,
-        } => LayerSpec::Conv2d(ConvSpec {
+        }) => LayerSpec::Conv2d(ConvSpec {
             input,
             window,
             groups,
             // A channel count is a u16 in the file.
             out_channels: u16::try_from(parameters.channels.len()).unwrap_or(u16::MAX),
             output: parameters.output,
-            weights: signed(parameters.weights),
+            weights: weights(&parameters),
             channels: parameters.channels.iter().collect(),
         }),
         Operation::MaxPool { window } => LayerSpec::MaxPool(PoolSpec { input, window }),
@@ -215,7 +220,7 @@ fn fc(layer: &FullyConnected<'_>) -> FcSpec {
     FcSpec {
         outputs: u16::try_from(layer.outputs).unwrap_or(u16::MAX),
         output: layer.parameters.output,
-        weights: signed(layer.parameters.weights),
+        weights: weights(&layer.parameters),
         channels: layer.parameters.channels.iter().collect(),
     }
 }

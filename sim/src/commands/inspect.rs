@@ -25,7 +25,7 @@ pub struct Args {
 /// # Errors
 /// When the model cannot be read or is refused.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let file = ModelFile::open(args.model.as_deref())?;
+    let file = ModelFile::open_in_any_order(args.model.as_deref())?;
     let inspection = inspect(&file.parse()?);
     if args.json {
         print_json(out, &inspection)?;
@@ -148,8 +148,19 @@ fn memory(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
+        "{:>10}  scratch of the kernels, behind them",
+        arena.kernel_bytes
+    )?;
+    writeln!(
+        out,
         "{:>10}  scratch of the scorer, afterwards in the same place",
         arena.scratch_bytes
+    )?;
+    writeln!(
+        out,
+        "{:>10}  layer by layer instead of row by row: inputs and output of the largest layer ({:.2} times)",
+        arena.layer_at_a_time_bytes,
+        arena.layer_at_a_time_bytes as f64 / arena.total_bytes as f64
     )?;
     let last = arena.tensors.len().saturating_sub(1);
     for tensor in &arena.tensors {

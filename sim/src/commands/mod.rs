@@ -3,6 +3,7 @@
 pub mod eval;
 pub mod export;
 pub mod inspect;
+pub mod pack;
 pub mod parity;
 pub mod proposals;
 pub mod quantize;

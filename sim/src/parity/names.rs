@@ -123,9 +123,9 @@ fn kind(model: &Model<'_>, layer: &Layer<'_>) -> &'static str {
         .get(layer.input)
         .map_or(0, |tensor| tensor.shape.channels);
     match layer.operation {
-        Operation::Conv2d { groups: 1, .. } => "conv2d",
-        Operation::Conv2d { groups, .. } if groups == inputs => "conv2d depthwise",
-        Operation::Conv2d { .. } => "conv2d grouped",
+        Operation::Conv2d(conv) if conv.groups == 1 => "conv2d",
+        Operation::Conv2d(conv) if conv.groups == inputs => "conv2d depthwise",
+        Operation::Conv2d(_) => "conv2d grouped",
         Operation::MaxPool { .. } => "max pool",
         Operation::AvgPool { .. } => "average pool",
         Operation::Add { .. } => "add",

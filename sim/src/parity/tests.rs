@@ -3,7 +3,7 @@
 use cfm_core::image::ImageView;
 use cfm_core::kernels::{Kernels, Portable, Rows};
 use cfm_core::labelling::LabelError;
-use cfm_core::model::{AreaFactor, Combination, LabellingRule, Model, Parameters, Window};
+use cfm_core::model::{AreaFactor, Combination, Conv2d, LabellingRule, Model, Parameters, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_core::segment::{Run, Segment};
 use cfm_model::random::{Options, random_image, random_model, random_segments};
@@ -121,13 +121,12 @@ impl Kernels for HalfUp {
     fn conv2d_row(
         &self,
         input: &Rows<'_>,
-        window: &Window,
-        groups: u16,
-        parameters: &Parameters<'_>,
+        conv: &Conv2d<'_>,
         y: u16,
+        scratch: &mut [i8],
         out: &mut [i8],
     ) {
-        Portable.conv2d_row(input, window, groups, parameters, y, out);
+        Portable.conv2d_row(input, conv, y, scratch, out);
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
@@ -149,7 +148,13 @@ impl Kernels for HalfUp {
         Portable.add_row(first, second, output, y, out);
     }
 
-    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]) {
+    fn fully_connected(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        _scratch: &mut [i8],
+        out: &mut [i8],
+    ) {
         for (o, out) in out.iter_mut().enumerate() {
             let row = &parameters.weights[o * input.len()..(o + 1) * input.len()];
             let channel = parameters.channels.get(o);
@@ -163,8 +168,14 @@ impl Kernels for HalfUp {
         }
     }
 
-    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]) {
-        Portable.classifier(input, parameters, out);
+    fn classifier(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i16],
+    ) {
+        Portable.classifier(input, parameters, scratch, out);
     }
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {

@@ -1,6 +1,6 @@
 //! The backbone's layers on whole tensors, in real numbers.
 
-use cfm_core::model::{Layer, Operation, Parameters, Shape, Tensor, Window};
+use cfm_core::model::{Conv2d, Layer, Operation, Parameters, Shape, Tensor, Window};
 use cfm_core::requantize::OutputScale;
 
 use super::real::{Activation, RealParameters, Scale};
@@ -10,11 +10,11 @@ use super::real::{Activation, RealParameters, Scale};
 pub fn forward(layer: &Layer<'_>, tensor: Tensor, before: &[Activation]) -> Activation {
     let input = &before[layer.input];
     let data = match layer.operation {
-        Operation::Conv2d {
+        Operation::Conv2d(Conv2d {
             window,
             groups,
             ref parameters,
-        } => convolution(input, window, usize::from(groups), parameters, tensor.shape),
+        }) => convolution(input, window, usize::from(groups), parameters, tensor.shape),
         Operation::MaxPool { window } => pool(input, window, tensor.shape, |cells| {
             cells.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         }),

@@ -11,7 +11,7 @@ pub use describe::*;
 
 use std::path::Path as FilePath;
 
-use cfm_core::model::{Layer, Model, Operation, Parameters, Path, Window};
+use cfm_core::model::{Conv2d, Layer, Model, Operation, Parameters, Path, Window};
 use cfm_core::segment::Segment;
 
 use crate::core_trace::{self, CoreError};
@@ -113,11 +113,11 @@ fn describe_layer(
 ) -> Result<LayerDescription, FileError> {
     let input = layer.input;
     Ok(match layer.operation {
-        Operation::Conv2d {
+        Operation::Conv2d(Conv2d {
             window,
             groups,
             ref parameters,
-        } => {
+        }) => {
             let inputs = usize::from(model.tensors()[input].shape.channels);
             let [rows, columns] = window.kernel.map(usize::from);
             let shape = [

@@ -2,11 +2,28 @@
 //!
 //! [`Portable`] is the specification in code. Every other implementation must return the same bytes.
 
+#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
+mod depthwise;
+#[cfg(all(feature = "dsp", target_arch = "arm"))]
+mod dsp;
+#[cfg(all(feature = "mve", target_arch = "arm"))]
+mod mve;
 mod portable;
+#[cfg(any(test, all(any(feature = "dsp", feature = "mve"), target_arch = "arm")))]
+#[cfg_attr(test, allow(dead_code))] // tested everywhere, used on targets
+mod rounder;
+#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
+mod scratch;
+#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
+mod window;
 
+#[cfg(all(feature = "dsp", target_arch = "arm"))]
+pub use dsp::Dsp;
+#[cfg(all(feature = "mve", target_arch = "arm"))]
+pub use mve::Mve;
 pub use portable::Portable;
 
-use crate::model::{Parameters, Shape, Window};
+use crate::model::{Conv2d, Parameters, Shape, WeightOrder, Window};
 use crate::requantize::OutputScale;
 
 /// The rows of a tensor that are in memory: a ring buffer of the newest ones.
@@ -59,20 +76,55 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Bytes that [`Kernels::conv2d_row`] may work in, for an input of `inputs` channels: dense, the windows and sums of two
+/// cells, as 16-bit and 32-bit values; depthwise, the filters, transposed, a cell
+/// of padding, and the sums of a cell; and either way what
+/// requantization takes. Alignment included.
+#[must_use]
+pub const fn conv2d_scratch(conv: &Conv2d<'_>, inputs: u16) -> usize {
+    let filter_len = conv.parameters.filter_len();
+    let outputs = conv.parameters.channels.len();
+    if conv.groups == 1 {
+        filter_len.next_multiple_of(2) * 4 + (8 + TABLE_BYTES) * outputs + SCRATCH_ALIGN
+    } else if conv.groups == inputs && outputs == inputs as usize {
+        (filter_len + 5 + TABLE_BYTES) * outputs + SCRATCH_ALIGN
+    } else {
+        0
+    }
+}
+
+/// Bytes that [`Kernels::fully_connected`] and [`Kernels::classifier`] may work in for `inputs` inputs: these as 16-bit
+/// values. Alignment included.
+#[must_use]
+pub const fn fully_connected_scratch(inputs: usize) -> usize {
+    inputs.next_multiple_of(2) * 2 + SCRATCH_ALIGN
+}
+
+/// Bytes for the requantization of an output channel.
+const TABLE_BYTES: usize = 12;
+
+/// What it may take to align scratch memory.
+const SCRATCH_ALIGN: usize = 4;
+
 /// What a backend computes. Row `y` always means output row `y`; `out` is one row of the output tensor,
 /// `[width][channels]`.
 ///
 /// All arguments of a call belong to one layer of one parsed [`Model`](crate::model::Model): its reader's checks on
 /// shapes and accumulators are what keeps the arithmetic inside 32 bits.
+///
+/// `scratch` is memory to work in, as much as [`conv2d_scratch`] and [`fully_connected_scratch`] say; what it holds
+/// before a call means nothing.
 pub trait Kernels {
-    /// Convolution with fused requantization and clamp. `groups` divides input and output channels.
+    /// The order of the weights that these kernels are written for; a model in another order is refused.
+    const WEIGHT_ORDER: WeightOrder = WeightOrder::Rows;
+
+    /// Convolution with fused requantization and clamp.
     fn conv2d_row(
         &self,
         input: &Rows<'_>,
-        window: &Window,
-        groups: u16,
-        parameters: &Parameters<'_>,
+        conv: &Conv2d<'_>,
         y: u16,
+        scratch: &mut [i8],
         out: &mut [i8],
     );
 
@@ -93,11 +145,29 @@ pub trait Kernels {
     );
 
     /// Fully connected layer with fused requantization and clamp.
-    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]);
+    fn fully_connected(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i8],
+    );
 
     /// The classifier: a fully connected layer that saturates to 16 bits.
-    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]);
+    fn classifier(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i16],
+    );
 
     /// `out[c] = max(out[c], cell[c])` for every channel.
     fn maximum(&self, out: &mut [i8], cell: &[i8]);
+}
+
+/// Where output position `at` starts reading along an axis, in input cells (negative inside the padding).
+fn origin(at: usize, stride: u8, padding: u8) -> i32 {
+    // Positions are below 2^16 and strides below 2^8.
+    at as i32 * i32::from(stride) - i32::from(padding)
 }

@@ -1,7 +1,7 @@
 //! The kernels as plain loops: the readable specification, and the fallback everywhere.
 
-use super::{Kernels, Rows};
-use crate::model::{Parameters, Window};
+use super::{Kernels, Rows, origin};
+use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::{OutputScale, rne, rne_div};
 
 /// Kernels in portable Rust.
@@ -13,15 +13,19 @@ impl Kernels for Portable {
     fn conv2d_row(
         &self,
         input: &Rows<'_>,
-        window: &Window,
-        groups: u16,
-        parameters: &Parameters<'_>,
+        conv: &Conv2d<'_>,
         y: u16,
+        _scratch: &mut [i8],
         out: &mut [i8],
     ) {
+        let Conv2d {
+            window,
+            groups,
+            parameters,
+        } = conv;
         let outputs = parameters.channels.len();
-        let group_outputs = outputs / usize::from(groups.max(1));
-        let taps = Taps::new(input, window, groups);
+        let group_outputs = outputs / usize::from(*groups.max(&1));
+        let taps = Taps::new(input, window, *groups);
         if outputs == 0 || group_outputs == 0 || taps.filter_len() == 0 {
             return;
         }
@@ -93,7 +97,13 @@ impl Kernels for Portable {
         }
     }
 
-    fn fully_connected(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i8]) {
+    fn fully_connected(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        _scratch: &mut [i8],
+        out: &mut [i8],
+    ) {
         let filters = parameters.weights.chunks_exact(input.len().max(1));
         for (value, (filter, channel)) in
             out.iter_mut().zip(filters.zip(parameters.channels.iter()))
@@ -103,7 +113,13 @@ impl Kernels for Portable {
         }
     }
 
-    fn classifier(&self, input: &[i8], parameters: &Parameters<'_>, out: &mut [i16]) {
+    fn classifier(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        _scratch: &mut [i8],
+        out: &mut [i16],
+    ) {
         let filters = parameters.weights.chunks_exact(input.len().max(1));
         for (value, (filter, channel)) in
             out.iter_mut().zip(filters.zip(parameters.channels.iter()))
@@ -126,12 +142,6 @@ fn dot(weights: &[u8], values: &[i8]) -> i32 {
         .zip(values)
         .map(|(&w, &q)| i32::from(w.cast_signed()) * i32::from(q))
         .sum()
-}
-
-/// Where output position `x` starts reading along an axis, in input cells (negative inside the padding).
-fn origin(x: usize, stride: u8, padding: u8) -> i32 {
-    // Positions are below 2^16 and strides below 2^8.
-    x as i32 * i32::from(stride) - i32::from(padding)
 }
 
 /// How a convolution walks its window: one filter row at a time, as long contiguous stretches where possible.

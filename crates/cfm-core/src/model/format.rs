@@ -25,7 +25,7 @@
 //! | 12 | u32 | length in bytes, without padding |
 //!
 //! Sections lie behind the table, in any order, padded with zeros; bytes outside all sections mean nothing (but count
-//! for the checksum). A tag occurs at most once. Required: `INPT`, `LAYR`, `CHAN`, `WGTS`, `HEAD`, `CLAS`. Optional: `LABL`, `CALB`
+//! for the checksum). A tag occurs at most once. Required: `INPT`, `LAYR`, `CHAN`, `WGTS` or `WQAD`, `HEAD`, `CLAS`. Optional: `LABL`, `CALB`
 //! (read by this crate), `PROP` (proposal parameters, read by `cfm-proposals`), `PROV` (provenance, UTF-8 lines of
 //! `key = value`, for people; a key has no `=`).
 //!
@@ -82,6 +82,19 @@
 //!
 //! Convolution: `[out][kernel row][kernel column][in / groups]`; fully connected: `[out][in]`. Layers may share
 //! weights or channel records, and there may be gaps between them.
+//!
+//! # `WQAD`: weights in quads
+//!
+//! In the place of `WGTS` and of the same length, for kernels that read weights in this order. A
+//! layer of one group, whose outputs are a multiple of four and whose weights start at a multiple of four, has the
+//! weights of four filters `w0 .. w3` of n weights each in `4 n` bytes, little-endian halfwords of the value
+//! `256 * second + first`:
+//!
+//! - for each pair of inputs i, i + 1: `(w0[i], w1[i])`, `(w0[i+1], w1[i+1])`, `(w2[i], w3[i])`, `(w2[i+1], w3[i+1])`;
+//! - for an odd last input i: `(w0[i], w1[i])`, `(w2[i], w3[i])`.
+//!
+//! So one word holds two inputs of two filters: a dual multiply-accumulate of the whole word counts 256 times the second
+//! filter plus the first, and one of its sign-extended low bytes the first alone. Other layers are as in `WGTS`.
 //!
 //! # `HEAD`: 32 bytes, then 16 bytes a fully connected layer
 //!
@@ -199,6 +212,8 @@ pub mod tag {
     pub const CHANNELS: [u8; 4] = *b"CHAN";
     /// Weights.
     pub const WEIGHTS: [u8; 4] = *b"WGTS";
+    /// Weights in quads.
+    pub const WEIGHT_QUADS: [u8; 4] = *b"WQAD";
     /// Design, mask rule, pyramids, fully connected layers.
     pub const HEAD: [u8; 4] = *b"HEAD";
     /// Names, colours and kinds of the classes.

@@ -177,6 +177,22 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// The longest input of any fully connected layer.
+    #[must_use]
+    pub const fn longest_input(&self) -> usize {
+        let mut longest = 0;
+        let mut i = 0;
+        while i < MAX_FC {
+            if let Some(layer) = &self.layers[i]
+                && layer.inputs > longest
+            {
+                longest = layer.inputs;
+            }
+            i += 1;
+        }
+        longest
+    }
+
     /// The longest output of any fully connected layer.
     #[must_use]
     pub const fn longest_output(&self) -> usize {

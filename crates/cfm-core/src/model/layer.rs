@@ -2,6 +2,7 @@
 
 use super::bytes::{i8_at, u8_at, u16_at, u32_at};
 use super::format::CHANNEL_LEN;
+use super::weight_order::{QUAD, WeightOrder, halfword, split};
 use crate::requantize::{Channel, OutputScale};
 
 /// Height, width and channels of a tensor, in cells.
@@ -161,7 +162,7 @@ impl<'a> Channels<'a> {
     }
 
     /// The records in order.
-    pub fn iter(&self) -> impl Iterator<Item = Channel> + 'a {
+    pub fn iter(&self) -> impl Iterator<Item = Channel> + use<'a> {
         self.bytes.chunks_exact(CHANNEL_LEN).map(|record| Channel {
             bias: u32_at(record, 0) as i32,
             mantissa: u16_at(record, 4),
@@ -173,26 +174,68 @@ impl<'a> Channels<'a> {
 /// Weights and channel records of a convolution or a fully connected layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameters<'a> {
-    /// Weights as two's-complement bytes, `-127 ..= 127`: `[out][kernel row][kernel column][in / groups]`.
+    /// Weights as two's-complement bytes, `-127 ..= 127`, in [`order`](Self::order).
     pub weights: &'a [u8],
+    /// The order of the weights.
+    pub order: WeightOrder,
     /// Bias and multiplier per output channel.
     pub channels: Channels<'a>,
     /// Output scale and fused activation.
     pub output: OutputScale,
 }
 
+impl Parameters<'_> {
+    /// Weights of one output channel.
+    #[must_use]
+    pub const fn filter_len(&self) -> usize {
+        match self.weights.len().checked_div(self.channels.len()) {
+            Some(len) => len,
+            None => 0,
+        }
+    }
+
+    /// Weight `at` of output channel `output`, in whatever order they are; 0 beyond the last.
+    ///
+    /// `at` counts `[kernel row][kernel column][in / groups]`.
+    #[must_use]
+    pub const fn weight(&self, output: usize, at: usize) -> i8 {
+        let filter_len = self.filter_len();
+        if at >= filter_len || output >= self.channels.len() {
+            return 0;
+        }
+        match self.order {
+            WeightOrder::Rows => i8_at(self.weights, output * filter_len + at),
+            WeightOrder::Quads => {
+                let place =
+                    output / QUAD * QUAD * filter_len + halfword(output % QUAD / 2, at, filter_len);
+                let (low, high) = (u8_at(self.weights, place), u8_at(self.weights, place + 1));
+                let (first, second) = split(low, high);
+                if output.is_multiple_of(2) {
+                    first
+                } else {
+                    second
+                }
+            }
+        }
+    }
+}
+
+/// A convolution, dense, grouped or depthwise, with a fused clamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2d<'a> {
+    /// Kernel, stride, dilation, padding.
+    pub window: Window,
+    /// Groups: each sees `channels_in / groups` inputs.
+    pub groups: u16,
+    /// Weights, biases, multipliers, output scale.
+    pub parameters: Parameters<'a>,
+}
+
 /// What a layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation<'a> {
-    /// Convolution, dense, grouped or depthwise, with a fused clamp.
-    Conv2d {
-        /// Kernel, stride, dilation, padding.
-        window: Window,
-        /// Groups: each sees `channels_in / groups` inputs.
-        groups: u16,
-        /// Weights, biases, multipliers, output scale.
-        parameters: Parameters<'a>,
-    },
+    /// Convolution.
+    Conv2d(Conv2d<'a>),
     /// Maximum over a window; padding never wins.
     MaxPool {
         /// Kernel, stride, padding; dilation 1.
@@ -217,9 +260,8 @@ impl Operation<'_> {
     #[must_use]
     pub const fn window(&self) -> Window {
         match self {
-            Self::Conv2d { window, .. } | Self::MaxPool { window } | Self::AvgPool { window } => {
-                *window
-            }
+            Self::Conv2d(conv) => conv.window,
+            Self::MaxPool { window } | Self::AvgPool { window } => *window,
             Self::Add { .. } => Window::UNIT,
         }
     }

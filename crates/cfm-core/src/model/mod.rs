@@ -13,17 +13,21 @@ mod labelling;
 mod layer;
 mod parse_head;
 mod parse_layers;
+pub mod reorder;
 mod schedule;
+mod weight_order;
 
 pub use classes::{Class, ClassKind};
 pub use crc32::crc32;
 pub use error::{ModelError, ModelErrorKind, Part};
 pub use head::{Classifier, Design, FullyConnected, Head, Levels, MaskRule, Path};
 pub use labelling::{AreaFactor, Combination, LabellingRule};
-pub use layer::{Channels, Layer, Operation, Parameters, Shape, Tensor, Window};
+pub use layer::{Channels, Conv2d, Layer, Operation, Parameters, Shape, Tensor, Window};
 pub(crate) use schedule::RowSchedule;
+pub use weight_order::WeightOrder;
 
 use crate::calibration::Calibration;
+use crate::kernels::{conv2d_scratch, fully_connected_scratch};
 use crate::receptive_field::Axis;
 use crate::segment::MAX_SUPERPIXELS;
 use bytes::{slice, u16_at, u32_at, zeros};
@@ -32,6 +36,7 @@ use format::{
     CHECKED_FROM, HEADER_LEN, LAYER_LEN, MAGIC, MAX_ARENA, MAX_SECTIONS, MAX_SIDE, MAX_TENSORS,
     SECTION_ALIGN, SECTION_ENTRY_LEN, SECTION_REQUIRED, VERSION_MAJOR, tag,
 };
+use weight_order::WeightSection;
 
 /// A validated model over borrowed bytes.
 ///
@@ -55,6 +60,7 @@ pub struct Model<'a> {
     calibration: Option<Calibration>,
     scratch_bytes: usize,
     line_bytes: usize,
+    kernel_bytes: usize,
 }
 
 /// The sections that this crate reads; a missing optional one is empty.
@@ -63,7 +69,7 @@ struct Sections<'a> {
     input: &'a [u8],
     layers: &'a [u8],
     channels: &'a [u8],
-    weights: &'a [u8],
+    weights: WeightSection<'a>,
     head: &'a [u8],
     classes: &'a [u8],
     labelling: Option<&'a [u8]>,
@@ -136,6 +142,7 @@ impl<'a> Model<'a> {
             calibration,
             scratch_bytes: 0,
             line_bytes: 0,
+            kernel_bytes: 0,
         };
         let plan = schedule::plan_rows(&model);
         let mut line_bytes = 0_u64;
@@ -145,17 +152,32 @@ impl<'a> Model<'a> {
             line_bytes += plan[t] as u64 * model.tensors[t].shape.row_len() as u64;
             t += 1;
         }
+        let mut kernel_bytes = 0;
+        let mut i = 0;
+        while i < layer_count {
+            if let Some(layer) = model.layer(i)
+                && let Operation::Conv2d(conv) = layer.operation
+            {
+                let bytes = conv2d_scratch(&conv, model.tensors[layer.input].shape.channels);
+                if bytes > kernel_bytes {
+                    kernel_bytes = bytes;
+                }
+            }
+            i += 1;
+        }
         let feature = model.tensors[layer_count].shape;
         model.tensors[layer_count].rows = feature.height;
         let scratch_bytes = scratch_bytes(feature, &head);
         let feature_bytes = feature.height as u64 * feature.row_len() as u64;
-        let working = if line_bytes > scratch_bytes {
-            line_bytes
+        let convolving = line_bytes + kernel_bytes as u64;
+        let working = if convolving > scratch_bytes {
+            convolving
         } else {
             scratch_bytes
         };
         ensure!(feature_bytes + working <= MAX_ARENA, Memory, Part::File);
         model.line_bytes = line_bytes as usize;
+        model.kernel_bytes = kernel_bytes;
         model.scratch_bytes = scratch_bytes as usize;
         Ok(model)
     }
@@ -302,18 +324,31 @@ impl<'a> Model<'a> {
         self.line_bytes
     }
 
+    /// Bytes that the kernels need to work in while rows arrive.
+    #[must_use]
+    pub const fn kernel_bytes(&self) -> usize {
+        self.kernel_bytes
+    }
+
+    /// The order of the weights.
+    #[must_use]
+    pub const fn weight_order(&self) -> WeightOrder {
+        self.sections.weights.order
+    }
+
     /// Bytes of scratch memory that scoring a segment takes.
     #[must_use]
     pub const fn scratch_bytes(&self) -> usize {
         self.scratch_bytes
     }
 
-    /// Bytes of memory for everything: the feature map, and the larger of line buffers and scratch, which share
-    /// their place (the line buffers are done when the first segment is scored).
+    /// Bytes of memory for everything: the feature map, and the larger of line buffers (with what the kernels need
+    /// beside them) and scratch, which share their place (the line buffers are done when the first segment is scored).
     #[must_use]
     pub const fn arena_bytes(&self) -> usize {
-        let working = if self.line_bytes > self.scratch_bytes {
-            self.line_bytes
+        let convolving = self.line_bytes + self.kernel_bytes;
+        let working = if convolving > self.scratch_bytes {
+            convolving
         } else {
             self.scratch_bytes
         };
@@ -372,7 +407,8 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
     let mut input = None;
     let mut layers = None;
     let mut channels = None;
-    let mut weights = None;
+    let mut rows = None;
+    let mut quads = None;
     let mut head = None;
     let mut classes = None;
     let mut labelling = None;
@@ -396,7 +432,8 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
             tag::INPUT => input = Some(content),
             tag::LAYERS => layers = Some(content),
             tag::CHANNELS => channels = Some(content),
-            tag::WEIGHTS => weights = Some(content),
+            tag::WEIGHTS => rows = Some(content),
+            tag::WEIGHT_QUADS => quads = Some(content),
             tag::HEAD => head = Some(content),
             tag::CLASSES => classes = Some(content),
             tag::LABELLING => labelling = Some(content),
@@ -412,7 +449,22 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
         input: attempt!(required(input, tag::INPUT)),
         layers: attempt!(required(layers, tag::LAYERS)),
         channels: attempt!(required(channels, tag::CHANNELS)),
-        weights: attempt!(required(weights, tag::WEIGHTS)),
+        weights: match (rows, quads) {
+            (None, Some(bytes)) => WeightSection {
+                bytes,
+                order: WeightOrder::Quads,
+            },
+            (rows, None) => WeightSection {
+                bytes: attempt!(required(rows, tag::WEIGHTS)),
+                order: WeightOrder::Rows,
+            },
+            (Some(_), Some(_)) => {
+                return Err(ModelError::new(
+                    ModelErrorKind::SectionTable,
+                    Part::Section(tag::WEIGHT_QUADS),
+                ));
+            }
+        },
         head: attempt!(required(head, tag::HEAD)),
         classes: attempt!(required(classes, tag::CLASSES)),
         labelling,
@@ -461,12 +513,14 @@ const fn scratch_bytes(feature: Shape, head: &Head<'_>) -> u64 {
     let channels = feature.channels as u64;
     let pyramids = (head.segment_levels.bin_count() + head.region_levels.bin_count()) as u64;
     let joint = (head.joint_inputs[0] + head.joint_inputs[1]) as u64;
+    // The counts and mask bits of the cells, ..., and what the fully connected kernels work in.
     cells * 5
         + members
         + head.finest_bins() as u64
         + pyramids * channels
         + joint
         + 2 * head.longest as u64
+        + fully_connected_scratch(head.longest_input()) as u64
 }
 
 /// Embeds a model file and parses it at compile time: `include_model!("street.cfm")` is a constant expression of type

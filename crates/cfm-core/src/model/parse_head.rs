@@ -8,13 +8,14 @@ use super::format::{FC_LEN, HEAD_LEN, MAX_FC, MAX_LEVEL, MAX_LEVELS, tag};
 use super::head::{Classifier, Design, FullyConnected, Head, Levels, MaskRule};
 use super::layer::{Tensor, output_scale_at};
 use super::parse_layers::{check_output, check_parameters, parameters};
+use super::weight_order::WeightSection;
 use crate::requantize::OutputScale;
 
 const PART: Part = Part::Section(tag::HEAD);
 
 pub(super) const fn parse<'a>(
     section: &[u8],
-    weights: &'a [u8],
+    weights: WeightSection<'a>,
     channels: &'a [u8],
     feature: Tensor,
 ) -> Result<Head<'a>, ModelError> {
@@ -166,7 +167,7 @@ const fn levels(section: &[u8], len: u8, at: usize, wanted: bool) -> Result<Leve
 const fn fully_connected<'a>(
     record: &[u8],
     inputs: usize,
-    weights: &'a [u8],
+    weights: WeightSection<'a>,
     channels: &'a [u8],
     part: Part,
 ) -> Result<FullyConnected<'a>, ModelError> {
@@ -179,6 +180,7 @@ const fn fully_connected<'a>(
         channels,
         u32_at(record, 12),
         inputs as u64,
+        1,
         outputs as u64,
         output_scale_at(record, 2),
     ) {

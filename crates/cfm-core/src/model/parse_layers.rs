@@ -4,9 +4,11 @@ use super::bytes::{slice, u8_at, u16_at, u32_at};
 use super::error::{ModelError, ModelErrorKind, Part, attempt, ensure};
 use super::format::{CHANNEL_LEN, LAYER_LEN, MAX_LAYERS, MAX_TENSORS, tag};
 use super::layer::{
-    Channels, Layer, Operation, Parameters, Shape, Tensor, Window, output_scale_at, window_at,
+    Channels, Conv2d, Layer, Operation, Parameters, Shape, Tensor, Window, output_scale_at,
+    window_at,
 };
 use super::shape_in_range;
+use super::weight_order::{WeightOrder, WeightSection};
 use crate::receptive_field::Axis;
 use crate::requantize::{MANTISSA_MAX, MANTISSA_MIN, OutputScale, SHIFT_MAX};
 
@@ -16,7 +18,7 @@ const MAX_ADD_DISTANCE: i32 = 32;
 /// Reads all layers, fills in the tensors they write, and returns their number and the geometry.
 pub(super) const fn parse(
     section: &[u8],
-    weights: &[u8],
+    weights: WeightSection<'_>,
     channels: &[u8],
     tensors: &mut [Tensor; MAX_TENSORS],
 ) -> Result<(usize, Axis, Axis), ModelError> {
@@ -99,7 +101,7 @@ pub(super) const fn parse(
 /// The view of a validated record.
 pub(super) const fn layer<'a>(
     record: &[u8],
-    weights: &'a [u8],
+    weights: WeightSection<'a>,
     channels: &'a [u8],
     tensors: &[Tensor; MAX_TENSORS],
 ) -> Layer<'a> {
@@ -113,7 +115,7 @@ pub(super) const fn layer<'a>(
             } else {
                 0
             };
-            Operation::Conv2d {
+            Operation::Conv2d(Conv2d {
                 window,
                 groups,
                 parameters: match parameters(
@@ -122,17 +124,19 @@ pub(super) const fn layer<'a>(
                     channels,
                     u32_at(record, 28),
                     filter_len(window, inputs, groups),
+                    groups,
                     u16_at(record, 6) as u64,
                     output_scale_at(record, 20),
                 ) {
                     Some(parameters) => parameters,
                     None => Parameters {
                         weights: &[],
+                        order: WeightOrder::Rows,
                         channels: Channels::new(&[]),
                         output: output_scale_at(record, 20),
                     },
                 },
-            }
+            })
         }
         1 => Operation::MaxPool { window },
         2 => Operation::AvgPool { window },
@@ -154,25 +158,28 @@ const fn filter_len(window: Window, inputs: u16, groups: u16) -> u64 {
 }
 
 /// The weights and channel records of a layer with `outputs` filters of `filter_len` weights.
+#[allow(clippy::too_many_arguments)] // one per field of a record
 pub(super) const fn parameters<'a>(
-    weights: &'a [u8],
+    weights: WeightSection<'a>,
     weight_offset: u32,
     channels: &'a [u8],
     first_channel: u32,
     filter_len: u64,
+    groups: u16,
     outputs: u64,
     output: OutputScale,
 ) -> Option<Parameters<'a>> {
     match (
-        slice(weights, weight_offset as u64, filter_len * outputs),
+        slice(weights.bytes, weight_offset as u64, filter_len * outputs),
         slice(
             channels,
             first_channel as u64 * CHANNEL_LEN as u64,
             outputs * CHANNEL_LEN as u64,
         ),
     ) {
-        (Some(weights), Some(channels)) => Some(Parameters {
-            weights,
+        (Some(bytes), Some(channels)) => Some(Parameters {
+            weights: bytes,
+            order: weights.order.of_layer(groups, outputs, weight_offset),
             channels: Channels::new(channels),
             output,
         }),
@@ -198,8 +205,7 @@ pub(super) const fn check_parameters(
 ) -> Result<(), ModelError> {
     let outputs = parameters.channels.len();
     ensure!(outputs > 0, Dimension, part);
-    let filter_len = parameters.weights.len() / outputs;
-    let mut at = 0;
+    let filter_len = parameters.filter_len();
     let mut o = 0;
     while o < outputs {
         let channel = parameters.channels.get(o);
@@ -213,12 +219,26 @@ pub(super) const fn check_parameters(
         ensure!(parameters.channels.reserved_is_zero(o), Reserved, part);
         let mut magnitude = 0_u64;
         let mut seen = 0;
-        let end = at + filter_len;
-        while at < end {
-            let weight = MAGNITUDE[parameters.weights[at] as usize];
-            magnitude += weight as u64;
-            seen |= weight;
-            at += 1;
+        match parameters.order {
+            WeightOrder::Rows => {
+                let mut at = o * filter_len;
+                let end = at + filter_len;
+                while at < end {
+                    let weight = MAGNITUDE[parameters.weights[at] as usize];
+                    magnitude += weight as u64;
+                    seen |= weight;
+                    at += 1;
+                }
+            }
+            WeightOrder::Quads => {
+                let mut at = 0;
+                while at < filter_len {
+                    let weight = parameters.weight(o, at).unsigned_abs();
+                    magnitude += weight as u64;
+                    seen |= weight;
+                    at += 1;
+                }
+            }
         }
         ensure!(seen <= i8::MAX as u8, WeightValue, part);
         ensure!(
@@ -245,7 +265,7 @@ pub(super) const fn check_output(output: OutputScale, part: Part) -> Result<(), 
 const fn convolution(
     record: &[u8],
     input: Tensor,
-    weights: &[u8],
+    weights: WeightSection<'_>,
     channels: &[u8],
     part: Part,
 ) -> Result<Tensor, ModelError> {
@@ -267,6 +287,7 @@ const fn convolution(
         channels,
         u32_at(record, 28),
         filter_len(window, input.shape.channels, groups),
+        groups,
         outputs as u64,
         output,
     ) {

@@ -48,11 +48,12 @@ pub struct UnknownSection {
 }
 
 /// Tags of the sections that a [`ModelSpec`] has a field for.
-pub(crate) const KNOWN_TAGS: [[u8; 4]; 10] = [
+pub(crate) const KNOWN_TAGS: [[u8; 4]; 11] = [
     tag::INPUT,
     tag::LAYERS,
     tag::CHANNELS,
     tag::WEIGHTS,
+    tag::WEIGHT_QUADS,
     tag::HEAD,
     tag::CLASSES,
     tag::LABELLING,

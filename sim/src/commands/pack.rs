@@ -1,0 +1,71 @@
+//! `cfm pack`: puts a model's weights into the order that some kernels read.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cfm_core::model::Operation;
+use cfm_core::model::reorder::reorder;
+use cfm_core::model::{Model, WeightOrder};
+use cfm_sim::model_file::ModelFile;
+use clap::ValueEnum;
+
+/// Arguments of `cfm pack`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Model file, or the name of a built-in model: street, scene [default: street]
+    #[arg(value_name = "M.cfm")]
+    model: Option<PathBuf>,
+    /// The order: quads for the DSP extension's kernels, rows for all others
+    #[arg(long, value_enum, default_value = "quads")]
+    order: Order,
+    /// Where the packed model goes
+    #[arg(long, value_name = "PACKED.cfm")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Rows,
+    Quads,
+}
+
+impl From<Order> for WeightOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Rows => Self::Rows,
+            Order::Quads => Self::Quads,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the model is refused or cannot be in that order, or the file cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = ModelFile::open_in_any_order(args.model.as_deref())?;
+    let model = file.parse()?;
+    let mut packed = vec![0; model.bytes().len()];
+    let packed = reorder(&model, args.order.into(), &mut packed).with_context(|| file.name())?;
+    let convolutions = |model: &Model<'_>, order: WeightOrder| {
+        model
+            .layers()
+            .filter(|layer| {
+                matches!(layer.operation, Operation::Conv2d(conv) if conv.parameters.order == order)
+            })
+            .count()
+    };
+    let model = Model::parse(packed).context("the packed model is refused")?;
+    std::fs::write(&args.out, packed).with_context(|| args.out.display().to_string())?;
+    writeln!(
+        out,
+        "{}: {} bytes; {} convolutions in quads, {} in rows",
+        args.out.display(),
+        packed.len(),
+        convolutions(&model, WeightOrder::Quads),
+        convolutions(&model, WeightOrder::Rows)
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
