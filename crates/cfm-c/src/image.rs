@@ -280,16 +280,18 @@ pub unsafe extern "C" fn cfm_image_score(
     E::of(score())
 }
 
-type Maps = Vec<SuperpixelMap<'static>, CFM_MAX_MAPS>;
+/// What labelling starts from.
+struct Labelling {
+    model: &'static Model<'static>,
+    rule: LabellingRule,
+    maps: Vec<SuperpixelMap<'static>, CFM_MAX_MAPS>,
+}
 
-/// What labelling starts from: the model, the rule, and the image's maps.
+/// The model of an image and its maps, and the rule, or the model's.
 ///
 /// # Safety
 /// The pointers are valid for reads; `rule` may be null.
-unsafe fn labelling(
-    image: *const cfm_image,
-    rule: *const cfm_rule,
-) -> Result<(&'static Model<'static>, LabellingRule, Maps), E> {
+unsafe fn labelling(image: *const cfm_image, rule: *const cfm_rule) -> Result<Labelling, E> {
     // SAFETY: the caller's promise for `image`.
     let image = unsafe { get(image)? };
     let Stage::Features { maps, .. } = &image.stage else {
@@ -314,7 +316,11 @@ unsafe fn labelling(
         LabellingRule::from_bytes(&bytes).map_err(|_| E::CFM_ERROR_RULE)?
     };
     let maps = maps.iter().map(|index| *index.map()).collect();
-    Ok((image.model, rule, maps))
+    Ok(Labelling {
+        model: image.model,
+        rule,
+        maps,
+    })
 }
 
 /// How many words of memory `cfm_image_label` needs for `count` segments and the maps that the image has.
@@ -332,7 +338,7 @@ pub unsafe extern "C" fn cfm_image_label_words(
 ) -> cfm_error {
     let measure = || -> Result<(), E> {
         // SAFETY: the caller's promise for `image` and `rule`.
-        let (model, rule, maps) = unsafe { labelling(image, rule)? };
+        let Labelling { model, rule, maps } = unsafe { labelling(image, rule)? };
         // SAFETY: the caller's promise for `words`.
         let words = unsafe { Out::new(words)? };
         words.write(memory_words(rule, model, &maps, count));
@@ -363,7 +369,7 @@ pub unsafe extern "C" fn cfm_image_label(
 ) -> cfm_error {
     let label = || -> Result<(), E> {
         // SAFETY: the caller's promise for `image` and `rule`.
-        let (model, rule, maps) = unsafe { labelling(image, rule)? };
+        let Labelling { model, rule, maps } = unsafe { labelling(image, rule)? };
         // SAFETY: the caller's promise for `segments`.
         let segments = unsafe { slice(segments, count)? };
         let scored = |scored: &cfm_scored_segment| -> Result<ScoredSegment<'_>, E> {
