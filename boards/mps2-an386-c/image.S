@@ -8,5 +8,3 @@ image_pixels:
     .global image_end
 image_end:
     .size image_pixels, . - image_pixels
-
-    .section .note.GNU-stack, "", %progbits

@@ -62,7 +62,7 @@ cargo build --release --locked --quiet -p cfm-c --lib --target "$TARGET" --no-de
 arm-none-eabi-gcc -std=c11 -Wall -Wextra -Werror -pedantic -Os -ffreestanding -ffunction-sections -fdata-sections \
     -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
     -I "$OUT" -I crates/cfm-c/include -I crates/cfm-c/examples/label -I crates/cfm-c/tests/c \
-    -nostdlib -nostartfiles -Wl,--gc-sections -Wl,--fatal-warnings -T "$HERE/mps2-an386.ld" -Wa,-I,"$OUT" \
+    -nostdlib -nostartfiles -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-z,noexecstack -T "$HERE/mps2-an386.ld" -Wa,-I,"$OUT" \
     "$HERE/startup.c" "$HERE/semihosting.c" "$HERE/main.c" "$HERE/image.S" "$OUT/street.c" \
     crates/cfm-c/examples/label/label.c crates/cfm-c/tests/c/misuse.c \
     "$TARGET_DIR/$TARGET/release/libcfm_c.a" -lgcc -o "$OUT/firmware.elf"
