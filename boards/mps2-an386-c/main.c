@@ -5,6 +5,7 @@
 #include "label.h"
 #include "misuse.h"
 #include "semihosting.h"
+#include "startup.h"
 
 extern const uint8_t image_pixels[], image_end[];
 
@@ -77,6 +78,8 @@ int main(void)
         return 1;
     }
     print_number((uint32_t)segments);
-    semihosting_print(" segments, labels written\n");
+    semihosting_print(" segments, labels written, ");
+    print_number(stack_used());
+    semihosting_print(" bytes of stack used\n");
     return 0;
 }

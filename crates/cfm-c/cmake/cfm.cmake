@@ -8,6 +8,7 @@
 #   CFM_RUST_TARGET   Rust target, e.g. thumbv7em-none-eabihf; empty for the host. On a target without an operating
 #                     system (`-none-` in its name) the library brings its own panic handler.
 #   CFM_CARGO         the cargo to use
+#   CFM_TARGET_DIR    where cargo builds; a folder in the build folder
 cmake_minimum_required(VERSION 3.20)
 include_guard(GLOBAL)
 
@@ -16,12 +17,13 @@ get_filename_component(CFM_ROOT_DIR "${CFM_C_DIR}/../.." ABSOLUTE)
 set(CFM_RUST_TARGET "" CACHE STRING "Rust target of the library; empty for the host")
 find_program(CFM_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
 
-set(_cfm_target_dir "${CMAKE_BINARY_DIR}/cfm-cargo")
-set(_cfm_arguments build --release --locked --lib -p cfm-c --target-dir "${_cfm_target_dir}")
-set(_cfm_library "${_cfm_target_dir}/release/libcfm_c.a")
+set(CFM_TARGET_DIR "${CMAKE_BINARY_DIR}/cfm-cargo" CACHE PATH "Where cargo builds")
+
+set(_cfm_arguments build --release --locked --lib -p cfm-c --target-dir "${CFM_TARGET_DIR}")
+set(_cfm_library "${CFM_TARGET_DIR}/release/libcfm_c.a")
 if(CFM_RUST_TARGET)
     list(APPEND _cfm_arguments --target "${CFM_RUST_TARGET}")
-    set(_cfm_library "${_cfm_target_dir}/${CFM_RUST_TARGET}/release/libcfm_c.a")
+    set(_cfm_library "${CFM_TARGET_DIR}/${CFM_RUST_TARGET}/release/libcfm_c.a")
 endif()
 if(CFM_RUST_TARGET MATCHES "-none-")
     list(APPEND _cfm_arguments --no-default-features --features panic-handler)
@@ -56,7 +58,7 @@ function(cfm_model target model)
     endif()
     add_custom_command(
         OUTPUT "${folder}/${name}.c" "${folder}/${name}.h"
-        COMMAND "${CFM_CARGO}" run --release --locked --quiet --target-dir "${_cfm_target_dir}" -p cfm-sim --bin cfm --
+        COMMAND "${CFM_CARGO}" run --release --locked --quiet --target-dir "${CFM_TARGET_DIR}" -p cfm-sim --bin cfm --
                 export c --model "${model}" --name "${name}" --out "${folder}"
         WORKING_DIRECTORY "${CFM_ROOT_DIR}"
         DEPENDS ${depends}
