@@ -56,4 +56,10 @@ rm -rf "$OUT/vectors"
 cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
+step "C library through CMake"
+bash crates/cfm-c/tests/cmake.sh
+
+step "C firmware in QEMU, its labels compared with the host's"
+bash boards/mps2-an386-c/run.sh
+
 step "all passed"

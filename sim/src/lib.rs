@@ -11,10 +11,12 @@
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
 //! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
 //! | every number as files for others to recompute | [`vectors`] |
+//! | a model as C source | [`c_source`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 #![deny(missing_docs)]
 
 pub mod built_in;
+pub mod c_source;
 pub mod core_trace;
 pub mod dataset;
 pub mod evaluate;

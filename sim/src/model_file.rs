@@ -101,6 +101,18 @@ impl ModelFile {
         }
     }
 
+    /// The file's name without folder and ending, or the name of the built-in model.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        match &self.0 {
+            Source::File { path, .. } => path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            Source::BuiltIn(model) => model.name.to_owned(),
+        }
+    }
+
     /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

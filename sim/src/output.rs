@@ -55,12 +55,18 @@ pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<(), OutputError>
         .map_err(|problem| problem.at(path))
 }
 
-/// Writes a label map as 8-bit grey PNG.
+/// Writes a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`.
 ///
 /// # Errors
 /// An [`OutputError`] that names the file.
 pub fn write_labels(path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
     let mut bytes = Vec::new();
+    if path.extension().is_some_and(|ending| ending == "pgm") {
+        let (width, height) = (labels.width(), labels.height());
+        bytes.extend_from_slice(format!("P5\n{width} {height}\n255\n").as_bytes());
+        bytes.extend_from_slice(labels.labels());
+        return write(path, &bytes).map_err(|error| OutputProblem::from(error).at(path));
+    }
     labels
         .encode(&mut bytes)
         .map_err(OutputProblem::from)

@@ -1,10 +1,12 @@
 //! `cfm export`: a model in other forms.
 
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use cfm_sim::c_source::{CSource, identifier};
 use cfm_sim::photo;
 use cfm_sim::trace::Inputs;
 use cfm_sim::vectors;
@@ -23,6 +25,8 @@ pub struct Args {
 enum What {
     /// Golden vectors: model, image, segments and every intermediate tensor as .npy files.
     Vectors(VectorsArgs),
+    /// C source: NAME.h and NAME.c with the model's bytes and the sizes of a program's memory, for the library cfm-c.
+    C(CArgs),
 }
 
 /// Arguments of `cfm export vectors`.
@@ -43,6 +47,31 @@ struct VectorsArgs {
     json: bool,
 }
 
+/// Arguments of `cfm export c`.
+#[derive(Debug, clap::Args)]
+struct CArgs {
+    #[command(flatten)]
+    model: ModelArg,
+    /// Folder for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the files and of what is in them [default: that of the model's file]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct CReport {
+    model: String,
+    header: String,
+    source: String,
+    model_bytes: usize,
+    arena_bytes: usize,
+}
+
 #[derive(Serialize)]
 struct Report {
     path: String,
@@ -60,6 +89,7 @@ struct Report {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Vectors(args) => vectors(args, out),
+        What::C(args) => c(args, out),
     }
 }
 
@@ -87,6 +117,36 @@ fn vectors(args: &VectorsArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
             out,
             "{}: {} tensors, {} segments ({} left out), model.json",
             report.out, report.tensors, report.segments, report.segments_left_out
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn c(args: &CArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => identifier(&file.stem()),
+    };
+    let written = CSource::new(&name, &model)?;
+    let failed = || display(&args.out);
+    fs::create_dir_all(&args.out).with_context(failed)?;
+    let [header, source] = written.write(&args.out).with_context(failed)?;
+    let report = CReport {
+        model: file.name(),
+        header: display(&header),
+        source: display(&source),
+        model_bytes: model.bytes().len(),
+        arena_bytes: model.arena_bytes(),
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        writeln!(
+            out,
+            "{}, {}: model {} bytes, arena {} bytes",
+            report.header, report.source, report.model_bytes, report.arena_bytes
         )?;
     }
     Ok(ExitCode::SUCCESS)

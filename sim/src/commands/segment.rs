@@ -28,8 +28,8 @@ pub struct Args {
     /// Where the photograph with the classes' colours over it goes
     #[arg(long, value_name = "PNG", default_value = "overlay.png")]
     out: PathBuf,
-    /// Where the label values go, one byte a pixel, 255 for none
-    #[arg(long, value_name = "PNG")]
+    /// Where the label values go, one byte a pixel, 255 for none: a PNG file, or a PGM file if its name ends in .pgm
+    #[arg(long, value_name = "PNG|PGM")]
     labels: Option<PathBuf>,
     #[arg(long, value_name = "SPEC", help = LABELLING_HELP)]
     labelling: Option<RuleSpec>,

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The C firmware for Arm MPS2 AN386 (Cortex-M4F): compiled, linked with the static library, run in QEMU, and its labels
+# compared byte for byte with those of the host. Everything goes to target/mps2-an386-c, or to the folder given.
+set -euo pipefail
+cd "$(dirname "$0")"
+HERE=$PWD
+ROOT=$(cd ../.. && pwd)
+TARGET=thumbv7em-none-eabihf
+TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+OUT=${1:-$TARGET_DIR/mps2-an386-c}
+SEED=${SEED:-3}
+# Seconds that QEMU may take: it interprets some billion instructions.
+LIMIT=${LIMIT:-1800}
+
+# tool package
+need() {
+    command -v "$1" >/dev/null && return
+    if [ -z "${CI:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing $2 for $1" >&2
+        { apt-get update && apt-get install -y "$2"; } >/dev/null 2>&1 || true
+    fi
+    command -v "$1" >/dev/null && return
+    echo "missing: $1 (apt-get install $2)" >&2
+    exit 1
+}
+need arm-none-eabi-gcc gcc-arm-none-eabi
+# Its headers, for <string.h>; the C library itself is not linked.
+if ! echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1; then
+    echo "missing: <string.h> for arm-none-eabi-gcc (apt-get install libnewlib-arm-none-eabi)" >&2
+    exit 1
+fi
+need qemu-system-arm qemu-system-arm
+if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test -d; then
+    rustup target add "$TARGET" || {
+        echo "missing: the Rust target $TARGET (rustup target add $TARGET)" >&2
+        exit 1
+    }
+fi
+
+rm -rf "$OUT"
+mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
+cd "$ROOT"
+
+echo "-- host: model as C, image, and the labels to expect"
+cargo build --release --locked --quiet -p cfm-sim --bin cfm --example render_scene
+CFM=$TARGET_DIR/release/cfm
+"$CFM" export c --model street --out "$OUT"
+constant() { sed -n "s/^#define STREET_$1 //p" "$OUT/street.h"; }
+"$TARGET_DIR/release/examples/render_scene" "$(constant WIDTH)" "$(constant HEIGHT)" "$SEED" "$OUT/image.ppm"
+"$CFM" segment "$OUT/image.ppm" --model street --out "$OUT/overlay.png" --labels "$OUT/host.pgm" >"$OUT/host.txt"
+# Without their headers, both are raw bytes.
+tail -c "$(constant IMAGE_BYTES)" "$OUT/image.ppm" >"$OUT/image.rgb"
+tail -c "$(constant PIXELS)" "$OUT/host.pgm" >"$OUT/host.labels"
+if [ "$(od -An -v -tu1 -w1 "$OUT/host.labels" | sort -u | wc -l)" -lt 5 ]; then
+    echo "the image shows fewer than five classes, which would prove little" >&2
+    exit 1
+fi
+
+echo "-- target: static library and firmware"
+cargo build --release --locked --quiet -p cfm-c --lib --target "$TARGET" --no-default-features --features panic-handler
+arm-none-eabi-gcc -std=c11 -Wall -Wextra -Werror -pedantic -Os -ffreestanding -ffunction-sections -fdata-sections \
+    -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
+    -I "$OUT" -I crates/cfm-c/include -I crates/cfm-c/examples/label -I crates/cfm-c/tests/c \
+    -nostdlib -nostartfiles -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-z,noexecstack -T "$HERE/mps2-an386.ld" -Wa,-I,"$OUT" \
+    "$HERE/startup.c" "$HERE/semihosting.c" "$HERE/main.c" "$HERE/image.S" "$OUT/street.c" \
+    crates/cfm-c/examples/label/label.c crates/cfm-c/tests/c/misuse.c \
+    "$TARGET_DIR/$TARGET/release/libcfm_c.a" -lgcc -o "$OUT/firmware.elf"
+arm-none-eabi-size "$OUT/firmware.elf"
+
+echo "-- QEMU: mps2-an386"
+# Semihosting opens files relative to QEMU's folder.
+(cd "$OUT" && timeout "$LIMIT" qemu-system-arm -M mps2-an386 -display none -serial none -monitor none \
+    -semihosting-config enable=on,target=native -kernel firmware.elf)
+cmp "$OUT/host.labels" "$OUT/target.labels"
+echo "mps2-an386-c: $(wc -c <"$OUT/target.labels") labels, the same on target and host"

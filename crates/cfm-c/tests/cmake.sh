@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The example in CMake: built for the host and run, its labels compared with those of `cfm segment`; and built, but not
+# run, for a Cortex-M4F with newlib.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$TARGET_DIR"
+TARGET_DIR=$(cd "$TARGET_DIR" && pwd)
+OUT=$TARGET_DIR/cfm-cmake
+
+# tool package
+need() {
+    command -v "$1" >/dev/null && return
+    if [ -z "${CI:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing $2 for $1" >&2
+        { apt-get update && apt-get install -y "$2"; } >/dev/null 2>&1 || true
+    fi
+    command -v "$1" >/dev/null && return
+    echo "missing: $1 (apt-get install $2)" >&2
+    exit 1
+}
+need cmake cmake
+need arm-none-eabi-gcc gcc-arm-none-eabi
+
+rm -rf "$OUT"
+mkdir -p "$OUT"
+cmake -S crates/cfm-c/examples/label -B "$OUT/host" -DCFM_TARGET_DIR="$TARGET_DIR"
+cmake --build "$OUT/host"
+cargo build --release --locked --quiet -p cfm-sim --bin cfm --example render_scene
+"$TARGET_DIR/release/examples/render_scene" 240 180 8 "$OUT/image.ppm"
+"$TARGET_DIR/release/cfm" segment "$OUT/image.ppm" --out "$OUT/overlay.png" --labels "$OUT/cfm.pgm" >"$OUT/cfm.txt"
+tail -c $((240 * 180 * 3)) "$OUT/image.ppm" >"$OUT/image.rgb"
+"$OUT/host/label" "$OUT/image.rgb" "$OUT/c.labels"
+tail -c $((240 * 180)) "$OUT/cfm.pgm" | cmp - "$OUT/c.labels"
+
+cmake -S crates/cfm-c/examples/label -B "$OUT/arm" -DCFM_TARGET_DIR="$TARGET_DIR" \
+    -DCFM_RUST_TARGET=thumbv7em-none-eabihf -DCMAKE_SYSTEM_NAME=Generic -DCMAKE_SYSTEM_PROCESSOR=arm \
+    -DCMAKE_C_COMPILER=arm-none-eabi-gcc -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY \
+    -DCMAKE_C_FLAGS="-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -Os" \
+    -DCMAKE_EXE_LINKER_FLAGS="--specs=rdimon.specs"
+cmake --build "$OUT/arm"
+arm-none-eabi-nm "$OUT/arm/label" | grep -q ' T cfm_image_push_row$'
+echo "cmake: the same labels on the host; linked for Arm"
