@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn ticks_become_microseconds() {
         assert_eq!(At(150, 25_000_000).microseconds_since(100), 2);
-        assert_eq!(At(32_000_100, 32_000_000).microseconds_since(100), 1_000_000);
+        assert_eq!(
+            At(32_000_100, 32_000_000).microseconds_since(100),
+            1_000_000
+        );
         assert_eq!(At(1, 1000).microseconds_since(2), 0);
         assert_eq!(At(1, 0).microseconds_since(0), 0);
     }

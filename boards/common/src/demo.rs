@@ -5,8 +5,8 @@ use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::ImageView;
 use cfm_core::kernels::Kernels;
 use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels};
-use cfm_core::model::format::tag;
 use cfm_core::model::Shape;
+use cfm_core::model::format::tag;
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError};
 use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
@@ -144,7 +144,8 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
     };
 
     source.start().map_err(DemoError::Source)?;
-    let mut executor = Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
+    let mut executor =
+        Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
     for row in memory.frame.chunks_exact_mut(INPUT.row_len()) {
         source.next_row(row).map_err(DemoError::Source)?;
         executor.push_row(row)?;

@@ -64,9 +64,12 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
 ) -> Result<(), DemoError<S::Error, L::Error>> {
     let start = clock.ticks();
     source.start().map_err(DemoError::Source)?;
-    let mut executor = Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
+    let mut executor =
+        Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
     for _ in 0..INPUT.height {
-        source.next_row(&mut memory.row).map_err(DemoError::Source)?;
+        source
+            .next_row(&mut memory.row)
+            .map_err(DemoError::Source)?;
         executor.push_row(&memory.row)?;
     }
     let now = stage_done(clock, report, Stage::Convolution, start);
@@ -97,7 +100,8 @@ pub async fn run_async<K: Kernels + Clone, S: AsyncRowSource, L: AsyncLabelSink>
 ) -> Result<(), DemoError<S::Error, L::Error>> {
     let start = clock.ticks();
     source.start().await.map_err(DemoError::Source)?;
-    let mut executor = Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
+    let mut executor =
+        Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
     for _ in 0..INPUT.height {
         let row = source.next_row(&mut memory.row).await;
         row.map_err(DemoError::Source)?;
@@ -148,9 +152,14 @@ fn label<K: Kernels + Clone, S, L>(
     let scored = |index| {
         let (segment, area) = tiles.get(index);
         let logits = work.logits.get(index).map_or(&[][..], |logits| logits);
-        ScoredSegment { segment, area, logits }
+        ScoredSegment {
+            segment,
+            area,
+            logits,
+        }
     };
-    label_pixels(&MODEL, RULE, &[], COUNT, scored, work.words, work.map).map_err(DemoError::Label)?;
+    label_pixels(&MODEL, RULE, &[], COUNT, scored, work.words, work.map)
+        .map_err(DemoError::Label)?;
     Ok(stage_done(clock, report, Stage::Labelling, now))
 }
 
@@ -266,13 +275,31 @@ mod tests {
             let mut memory = Box::new(MEMORY);
             let (mut stages, mut blocking) = (Stages::default(), Collected::default());
             let mut clock = Counter::default();
-            run(&Portable, &mut Stripes(0), &mut blocking, &mut clock, &mut stages, &mut memory)
-                .expect("nothing fails");
+            run(
+                &Portable,
+                &mut Stripes(0),
+                &mut blocking,
+                &mut clock,
+                &mut stages,
+                &mut memory,
+            )
+            .expect("nothing fails");
             assert_eq!(blocking.0.len(), PIXELS);
-            assert!(blocking.0.iter().all(|&label| label != VOID && usize::from(label) < CLASSES));
+            assert!(
+                blocking
+                    .0
+                    .iter()
+                    .all(|&label| label != VOID && usize::from(label) < CLASSES)
+            );
             assert_eq!(
                 stages.0,
-                [Stage::Convolution, Stage::Scoring, Stage::Labelling, Stage::Output, Stage::Total]
+                [
+                    Stage::Convolution,
+                    Stage::Scoring,
+                    Stage::Labelling,
+                    Stage::Output,
+                    Stage::Total
+                ]
             );
 
             let mut later = Collected::default();

@@ -14,8 +14,7 @@ use cfm_proposals::{Params, ProposalError, Workspace, propose};
 /// Bytes of the longest model file that is changed and tried here.
 const FILE: usize = 16 * 1024;
 /// Samples of a row of the default model's image.
-const ROW: usize = MODEL_INPUT_ROW;
-const MODEL_INPUT_ROW: usize = MODEL.input().row_len();
+const ROW: usize = MODEL.input().row_len();
 
 /// Memory of the tests.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub struct Memory {
 /// Fresh memory.
 pub const MEMORY: Memory = Memory {
     arena: StreetArena::new(),
-    row: [128; ROW],
+    row: [0; ROW],
     file: [0; FILE],
 };
 
@@ -59,13 +58,20 @@ fn models(file: &mut [u8; FILE], verdict: &mut impl FnMut(&'static str, bool)) {
         return;
     };
     // Without this, a refusal would mean nothing.
-    verdict("models: the unchanged file is accepted", Model::parse(model).is_ok());
+    verdict(
+        "models: the unchanged file is accepted",
+        Model::parse(model).is_ok(),
+    );
     let length = model.len();
     // The version is at bytes 4 and 5, the last byte belongs to a section.
     for (name, at, kind) in [
         ("models: unsupported version", 4, ModelErrorKind::Version),
         ("models: not a model file", 0, ModelErrorKind::Magic),
-        ("models: a flipped bit", length - 1, ModelErrorKind::Checksum),
+        (
+            "models: a flipped bit",
+            length - 1,
+            ModelErrorKind::Checksum,
+        ),
     ] {
         if let Some(byte) = model.get_mut(at) {
             *byte ^= 0x40;
@@ -76,8 +82,14 @@ fn models(file: &mut [u8; FILE], verdict: &mut impl FnMut(&'static str, bool)) {
         }
     }
     let short = model.split_last().map_or(&[][..], |(_, rest)| rest);
-    verdict("models: a byte is missing", refused(short, ModelErrorKind::Length));
-    verdict("models: an empty file", refused(&[], ModelErrorKind::Length));
+    verdict(
+        "models: a byte is missing",
+        refused(short, ModelErrorKind::Length),
+    );
+    verdict(
+        "models: an empty file",
+        refused(&[], ModelErrorKind::Length),
+    );
 }
 
 fn executor(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
@@ -111,7 +123,10 @@ fn executor(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
         accepted && executor.push_row(row) == Err(ExecuteError::TooManyRows),
     );
     // The refused rows changed nothing: the image is whole.
-    verdict("executor: goes on after refusals", executor.finish().is_ok());
+    verdict(
+        "executor: goes on after refusals",
+        executor.finish().is_ok(),
+    );
     let missing = Executor::new(&MODEL, arena).map(|executor| executor.finish().err());
     verdict(
         "executor: no row at all",
@@ -131,25 +146,47 @@ fn scorer(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
         return verdict("scorer: a feature map", false);
     };
     let short = Scorer::new(&MODEL, features, &mut []).err();
-    verdict("scorer: no scratch", short == Some(ScoreError::ScratchTooSmall));
+    verdict(
+        "scorer: no scratch",
+        short == Some(ScoreError::ScratchTooSmall),
+    );
     let Ok(mut scorer) = Scorer::new(&MODEL, features, scratch) else {
         return verdict("scorer: enough scratch", false);
     };
     let mut all = [0; MODEL.class_count()];
     let width = MODEL.input().width;
-    let inside = [Run { y: 0, x0: 0, x1: width }];
-    let outside = [Run { y: 0, x0: 0, x1: width + 1 }];
+    let inside = [Run {
+        y: 0,
+        x0: 0,
+        x1: width,
+    }];
+    let outside = [Run {
+        y: 0,
+        x0: 0,
+        x1: width + 1,
+    }];
     let (few, _) = all.split_at_mut(1);
     verdict(
         "scorer: too few logits",
         scorer.score(&Segment::Runs(&inside), &[], few).err() == Some(ScoreError::LogitsLength),
     );
     for (name, segment, error) in [
-        ("scorer: an empty segment", Segment::Runs(&[]), SegmentError::Empty),
-        ("scorer: a run outside the image", Segment::Runs(&outside), SegmentError::RunOutside),
+        (
+            "scorer: an empty segment",
+            Segment::Runs(&[]),
+            SegmentError::Empty,
+        ),
+        (
+            "scorer: a run outside the image",
+            Segment::Runs(&outside),
+            SegmentError::RunOutside,
+        ),
         (
             "scorer: a superpixel map that there is not",
-            Segment::Superpixels { map: 0, members: &[0] },
+            Segment::Superpixels {
+                map: 0,
+                members: &[0],
+            },
             SegmentError::MapIndex,
         ),
     ] {
@@ -165,7 +202,11 @@ fn scorer(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
         MODEL.labelling(),
         &[],
         1,
-        |_| ScoredSegment { segment: Segment::Runs(&inside), area: 1, logits: &all },
+        |_| ScoredSegment {
+            segment: Segment::Runs(&inside),
+            area: 1,
+            logits: &all,
+        },
         &mut [],
         &mut [],
     );
@@ -180,11 +221,17 @@ fn images(row: &[u8], verdict: &mut impl FnMut(&'static str, bool)) {
         "images: too few samples",
         ImageView::rgb(row, MODEL.input().width, 2) == Err(ImageError::Length),
     );
-    verdict("images: no pixels", ImageView::rgb(&[], 0, 4) == Err(ImageError::Empty));
+    verdict(
+        "images: no pixels",
+        ImageView::rgb(&[], 0, 4) == Err(ImageError::Empty),
+    );
     let Ok(image) = ImageView::rgb(row, MODEL.input().width, 1) else {
         return verdict("images: a row is an image", false);
     };
-    let none = Workspace { words: &mut [], labels: &mut [] };
+    let none = Workspace {
+        words: &mut [],
+        labels: &mut [],
+    };
     verdict(
         "proposals: no memory",
         propose(image, &Params::DEFAULT, none).err() == Some(ProposalError::Words),

@@ -43,7 +43,7 @@ impl Stage {
 pub enum Event<'a> {
     /// A golden case was run: the bytes compared, or why it failed.
     Case(&'a str, Result<usize, RunError>),
-    /// A wrong use was tried: whether it was refused as it should be.
+    /// A wrong use was tried, or what must still work afterwards: whether it came out as it must.
     Refusal(&'a str, bool),
     /// The suite is over.
     Suite(Outcome),
@@ -72,9 +72,9 @@ pub struct Outcome {
     pub failed: usize,
     /// Bytes compared, in the cases that passed.
     pub bytes: usize,
-    /// Wrong uses tried.
+    /// Checks of wrong use.
     pub refusals: usize,
-    /// Wrong uses that were not refused as they should be.
+    /// Checks of wrong use that failed.
     pub accepted: usize,
 }
 
@@ -82,7 +82,11 @@ impl Outcome {
     /// Whether everything was run and nothing failed.
     #[must_use]
     pub const fn passed(&self) -> bool {
-        self.cases > 0 && self.refusals > 0 && self.bytes > 0 && self.failed == 0 && self.accepted == 0
+        self.cases > 0
+            && self.refusals > 0
+            && self.bytes > 0
+            && self.failed == 0
+            && self.accepted == 0
     }
 }
 
@@ -121,10 +125,16 @@ mod tests {
         assert!(!Outcome::default().passed());
         for bad in [
             Outcome { failed: 1, ..good },
-            Outcome { accepted: 1, ..good },
+            Outcome {
+                accepted: 1,
+                ..good
+            },
             Outcome { cases: 0, ..good },
             Outcome { bytes: 0, ..good },
-            Outcome { refusals: 0, ..good },
+            Outcome {
+                refusals: 0,
+                ..good
+            },
         ] {
             assert!(!bad.passed());
         }

@@ -91,7 +91,11 @@ pub const fn rgb_from_565(pixel: u16) -> [u8; 3] {
     let red = (pixel >> 11) as u8;
     let green = (pixel >> 5) as u8 & 0x3f;
     let blue = pixel as u8 & 0x1f;
-    [red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2]
+    [
+        red << 3 | red >> 2,
+        green << 2 | green >> 4,
+        blue << 3 | blue >> 2,
+    ]
 }
 
 impl<S: SpiDevice, D: DelayNs> RowSource for SpiCamera<S, D> {
@@ -147,7 +151,10 @@ impl<S: AsyncSpiDevice, D: AsyncDelayNs> AsyncRowSource for SpiCamera<S, D> {
     async fn next_row(&mut self, row: &mut [u8]) -> Result<(), Self::Error> {
         let pixels = packed(row)?;
         let burst = &mut [Operation::Write(&[BURST, 0]), Operation::Read(pixels)];
-        self.spi.transaction(burst).await.map_err(CameraError::Spi)?;
+        self.spi
+            .transaction(burst)
+            .await
+            .map_err(CameraError::Spi)?;
         unpack(row);
         Ok(())
     }
@@ -165,11 +172,19 @@ mod tests {
     fn picture() -> Vec<Transaction<u8>> {
         let write = |bytes: &[u8]| {
             let content = Transaction::write_vec(bytes.to_vec());
-            vec![Transaction::transaction_start(), content, Transaction::transaction_end()]
+            vec![
+                Transaction::transaction_start(),
+                content,
+                Transaction::transaction_end(),
+            ]
         };
         let status = |done: u8| {
             let content = Transaction::transfer_in_place(vec![0x41, 0], vec![0, done]);
-            vec![Transaction::transaction_start(), content, Transaction::transaction_end()]
+            vec![
+                Transaction::transaction_start(),
+                content,
+                Transaction::transaction_end(),
+            ]
         };
         [
             write(&[0x84, 0x30]),
@@ -209,8 +224,12 @@ mod tests {
         let mut camera = SpiCamera::new(Mock::new(&picture()), NoopDelay);
         let mut row = [0; 6];
         pollster::block_on(async {
-            AsyncRowSource::start(&mut camera).await.expect("the picture is there");
-            AsyncRowSource::next_row(&mut camera, &mut row).await.expect("the row is there");
+            AsyncRowSource::start(&mut camera)
+                .await
+                .expect("the picture is there");
+            AsyncRowSource::next_row(&mut camera, &mut row)
+                .await
+                .expect("the row is there");
         });
         assert_eq!(row, SAMPLES);
         camera.release().0.done();

@@ -110,7 +110,10 @@ impl<S: SpiDevice, P: OutputPin> SpiDisplay<S, P> {
     ///
     /// # Errors
     /// [`DisplayError`] when bus or pin fail.
-    pub fn wake(&mut self, delay: &mut impl DelayNs) -> Result<(), DisplayError<S::Error, P::Error>> {
+    pub fn wake(
+        &mut self,
+        delay: &mut impl DelayNs,
+    ) -> Result<(), DisplayError<S::Error, P::Error>> {
         self.command(SOFTWARE_RESET, &[])?;
         delay.delay_ms(WAKE_MS);
         self.command(LEAVE_SLEEP, &[])?;
@@ -119,7 +122,11 @@ impl<S: SpiDevice, P: OutputPin> SpiDisplay<S, P> {
         self.command(DISPLAY_ON, &[])
     }
 
-    fn command(&mut self, command: u8, data: &[u8]) -> Result<(), DisplayError<S::Error, P::Error>> {
+    fn command(
+        &mut self,
+        command: u8,
+        data: &[u8],
+    ) -> Result<(), DisplayError<S::Error, P::Error>> {
         self.data.set_low().map_err(DisplayError::Pin)?;
         self.spi.write(&[command]).map_err(DisplayError::Spi)?;
         self.data.set_high().map_err(DisplayError::Pin)?;
@@ -191,7 +198,11 @@ impl<S: AsyncSpiDevice, P: OutputPin> AsyncSpiDisplay<S, P> {
     ) -> Result<(), DisplayError<S::Error, P::Error>> {
         let display = &mut self.0;
         display.data.set_low().map_err(DisplayError::Pin)?;
-        display.spi.write(&[command]).await.map_err(DisplayError::Spi)?;
+        display
+            .spi
+            .write(&[command])
+            .await
+            .map_err(DisplayError::Spi)?;
         display.data.set_high().map_err(DisplayError::Pin)?;
         if data.is_empty() {
             return Ok(());
@@ -288,7 +299,10 @@ mod tests {
         let (spi, pin, labels) = expected();
         let mut display = AsyncSpiDisplay::new(Spi::new(&spi), Pin::new(&pin), palette(), 70, 1);
         pollster::block_on(async {
-            display.wake(&mut NoopDelay).await.expect("the display answers");
+            display
+                .wake(&mut NoopDelay)
+                .await
+                .expect("the display answers");
             display.start().await.expect("the display answers");
             display.put_row(&labels).await.expect("the display answers");
         });

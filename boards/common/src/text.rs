@@ -56,7 +56,13 @@ impl<C: Console> Report for Text<C> {
     fn event(&mut self, event: &Event<'_>) {
         match *event {
             Event::Case(name, Ok(bytes)) => {
-                self.line(&[Word("case "), Word(name), Word(": "), Number(bytes as u64), Word(" bytes equal")]);
+                self.line(&[
+                    Word("case "),
+                    Word(name),
+                    Word(": "),
+                    Number(bytes as u64),
+                    Word(" bytes equal"),
+                ]);
             }
             Event::Case(name, Err(error)) => {
                 let mismatches = match error {
@@ -74,11 +80,19 @@ impl<C: Console> Report for Text<C> {
                 ]);
             }
             Event::Refusal(name, refused) => {
-                let verdict = if refused { ": refused" } else { ": FAILED, not refused" };
-                self.line(&[Word("refusal "), Word(name), Word(verdict)]);
+                let verdict = if refused {
+                    ": as it must be"
+                } else {
+                    ": FAILED"
+                };
+                self.line(&[Word("wrong use, "), Word(name), Word(verdict)]);
             }
             Event::Suite(outcome) => self.line(&[
-                Word(if outcome.passed() { "suite passed: " } else { "suite FAILED: " }),
+                Word(if outcome.passed() {
+                    "suite passed: "
+                } else {
+                    "suite FAILED: "
+                }),
                 Number(outcome.cases as u64),
                 Word(" cases, "),
                 Number(outcome.failed as u64),
@@ -86,12 +100,18 @@ impl<C: Console> Report for Text<C> {
                 Number(outcome.bytes as u64),
                 Word(" bytes equal, "),
                 Number(outcome.refusals as u64),
-                Word(" wrong uses, "),
+                Word(" checks of wrong use, "),
                 Number(outcome.accepted as u64),
-                Word(" not refused"),
+                Word(" of them failed"),
             ]),
             Event::Stage(stage, microseconds) => {
-                self.line(&[Word("stage "), Word(stage.name()), Word(": "), Number(microseconds), Word(" us")]);
+                self.line(&[
+                    Word("stage "),
+                    Word(stage.name()),
+                    Word(": "),
+                    Number(microseconds),
+                    Word(" us"),
+                ]);
             }
             Event::Segments(count) => self.line(&[Number(count as u64), Word(" segments")]),
             Event::Stack { used, size } => self.line(&[
@@ -154,7 +174,10 @@ mod tests {
             said(&Event::Case("a", Err(RunError::Memory))),
             "case a: FAILED, the memory is too small, mismatches 0\n"
         );
-        assert_eq!(said(&Event::Refusal("r", true)), "refusal r: refused\n");
+        assert_eq!(
+            said(&Event::Refusal("r", true)),
+            "wrong use, r: as it must be\n"
+        );
         assert!(said(&Event::Refusal("r", false)).contains("FAILED"));
         assert!(said(&Event::Suite(Outcome::default())).starts_with("suite FAILED"));
         assert_eq!(said(&Event::Failed("why")), "FAILED: why\n");

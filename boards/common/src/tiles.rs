@@ -92,9 +92,8 @@ impl<'a> Tiles<'a> {
             let (top, bottom) = part(self.height, rows, row);
             let (x0, x1) = part(self.width, columns, column);
             let length = usize::from(bottom - top);
-            let first = start
-                + usize::from(top) * usize::from(columns)
-                + usize::from(column) * length;
+            let first =
+                start + usize::from(top) * usize::from(columns) + usize::from(column) * length;
             let area = u32::from(bottom - top) * u32::from(x1 - x0);
             return Some((self.runs.get(first..first + length)?, area));
         }

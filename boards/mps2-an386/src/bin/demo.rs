@@ -19,7 +19,14 @@ fn main() -> ! {
         leave(false)
     };
     let (mut camera, mut labels) = (FileRows::default(), FileLabels::default());
-    let result = demo::run(&Portable, &mut camera, &mut labels, &mut clock, &mut report, memory);
+    let result = demo::run(
+        &Portable,
+        &mut camera,
+        &mut labels,
+        &mut clock,
+        &mut report,
+        memory,
+    );
     if let Err(error) = &result {
         report.event(&Event::Failed(error.message()));
     }
