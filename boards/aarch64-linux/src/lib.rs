@@ -89,5 +89,7 @@ pub fn on_a_large_stack<T: Send + 'static>(
     program: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     let thread = thread::Builder::new().stack_size(32 << 20).spawn(program)?;
-    thread.join().map_err(|_| io::Error::other("the program panicked"))
+    thread
+        .join()
+        .map_err(|_| io::Error::other("the program panicked"))
 }
