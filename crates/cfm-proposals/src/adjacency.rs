@@ -60,7 +60,7 @@ pub(crate) fn collect(
         }
     };
     let mut above: &[u16] = &[];
-    for row in labels.chunks_exact(width) {
+    for row in labels.chunks_exact(width.max(1)) {
         for neighbours in row.windows(2) {
             if let &[a, b] = neighbours {
                 insert(a, b)?;
@@ -73,8 +73,11 @@ pub(crate) fn collect(
     }
     let mut end = 0;
     for i in 0..table.len() {
-        if table[i] != 0 {
-            table.swap(end, i);
+        let Some(word) = table.get(i).copied().filter(|&word| word != 0) else {
+            continue;
+        };
+        if let Some(slot) = table.get_mut(end) {
+            *slot = word;
             end += 1;
         }
     }

@@ -98,7 +98,7 @@ fn hsv(rgb: [u8; 3]) -> [u8; 3] {
     let [r, g, b] = rgb.map(i32::from);
     let value = r.max(g).max(b);
     let range = value - r.min(g).min(b);
-    if range == 0 {
+    if range <= 0 {
         return [0, 0, value as u8];
     }
     // In units of `range`, 0 to 6 for the turn.
@@ -110,7 +110,7 @@ fn hsv(rgb: [u8; 3]) -> [u8; 3] {
         4 * range + r - g
     };
     let hue = 256 * turn / (6 * range);
-    [hue as u8, (255 * range / value) as u8, value as u8]
+    [hue as u8, (255 * range / value.max(1)) as u8, value as u8]
 }
 
 /// sRGB to linear light, in 65535ths.
