@@ -2,10 +2,9 @@
 
 use core::ffi::CStr;
 
-use semihosting::fs::File;
-use semihosting::io::{Read, Stdout, Write, stdout};
 use semihosting::process::exit;
 
+use crate::descriptor::{Descriptor, Mode};
 use crate::rows::{LabelSink, RowSource};
 use crate::text::Console;
 
@@ -27,76 +26,66 @@ pub enum FileError {
 
 /// The host's standard output.
 #[derive(Debug)]
-pub struct HostConsole(Option<Stdout>);
+pub struct HostConsole(Option<Descriptor>);
 
 impl HostConsole {
     /// Opens it. Without a host, what is written is lost.
     #[must_use]
     pub fn open() -> Self {
-        Self(stdout().ok())
+        // The name that stands for the console.
+        Self(Descriptor::open(c":tt", Mode::Write))
     }
 }
 
 impl Console for HostConsole {
     fn write(&mut self, bytes: &[u8]) {
         if let Some(out) = &mut self.0 {
-            let _ = write_all(out, bytes);
+            let _ = out.write(bytes);
         }
     }
 }
 
-/// Writes everything. (`Write::write_all` of the crate would do, but for an assertion on the length written.)
-fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> Result<(), FileError> {
-    while !bytes.is_empty() {
-        let written = out.write(bytes).map_err(|_| FileError::Write)?;
-        bytes = match bytes.get(written..) {
-            Some(rest) if written > 0 => rest,
-            _ => return Err(FileError::Write),
-        };
-    }
-    Ok(())
-}
-
 /// A file of the host as a camera.
 #[derive(Debug, Default)]
-pub struct FileRows(Option<File>);
+pub struct FileRows(Option<Descriptor>);
 
 impl RowSource for FileRows {
     type Error = FileError;
 
     fn start(&mut self) -> Result<(), FileError> {
-        self.0 = Some(File::open(IMAGE).map_err(|_| FileError::Open)?);
+        self.0 = Some(Descriptor::open(IMAGE, Mode::Read).ok_or(FileError::Open)?);
         Ok(())
     }
 
     fn next_row(&mut self, row: &mut [u8]) -> Result<(), FileError> {
         let file = self.0.as_mut().ok_or(FileError::Open)?;
-        let mut rest = row;
-        while !rest.is_empty() {
-            let read = file.read(rest).map_err(|_| FileError::Read)?;
-            rest = match rest.get_mut(read..) {
-                Some(rest) if read > 0 => rest,
-                _ => return Err(FileError::Read),
-            };
+        if file.read(row) {
+            Ok(())
+        } else {
+            Err(FileError::Read)
         }
-        Ok(())
     }
 }
 
 /// A file of the host as the place for labels.
 #[derive(Debug, Default)]
-pub struct FileLabels(Option<File>);
+pub struct FileLabels(Option<Descriptor>);
 
 impl LabelSink for FileLabels {
     type Error = FileError;
 
     fn start(&mut self) -> Result<(), FileError> {
-        self.0 = Some(File::create(LABELS).map_err(|_| FileError::Open)?);
+        self.0 = Some(Descriptor::open(LABELS, Mode::Write).ok_or(FileError::Open)?);
         Ok(())
     }
 
     fn put_row(&mut self, labels: &[u8]) -> Result<(), FileError> {
-        write_all(self.0.as_mut().ok_or(FileError::Open)?, labels)
+        let file = self.0.as_mut().ok_or(FileError::Open)?;
+        if file.write(labels) {
+            Ok(())
+        } else {
+            Err(FileError::Write)
+        }
     }
 }
 

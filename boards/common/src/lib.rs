@@ -20,6 +20,8 @@ extern crate std;
 pub mod clock;
 pub mod demo;
 #[cfg(feature = "semihosting")]
+mod descriptor;
+#[cfg(feature = "semihosting")]
 pub mod host;
 pub mod live;
 #[cfg(feature = "defmt")]

@@ -72,7 +72,12 @@ fn main() -> ! {
     };
     let mut timer = Timer::new_timer0(pac.TIMER0, &mut pac.RESETS, &clocks);
     let sio = Sio::new(pac.SIO);
-    let pins = Pins::new(pac.IO_BANK0, pac.PADS_BANK0, sio.gpio_bank0, &mut pac.RESETS);
+    let pins = Pins::new(
+        pac.IO_BANK0,
+        pac.PADS_BANK0,
+        sio.gpio_bank0,
+        &mut pac.RESETS,
+    );
 
     let camera_pins = (
         pins.gpio3.into_function::<FunctionSpi>(),
@@ -111,7 +116,14 @@ fn main() -> ! {
     }
     loop {
         let mut clock = Microseconds(timer);
-        let result = live::run(&Portable, &mut camera, &mut display, &mut clock, &mut report, memory);
+        let result = live::run(
+            &Portable,
+            &mut camera,
+            &mut display,
+            &mut clock,
+            &mut report,
+            memory,
+        );
         if let Err(error) = result {
             report.event(&Event::Failed(error.message()));
             timer.delay_ms(1000);

@@ -65,14 +65,28 @@ async fn main(_spawner: Spawner) {
     let p = embassy_stm32::init(embassy_stm32::Config::default());
 
     let bus = Spi::new(
-        p.SPI1, p.PA5, p.PB5, p.PA6, p.DMA1_CH0, p.DMA1_CH1, Interrupts, spi_at(8_000_000),
+        p.SPI1,
+        p.PA5,
+        p.PB5,
+        p.PA6,
+        p.DMA1_CH0,
+        p.DMA1_CH1,
+        Interrupts,
+        spi_at(8_000_000),
     );
     let select = Output::new(p.PD14, Level::High, Speed::High);
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
     let mut camera = SpiCamera::new(device, Delay);
 
     let bus = Spi::new(
-        p.SPI3, p.PC10, p.PC12, p.PC11, p.DMA1_CH2, p.DMA1_CH3, Interrupts, spi_at(32_000_000),
+        p.SPI3,
+        p.PC10,
+        p.PC12,
+        p.PC11,
+        p.DMA1_CH2,
+        p.DMA1_CH3,
+        Interrupts,
+        spi_at(32_000_000),
     );
     let select = Output::new(p.PD15, Level::High, Speed::High);
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
@@ -80,7 +94,7 @@ async fn main(_spawner: Spawner) {
     let (width, height) = (MODEL.input().width, MODEL.input().height);
     let mut display = AsyncSpiDisplay::new(device, data, Palette::of(&MODEL), width, height);
 
-    let mut report = Log;
+    let (mut report, mut clock) = (Log, RuntimeClock);
     let memory = IMAGE.take();
     if display.wake(&mut Delay).await.is_err() {
         report.event(&Event::Failed("the display does not wake"));
@@ -90,7 +104,7 @@ async fn main(_spawner: Spawner) {
             &Portable,
             &mut camera,
             &mut display,
-            &mut RuntimeClock,
+            &mut clock,
             &mut report,
             memory,
         );
