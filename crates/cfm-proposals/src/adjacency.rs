@@ -26,6 +26,13 @@ pub(crate) fn ids(pair: u32) -> (u16, u16) {
     ((pair >> 16) as u16, pair as u16)
 }
 
+/// Copies one item over another.
+pub(crate) fn move_item<T: Copy>(items: &mut [T], from: usize, to: usize) {
+    if let (Some(item), Some(slot)) = (items.get(from).copied(), items.get_mut(to)) {
+        *slot = item;
+    }
+}
+
 /// Collects the pairs of touching regions at the start of `table` and returns how many there are. Their order means
 /// nothing.
 pub(crate) fn collect(

@@ -17,7 +17,7 @@
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
 
-use crate::adjacency::{collect, ids, max_pairs, pair, table_words};
+use crate::adjacency::{collect, ids, max_pairs, move_item, pair, table_words};
 use crate::arena::take;
 use crate::colour::ColourSpace;
 use crate::error::ProposalError;
@@ -138,13 +138,6 @@ pub fn group_in<'m>(
     }
     grouper.nodes.arrange(order);
     Ok(Dendrogram::new(order, node_words))
-}
-
-/// Copies one item over another.
-fn move_item(items: &mut [u32], from: usize, to: usize) {
-    if let (Some(item), Some(slot)) = (items.get(from).copied(), items.get_mut(to)) {
-        *slot = item;
-    }
 }
 
 /// The most similar pair; of equals the first by ids.
