@@ -111,6 +111,24 @@ check_defmt() {
     done
 }
 
+# compare_command: the cfm command, cross-compiled, labels a scene as the native one does.
+compare_command() {
+    local target=$1 folder=$CARGO_TARGET_DIR/run/command
+    step "aarch64-linux: the cfm command"
+    mkdir -p "$folder"
+    rm -f "$folder"/*.png
+    (
+        cd ..
+        export CARGO_TARGET_DIR=$OUT CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+        cargo build --release --locked -p cfm-core -p cfm-proposals -p cfm-sim --target "$target"
+        cargo run --release --locked --quiet -- segment --out "$folder/o.png" --labels "$folder/native.png" >/dev/null
+        qemu-aarch64 -L /usr/aarch64-linux-gnu "$OUT/$target/release/cfm" segment --out "$folder/o.png" \
+            --labels "$folder/cross.png"
+    )
+    cmp "$folder/native.png" "$folder/cross.png"
+    echo "labels: equal to the native command's"
+}
+
 step "cargo fmt"
 cargo fmt --all --check
 
@@ -155,6 +173,7 @@ for board in $BOARDS; do
             ;;
         aarch64-linux)
             emulate "$board" "$target"
+            compare_command "$target"
             ;;
         *) echo "$board: built; there is no emulator for it" ;;
     esac

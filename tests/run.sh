@@ -56,4 +56,7 @@ rm -rf "$OUT/vectors"
 cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
+step "boards"
+bash boards/run.sh
+
 step "all passed"
