@@ -89,6 +89,7 @@ impl<'a> ImageView<'a> {
     /// The rows from top to bottom, each `width * channels` samples.
     pub fn rows(&self) -> core::slice::ChunksExact<'a, u8> {
         self.pixels
-            .chunks_exact(usize::from(self.width) * usize::from(self.channels))
+            // Never 0, which the compiler does not know.
+            .chunks_exact((usize::from(self.width) * usize::from(self.channels)).max(1))
     }
 }

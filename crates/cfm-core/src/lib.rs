@@ -77,5 +77,6 @@ pub mod requantize;
 pub mod scorer;
 pub mod segment;
 pub mod softmax;
+pub mod sort;
 pub mod spatial_pyramid;
 pub mod superpixel_index;

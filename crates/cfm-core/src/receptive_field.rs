@@ -93,8 +93,11 @@ impl Axis {
     #[must_use]
     pub const fn cell(&self, x: u16) -> u16 {
         let numerator = 2 * x as i64 - self.offset2 as i64 - self.jump as i64;
-        let index = -(-numerator).div_euclid(2 * self.jump as i64);
-        clamp(index, self.cells as i64 - 1)
+        // Never 0.
+        let Some(index) = (-numerator).checked_div_euclid(2 * self.jump as i64) else {
+            return 0;
+        };
+        clamp(-index, self.cells as i64 - 1)
     }
 
     /// The first pixel of cell `cell`: its pixels are `start(cell) .. start(cell + 1)`, possibly none.

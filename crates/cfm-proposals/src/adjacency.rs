@@ -26,6 +26,13 @@ pub(crate) fn ids(pair: u32) -> (u16, u16) {
     ((pair >> 16) as u16, pair as u16)
 }
 
+/// Copies one item over another.
+pub(crate) fn move_item<T: Copy>(items: &mut [T], from: usize, to: usize) {
+    if let (Some(item), Some(slot)) = (items.get(from).copied(), items.get_mut(to)) {
+        *slot = item;
+    }
+}
+
 /// Collects the pairs of touching regions at the start of `table` and returns how many there are. Their order means
 /// nothing.
 pub(crate) fn collect(
@@ -60,7 +67,7 @@ pub(crate) fn collect(
         }
     };
     let mut above: &[u16] = &[];
-    for row in labels.chunks_exact(width) {
+    for row in labels.chunks_exact(width.max(1)) {
         for neighbours in row.windows(2) {
             if let &[a, b] = neighbours {
                 insert(a, b)?;
@@ -73,8 +80,11 @@ pub(crate) fn collect(
     }
     let mut end = 0;
     for i in 0..table.len() {
-        if table[i] != 0 {
-            table.swap(end, i);
+        let Some(word) = table.get(i).copied().filter(|&word| word != 0) else {
+            continue;
+        };
+        if let Some(slot) = table.get_mut(end) {
+            *slot = word;
             end += 1;
         }
     }

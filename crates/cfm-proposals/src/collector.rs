@@ -1,9 +1,8 @@
 //! The proposals while they are found: each set of pixels once, and the best when there are too many.
 
-use core::cmp::Reverse;
-
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
+use cfm_core::sort::sort_by;
 
 use crate::diversity::Ranking;
 use crate::error::ProposalError;
@@ -223,12 +222,21 @@ impl<'m, 'p> Collector<'m, 'p> {
             }
             Found::Full => return,
         };
-        if let Some(words) = self.entries.get_mut(index * ENTRY..(index + 1) * ENTRY) {
-            words[0] = entry.start as u32;
-            words[1] = (entry.map as u32) << 16 | entry.len as u32;
-            words[2] = entry.merit;
-            words[3..5].copy_from_slice(&entry.others);
-            words[5..].copy_from_slice(&key);
+        if let Some(words) = self.entries.as_chunks_mut::<ENTRY>().0.get_mut(index) {
+            let ([a, b], [c, d, e, f, g]) = (entry.others, key);
+            let len_map = (entry.map as u32) << 16 | entry.len as u32;
+            *words = [
+                entry.start as u32,
+                len_map,
+                entry.merit,
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                g,
+            ];
         }
     }
 
@@ -236,38 +244,48 @@ impl<'m, 'p> Collector<'m, 'p> {
     /// are put together in `orders` from `end` on, as long as there is room.
     pub(crate) fn finish(mut self, orders: &mut [u16], mut end: usize) -> &'m [u32] {
         self.keep_best(usize::from(self.params.max_segments()));
-        let (entries, _) = self.entries.split_at_mut(self.len * ENTRY);
+        let entries = self.entries.as_chunks_mut::<ENTRY>().0;
+        let entries = entries.get_mut(..self.len).unwrap_or_default();
         if self.params.ranking() == Ranking::Level {
-            let (entries, _) = entries.as_chunks_mut::<ENTRY>();
             // No two have the same merit.
-            entries.sort_unstable_by_key(|entry| Reverse(entry[2]));
+            sort_by(entries, |a, b| a[2] > b[2]);
         }
         let mut kept = 0;
-        for index in 0..self.len {
-            let from = index * ENTRY;
-            if entries[from + 3] != 0 {
-                let (first, first_len) = (entries[from], entries[from + 1] & 0xffff);
-                let others = [entries[from + 3], entries[from + 4]];
+        for index in 0..entries.len() {
+            let Some(&(mut entry)) = entries.get(index) else {
+                continue;
+            };
+            if entry[3] != 0 {
+                let (first, first_len) = (entry[0], entry[1] & 0xffff);
+                let others = [entry[3], entry[4]];
                 let len = first_len + others.iter().map(|other| other & 0xffff).sum::<u32>();
                 if end + len as usize > orders.len() {
                     continue;
                 }
-                entries[from] = end as u32;
-                entries[from + 1] += len - first_len;
+                entry[0] = end as u32;
+                entry[1] += len - first_len;
                 let start_of = |other: u32| first.wrapping_add_signed((other as i32) >> 16);
                 let parts = [(first, first_len)]
                     .into_iter()
                     .chain(others.map(|other| (start_of(other), other & 0xffff)));
                 for (start, len) in parts {
                     let (start, len) = (start as usize, len as usize);
-                    orders.copy_within(start..start + len, end);
-                    end += len;
+                    for at in start..start + len {
+                        if let (Some(member), Some(slot)) =
+                            (orders.get(at).copied(), orders.get_mut(end))
+                        {
+                            *slot = member;
+                        }
+                        end += 1;
+                    }
                 }
             }
-            entries.copy_within(from..from + ENTRY, kept * ENTRY);
+            if let Some(slot) = entries.get_mut(kept) {
+                *slot = entry;
+            }
             kept += 1;
         }
-        entries.get(..kept * ENTRY).unwrap_or(&[])
+        entries.get(..kept).unwrap_or_default().as_flattened()
     }
 
     /// Drops all but the `count` with the most merit, of equals the later ones; the others keep their order.
@@ -296,15 +314,19 @@ impl<'m, 'p> Collector<'m, 'p> {
         let mut kept = 0;
         self.table.fill(0);
         for index in 0..self.len {
-            let from = index * ENTRY;
-            let merit = u64::from(self.entries[from + 2]);
+            let entries = self.entries.as_chunks_mut::<ENTRY>().0;
+            let Some(&entry) = entries.get(index) else {
+                continue;
+            };
+            let merit = u64::from(entry[2]);
             if merit < enough || (merit == enough && equal == 0) {
                 continue;
             }
             equal -= usize::from(merit == enough);
-            self.entries.copy_within(from..from + ENTRY, kept * ENTRY);
-            let mut key = [0; Region::WORDS];
-            key.copy_from_slice(&self.entries[kept * ENTRY + 5..][..Region::WORDS]);
+            if let Some(slot) = entries.get_mut(kept) {
+                *slot = entry;
+            }
+            let [_, _, _, _, _, key @ ..] = entry;
             if let Found::Free(slot) = find(self.table, self.entries, &key) {
                 *slot = kept as u32 + 1;
             }

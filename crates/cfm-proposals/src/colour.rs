@@ -103,14 +103,15 @@ fn hsv(rgb: [u8; 3]) -> [u8; 3] {
     }
     // In units of `range`, 0 to 6 for the turn.
     let turn = if value == r {
-        (g - b).rem_euclid(6 * range)
+        (g - b).checked_rem_euclid(6 * range).unwrap_or(0)
     } else if value == g {
         2 * range + b - r
     } else {
         4 * range + r - g
     };
-    let hue = 256 * turn / (6 * range);
-    [hue as u8, (255 * range / value) as u8, value as u8]
+    let share = |part: i32, whole: i32| part.checked_div(whole).unwrap_or(0) as u8;
+    let hue = share(256 * turn, 6 * range);
+    [hue, share(255 * range, value), value as u8]
 }
 
 /// sRGB to linear light, in 65535ths.

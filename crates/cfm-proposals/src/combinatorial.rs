@@ -24,8 +24,9 @@
 
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
+use cfm_core::sort::sort_by;
 
-use crate::adjacency::{collect, ids, max_pairs, pair, table_words};
+use crate::adjacency::{collect, ids, max_pairs, move_item, pair, table_words};
 use crate::arena::take;
 use crate::colour::ColourSpace;
 use crate::error::ProposalError;
@@ -115,41 +116,46 @@ pub fn group<'m>(
         *current = id;
     }
     let mut count = collect(map.labels(), usize::from(image.width()), pairs, limit)?;
-    pairs[..count].sort_unstable();
+    sort_by(pairs.get_mut(..count).unwrap_or_default(), |a, b| a < b);
     boundaries.fill([0; 4]);
-    measure(image, space, map, &pairs[..count], boundaries);
+    measure(
+        image,
+        space,
+        map,
+        pairs.get(..count).unwrap_or(&[]),
+        boundaries,
+    );
     let strength = |nodes: &Nodes<'_>, current: &[u32], pair: u32, [sum, length, ..]: [u32; 4]| {
         let (a, b) = ids(pair);
-        let area =
-            |slot: u16| u64::from(nodes.get(current[usize::from(slot)] as usize).region.area);
+        let area = |slot: u16| u64::from(nodes.get(at(current, slot)).region.area);
         let mean = (16 * u64::from(sum))
             .checked_div(u64::from(length))
             .unwrap_or(0);
         // Below 2^30 times 2^22.
-        let strength = mean * mean * (2 * area(a) * area(b) / (area(a) + area(b)));
+        let areas = (2 * area(a) * area(b)).checked_div(area(a) + area(b));
+        let strength = mean * mean * areas.unwrap_or(0);
         [sum, length, strength as u32, (strength >> 32) as u32]
     };
-    for (&pair, boundary) in pairs[..count].iter().zip(boundaries.iter_mut()) {
+    for (&pair, boundary) in pairs.iter().take(count).zip(boundaries.iter_mut()) {
         *boundary = strength(&nodes, current, pair, *boundary);
     }
     seen.fill([0; 2]);
     for node in leaves..2 * leaves - 1 {
-        let weakest = pairs[..count]
+        let weakest = pairs
             .iter()
+            .take(count)
             .zip(boundaries.iter())
             .min_by_key(|&(&pair, &[.., low, high])| (high, low, pair));
         let (a, b) = weakest
             .map(|(&pair, _)| ids(pair))
             .ok_or(ProposalError::Map)?;
-        nodes.merge(
-            current[usize::from(a)] as usize,
-            current[usize::from(b)] as usize,
-            node,
-        );
-        current[usize::from(a)] = node as u32;
+        nodes.merge(at(current, a), at(current, b), node);
+        if let Some(current) = current.get_mut(usize::from(a)) {
+            *current = node as u32;
+        }
         let mut i = 0;
         while i < count {
-            let (p, q) = ids(pairs[i]);
+            let (p, q) = ids(pairs.get(i).copied().unwrap_or(0));
             let other = if p == a || p == b {
                 q
             } else if q == a || q == b {
@@ -159,25 +165,30 @@ pub fn group<'m>(
                 continue;
             };
             let inside = other == a || other == b;
-            let [stamp, first] = &mut seen[usize::from(other)];
+            let Some([stamp, first]) = seen.get_mut(usize::from(other)) else {
+                return Err(ProposalError::Map);
+            };
             if inside || *stamp == node as u32 {
                 // The boundary is gone, or part of the one that both had with the other region.
                 if !inside {
-                    let [sum, length, ..] = boundaries[i];
-                    let whole = &mut boundaries[*first as usize];
-                    whole[0] = whole[0].saturating_add(sum);
-                    whole[1] += length;
+                    let [sum, length, ..] = boundaries.get(i).copied().unwrap_or_default();
+                    if let Some(whole) = boundaries.get_mut(*first as usize) {
+                        whole[0] = whole[0].saturating_add(sum);
+                        whole[1] += length;
+                    }
                 }
                 count -= 1;
-                pairs.swap(i, count);
-                boundaries.swap(i, count);
+                move_item(pairs, count, i);
+                move_item(boundaries, count, i);
                 continue;
             }
             (*stamp, *first) = (node as u32, i as u32);
-            pairs[i] = pair(a, other);
+            if let Some(joined) = pairs.get_mut(i) {
+                *joined = pair(a, other);
+            }
             i += 1;
         }
-        for (&pair, boundary) in pairs[..count].iter().zip(boundaries.iter_mut()) {
+        for (&pair, boundary) in pairs.iter().take(count).zip(boundaries.iter_mut()) {
             let (p, q) = ids(pair);
             if p == a || q == a {
                 *boundary = strength(&nodes, current, pair, *boundary);
@@ -188,6 +199,11 @@ pub fn group<'m>(
     Ok(Dendrogram::new(order, node_words))
 }
 
+/// The word of superpixel `id`, as an index.
+fn at(words: &[u32], id: u16) -> usize {
+    words.get(usize::from(id)).copied().unwrap_or(0) as usize
+}
+
 /// Adds up sum and length of each boundary; `pairs` are sorted.
 fn measure(
     image: ImageView<'_>,
@@ -196,7 +212,9 @@ fn measure(
     pairs: &[u32],
     boundaries: &mut [[u32; 4]],
 ) {
-    let (width, height) = (usize::from(image.width()), usize::from(image.height()));
+    // Never 0, which the compiler does not know.
+    let width = usize::from(image.width()).max(1);
+    let height = usize::from(image.height());
     let sample = |x: usize, y: usize| space.sample(row(image, y), usize::from(image.channels()), x);
     let distance = |a: (usize, usize), b: (usize, usize)| {
         let (a, b) = (sample(a.0, a.1), sample(b.0, b.1));
@@ -262,7 +280,9 @@ pub(crate) fn combine(
     let last = tree.len() - 1;
     // The regions of a level; the first child takes its parent's place, the second one a new place at the end.
     let mut nodes = [0; MAX_LEVELS as usize + 1];
-    nodes[0] = last;
+    if let Some(whole) = nodes.first_mut() {
+        *whole = last;
+    }
     regions.fill(0);
     for level in 1..=usize::from(combinations.levels().min(MAX_LEVELS)) {
         let split = last + 1 - level;
@@ -270,27 +290,36 @@ pub(crate) fn combine(
         let (Some((a, b)), Some(place)) = (children, nodes.iter().position(|&n| n == split)) else {
             return;
         };
-        nodes[place] = usize::from(a);
-        nodes[level] = usize::from(b);
+        for (place, node) in [(place, a), (level, b)] {
+            if let Some(slot) = nodes.get_mut(place) {
+                *slot = usize::from(node);
+            }
+        }
         for &member in tree
             .node(usize::from(b))
             .map_or(&[][..], |node| node.members)
         {
-            regions[usize::from(member)] = level as u32;
+            if let Some(region) = regions.get_mut(usize::from(member)) {
+                *region = level as u32;
+            }
         }
         let mut touching = [0_u64; MAX_LEVELS as usize + 1];
         for &pair in neighbours {
             let (p, q) = ids(pair);
-            let (p, q) = (regions[usize::from(p)], regions[usize::from(q)]);
+            let (p, q) = (at(regions, p), at(regions, q));
             if p != q {
-                touching[p as usize] |= 1 << q;
-                touching[q as usize] |= 1 << p;
+                for (one, other) in [(p, q), (q, p)] {
+                    if let Some(neighbours) = touching.get_mut(one) {
+                        *neighbours |= 1 << other;
+                    }
+                }
             }
         }
         let (mut pairs, mut triples) = (2, TRIPLES_FROM);
         for (new, sibling) in [(place, level), (level, place)] {
-            let around = touching[new] & !(1 << sibling);
-            let node = |place: usize| tree.node(nodes[place]);
+            let touching = |place: usize| touching.get(place).copied().unwrap_or(0);
+            let around = touching(new) & !(1 << sibling);
+            let node = |place: usize| tree.node(nodes.get(place).copied()?);
             for second in bits(around) {
                 let (Some(one), Some(two)) = (node(new), node(second)) else {
                     continue;
@@ -303,7 +332,7 @@ pub(crate) fn combine(
                     continue;
                 }
                 let known = around & ((1 << second) - 1);
-                let more = around | touching[second];
+                let more = around | touching(second);
                 for third in bits(more & !(1 << new | 1 << sibling | 1 << second | known)) {
                     if let Some(three) = node(third) {
                         visit(TRIPLE_COST * level, triples, &[one, two, three]);

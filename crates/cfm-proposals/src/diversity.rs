@@ -6,7 +6,7 @@
 
 use crate::colour::ColourSpace;
 use crate::combinatorial::{Combinations, MAX_LEVELS};
-use crate::params::{Params, ParamsError, Scale};
+use crate::params::{MAX_MIXES, MAX_SCALES, Params, ParamsError, Scale};
 use crate::slic::Slic;
 
 /// In what order proposals come, and which are kept when there are too many.
@@ -95,7 +95,7 @@ impl Params {
     /// How SLIC makes the superpixels of scale `index`; `None` if they are made by graph.
     #[must_use]
     pub const fn slic(&self, index: usize) -> Option<Slic> {
-        if index < self.scales().len() {
+        if index < self.scales().len() && index < MAX_SCALES {
             self.slic[index]
         } else {
             None
@@ -105,7 +105,7 @@ impl Params {
     /// The colour space in which the superpixels of scale `index` are made.
     #[must_use]
     pub const fn scale_space(&self, index: usize) -> ColourSpace {
-        if index < self.scales().len() {
+        if index < self.scales().len() && index < MAX_SCALES {
             self.scale_spaces[index]
         } else {
             ColourSpace::Rgb
@@ -115,7 +115,7 @@ impl Params {
     /// The colour space of mix `index`.
     #[must_use]
     pub const fn mix_space(&self, index: usize) -> ColourSpace {
-        if index < self.mixes().len() {
+        if index < self.mixes().len() && index < MAX_MIXES {
             self.mix_spaces[index]
         } else {
             ColourSpace::Rgb

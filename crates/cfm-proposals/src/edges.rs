@@ -118,7 +118,7 @@ impl<'m, 'i> SortedEdges<'m, 'i> {
             }
             let mut from = 0;
             for weight in low..high {
-                let count = self.bins[weight] as usize;
+                let count = self.bins.get(weight).copied().unwrap_or(0) as usize;
                 for &edge in self.buffer.get(from..from + count).unwrap_or(&[]) {
                     let (a, b) = ends(edge);
                     visit(a, b, weight as u16);
@@ -187,7 +187,9 @@ fn scan(
 ) {
     let width = usize::from(image.width());
     let height = usize::from(image.height());
-    let (mut row, mut below) = rows.split_at_mut(width);
+    let Some((mut row, mut below)) = rows.split_at_mut_checked(width) else {
+        return;
+    };
     smoothed_row(image, space, smoothing, 0, row);
     for y in 0..height {
         let last = y + 1 == height;

@@ -109,10 +109,14 @@ pub fn superpixels_in<'l>(
             return;
         }
         let fits = |root: usize, size: u32| {
-            u64::from(weight.saturating_sub(internal[root])) * u64::from(size) <= k
+            let heaviest = internal.get(root).copied().unwrap_or(0);
+            u64::from(weight.saturating_sub(heaviest)) * u64::from(size) <= k
         };
         if fits(a, forest.size(a)) && fits(b, forest.size(b)) {
-            internal[forest.join(a, b)] = weight;
+            let root = forest.join(a, b);
+            if let Some(heaviest) = internal.get_mut(root) {
+                *heaviest = weight;
+            }
         }
     });
 

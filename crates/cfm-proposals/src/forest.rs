@@ -50,32 +50,44 @@ impl<'m> Forest<'m> {
         }
     }
 
+    /// A pixel's word.
+    fn word(&self, pixel: usize) -> u32 {
+        // Pixels that there are not are roots, so that a search ends.
+        self.parents.get(pixel).copied().unwrap_or(ROOT)
+    }
+
+    fn set(&mut self, pixel: usize, word: u32) {
+        if let Some(parent) = self.parents.get_mut(pixel) {
+            *parent = word;
+        }
+    }
+
     /// The root of a pixel's component; halves the path on the way.
     pub(crate) fn find(&mut self, mut pixel: usize) -> usize {
         loop {
-            let parent = self.parents[pixel];
+            let parent = self.word(pixel);
             if parent & ROOT != 0 {
                 return pixel;
             }
-            let above = self.parents[parent as usize];
+            let above = self.word(parent as usize);
             if above & ROOT != 0 {
                 return parent as usize;
             }
-            self.parents[pixel] = above;
+            self.set(pixel, above);
             pixel = above as usize;
         }
     }
 
     pub(crate) fn size(&self, root: usize) -> u32 {
-        self.parents[root] & !ROOT
+        self.word(root) & !ROOT
     }
 
     /// Joins two roots and returns the root of the whole.
     pub(crate) fn join(&mut self, a: usize, b: usize) -> usize {
         let (size_a, size_b) = (self.size(a), self.size(b));
         let (root, child) = if size_a >= size_b { (a, b) } else { (b, a) };
-        self.parents[root] = ROOT | (size_a + size_b);
-        self.parents[child] = root as u32;
+        self.set(root, ROOT | (size_a + size_b));
+        self.set(child, root as u32);
         self.count -= 1;
         root
     }
@@ -85,11 +97,11 @@ impl<'m> Forest<'m> {
         let mut count = 0;
         for (pixel, label) in labels.iter_mut().enumerate() {
             let root = self.find(pixel);
-            if self.parents[root] & NUMBERED != NUMBERED {
-                self.parents[root] = NUMBERED | u32::from(count);
+            if self.word(root) & NUMBERED != NUMBERED {
+                self.set(root, NUMBERED | u32::from(count));
                 count += 1;
             }
-            *label = (self.parents[root] & 0xffff) as u16;
+            *label = (self.word(root) & 0xffff) as u16;
         }
         count
     }

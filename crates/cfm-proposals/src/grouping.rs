@@ -17,7 +17,7 @@
 use cfm_core::image::ImageView;
 use cfm_core::segment::SuperpixelMap;
 
-use crate::adjacency::{collect, ids, max_pairs, pair, table_words};
+use crate::adjacency::{collect, ids, max_pairs, move_item, pair, table_words};
 use crate::arena::take;
 use crate::colour::ColourSpace;
 use crate::error::ProposalError;
@@ -97,17 +97,20 @@ pub fn group_in<'m>(
         pairs,
         similarities.len(),
     )?;
-    for (pair, similarity) in pairs[..pair_count].iter().zip(similarities.iter_mut()) {
+    for (pair, similarity) in pairs.iter().take(pair_count).zip(similarities.iter_mut()) {
         let (a, b) = ids(*pair);
         *similarity = grouper.similarity(a, b);
     }
     seen.fill(0);
     for node in leaves..2 * leaves - 1 {
-        let (a, b) = best(&pairs[..pair_count], similarities).ok_or(ProposalError::Map)?;
+        let (a, b) = pairs
+            .get(..pair_count)
+            .and_then(|pairs| best(pairs, similarities))
+            .ok_or(ProposalError::Map)?;
         grouper.merge(a, b, node);
         let mut i = 0;
         while i < pair_count {
-            let (p, q) = ids(pairs[i]);
+            let (p, q) = ids(pairs.get(i).copied().unwrap_or(0));
             let other = if p == a || p == b {
                 q
             } else if q == a || q == b {
@@ -117,16 +120,19 @@ pub fn group_in<'m>(
                 continue;
             };
             // Of the pairs that now join the same two regions, one stays.
-            let stamp = &mut seen[usize::from(other)];
-            if other == a || other == b || *stamp == node as u32 {
+            let stamp = seen.get_mut(usize::from(other));
+            let stamp = stamp.filter(|stamp| **stamp != node as u32);
+            let Some(stamp) = stamp.filter(|_| other != a && other != b) else {
                 pair_count -= 1;
-                pairs.swap(i, pair_count);
-                similarities.swap(i, pair_count);
+                move_item(pairs, pair_count, i);
+                move_item(similarities, pair_count, i);
                 continue;
-            }
+            };
             *stamp = node as u32;
-            pairs[i] = pair(a, other);
-            similarities[i] = grouper.similarity(a, other);
+            if let (Some(pair_at), Some(similarity)) = (pairs.get_mut(i), similarities.get_mut(i)) {
+                *pair_at = pair(a, other);
+                *similarity = grouper.similarity(a, other);
+            }
             i += 1;
         }
     }
@@ -177,21 +183,28 @@ impl Grouper<'_> {
         Ok(())
     }
 
+    /// The node that is in a slot.
+    fn node(&self, slot: u16) -> usize {
+        self.current.get(usize::from(slot)).copied().unwrap_or(0) as usize
+    }
+
     fn region(&self, slot: u16) -> Region {
-        self.nodes
-            .get(self.current[usize::from(slot)] as usize)
-            .region
+        self.nodes.get(self.node(slot)).region
     }
 
     fn similarity(&self, a: u16, b: u16) -> u32 {
         let (region_a, region_b) = (self.region(a), self.region(b));
         let whole = region_a.union(region_b);
-        let histogram = |slot: u16| &self.bins[usize::from(slot) * BINS..][..BINS];
-        let (colour_a, texture_a) = histogram(a).split_at(COLOUR_BINS);
-        let (colour_b, texture_b) = histogram(b).split_at(COLOUR_BINS);
+        let histogram = |slot: u16| {
+            let from = usize::from(slot) * BINS;
+            let bins = self.bins.get(from..from + BINS).unwrap_or(&[]);
+            bins.split_at_checked(COLOUR_BINS).unwrap_or((&[], &[]))
+        };
+        let (colour_a, texture_a) = histogram(a);
+        let (colour_b, texture_b) = histogram(b);
         let (area_a, area_b) = (region_a.area, region_b.area);
-        // `part` never exceeds the image's pixels.
-        let rest = |part: u64| ((self.pixels - part) << 16) / self.pixels;
+        // `part` never exceeds the image's pixels, of which there is at least one.
+        let rest = |part: u64| ((self.pixels - part) << 16) / self.pixels.max(1);
         let mut sum = 0;
         if self.mix.colour != 0 {
             let term = intersection(colour_a, area_a, colour_b, area_b, 3);
@@ -209,15 +222,16 @@ impl Grouper<'_> {
 
     /// Merges slot `b` into slot `a` as node `index`.
     fn merge(&mut self, a: u16, b: u16, index: usize) {
-        let (node_a, node_b) = (
-            self.current[usize::from(a)] as usize,
-            self.current[usize::from(b)] as usize,
-        );
-        self.nodes.merge(node_a, node_b, index);
-        self.current[usize::from(a)] = index as u32;
+        self.nodes.merge(self.node(a), self.node(b), index);
+        if let Some(current) = self.current.get_mut(usize::from(a)) {
+            *current = index as u32;
+        }
         // `a` is the smaller id.
-        let (head, tail) = self.bins.split_at_mut(usize::from(b) * BINS);
-        for (to, from) in head[usize::from(a) * BINS..].iter_mut().zip(&tail[..BINS]) {
+        let Some((head, tail)) = self.bins.split_at_mut_checked(usize::from(b) * BINS) else {
+            return;
+        };
+        let to = head.get_mut(usize::from(a) * BINS..).unwrap_or_default();
+        for (to, from) in to.iter_mut().zip(tail.iter().take(BINS)) {
             *to += from;
         }
     }

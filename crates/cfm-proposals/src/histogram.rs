@@ -32,7 +32,7 @@ pub(crate) fn count(image: ImageView<'_>, space: ColourSpace, labels: &[u16], bi
     bins.fill(0);
     let width = usize::from(image.width());
     let height = usize::from(image.height());
-    for (y, labels) in labels.chunks_exact(width).enumerate() {
+    for (y, labels) in labels.chunks_exact(width.max(1)).enumerate() {
         let above = Row::new(image, y.saturating_sub(1));
         let here = Row::new(image, y);
         let below = Row::new(image, (y + 1).min(height - 1));
@@ -41,17 +41,23 @@ pub(crate) fn count(image: ImageView<'_>, space: ColourSpace, labels: &[u16], bi
             let Some(region) = bins.get_mut(from..from + BINS) else {
                 continue;
             };
-            let (colours, textures) = region.split_at_mut(COLOUR_BINS);
+            let Some((colours, textures)) = region.split_at_mut_checked(COLOUR_BINS) else {
+                continue;
+            };
             for (value, channel) in here
                 .colour(space, x)
                 .into_iter()
                 .zip(colours.chunks_exact_mut(CHANNEL_BINS))
             {
-                channel[usize::from(value >> 4)] += 1;
+                if let Some(bin) = channel.get_mut(usize::from(value >> 4)) {
+                    *bin += 1;
+                }
             }
             let gx = here.brightness((x + 1).min(width - 1)) - here.brightness(x.saturating_sub(1));
             let gy = below.brightness(x) - above.brightness(x);
-            textures[texture_bin(gx, gy)] += 1;
+            if let Some(bin) = textures.get_mut(texture_bin(gx, gy)) {
+                *bin += 1;
+            }
         }
     }
 }

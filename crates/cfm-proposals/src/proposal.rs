@@ -176,7 +176,7 @@ pub fn propose<'a>(
     for ((index, &scale), labels) in scales
         .iter()
         .enumerate()
-        .zip(labels.chunks_exact_mut(pixels))
+        .zip(labels.chunks_exact_mut(pixels.max(1)))
     {
         let space = params.scale_space(index);
         let smoothing = params.smoothing();

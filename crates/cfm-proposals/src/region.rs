@@ -87,7 +87,8 @@ pub(crate) fn for_each_pixel(
     mut visit: impl FnMut(u16, Region),
 ) {
     let mut index = 0;
-    for (y, row) in (0..image.height()).zip(labels.chunks_exact(usize::from(image.width()))) {
+    let rows = labels.chunks_exact(usize::from(image.width()).max(1));
+    for (y, row) in (0..image.height()).zip(rows) {
         for (x, &label) in (0..image.width()).zip(row) {
             visit(
                 label,

@@ -152,14 +152,15 @@ pub fn superpixels<'l>(
     let mut words = words;
     let mut forest = Forest::new(take(&mut words, pixels)?);
     let mut edges = SortedEdges::new(image, space, smoothing, words)?;
-    let width = usize::from(width);
+    // Never 0, which the compiler does not know.
+    let width = usize::from(width).max(1);
     for pixel in 0..pixels {
         let before = [
             (pixel % width != 0).then(|| pixel.wrapping_sub(1)),
             pixel.checked_sub(width),
         ];
         for other in before.into_iter().flatten() {
-            if labels[other] == labels[pixel] {
+            if labels.get(other) == labels.get(pixel) {
                 let (a, b) = (forest.find(other), forest.find(pixel));
                 if a != b {
                     forest.join(a, b);
@@ -199,7 +200,11 @@ fn cluster(
         centres: take(&mut words, columns * rows * CENTRE)?.as_chunks_mut().0,
         sums: take(&mut words, columns * rows * SUMS)?.as_chunks_mut().0,
     };
-    let (width, height) = (usize::from(image.width()), usize::from(image.height()));
+    // Never 0, which the compiler does not know.
+    let (width, height) = (
+        usize::from(image.width()).max(1),
+        usize::from(image.height()).max(1),
+    );
     for step in 0..=slic.iterations {
         clusters.sums.fill([0; SUMS]);
         for (y, labels) in labels.chunks_exact_mut(width).enumerate() {

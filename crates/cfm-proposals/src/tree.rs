@@ -205,7 +205,9 @@ impl Nodes<'_> {
             self.set(b, second);
         }
         for id in 0..leaves {
-            order[usize::from(self.get(id).range.0)] = id as u16;
+            if let Some(place) = order.get_mut(usize::from(self.get(id).range.0)) {
+                *place = id as u16;
+            }
         }
     }
 }

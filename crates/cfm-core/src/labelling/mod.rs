@@ -275,14 +275,15 @@ struct Scores {
 
 impl Scores {
     fn new(model: &Model<'_>) -> Self {
+        let mut background = Vec::new();
+        for class in model.classes().take(MAX_CLASSES) {
+            // There is room for as many.
+            let _ = background.push(class.kind == ClassKind::Background);
+        }
         Self {
             classifier: model.head().classifier,
             exponent: model.head().logit_exponent,
-            background: model
-                .classes()
-                .take(MAX_CLASSES)
-                .map(|class| class.kind == ClassKind::Background)
-                .collect(),
+            background,
         }
     }
 

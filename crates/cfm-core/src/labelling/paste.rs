@@ -7,6 +7,7 @@ use super::refine::Sums;
 use super::{Frame, LabelError, ScoredSegment, Scores, VOID};
 use crate::model::Classifier;
 use crate::segment::{Segment, SuperpixelMap};
+use crate::sort::sort_by;
 
 /// A segment's place in the order, compared from the first word on, and its class: rank key, area, index, class.
 type Rank = [u32; 4];
@@ -39,7 +40,7 @@ pub(super) fn paste<'s, F: Fn(usize) -> ScoredSegment<'s>>(
     for (i, rank) in ranks.iter_mut().enumerate() {
         *rank = frame.scores.rank(&frame.checked(i)?, i);
     }
-    ranks.sort_unstable();
+    sort_by(ranks, |a: &Rank, b| a < b);
 
     let superpixels = super::superpixels(frame.maps);
     let table = rest.as_chunks_mut().0.get_mut(..superpixels);

@@ -66,13 +66,13 @@ pub(super) fn vote<'s, F: Fn(usize) -> ScoredSegment<'s>>(
         let mut first = 0;
         for map in frame.maps {
             let ids = map.labels().get(start..start + width).unwrap_or(&[]);
-            for (sums, &id) in line.chunks_exact_mut(classes).zip(ids) {
+            for (sums, &id) in line.chunks_exact_mut(classes.max(1)).zip(ids) {
                 let at = (first + usize::from(id)) * classes;
                 add(Some(sums), table.get(at..at + classes).unwrap_or(&[]));
             }
             first += usize::from(map.count());
         }
-        let sums = line.chunks_exact(classes);
+        let sums = line.chunks_exact(classes.max(1));
         match &mut refined {
             Some((map, refined)) => {
                 let ids = map.labels().get(start..start + width).unwrap_or(&[]);
@@ -116,7 +116,7 @@ fn add_runs<'s, F: Fn(usize) -> ScoredSegment<'s>>(
         for run in row {
             let pixels = usize::from(run.x0) * classes..usize::from(run.x1) * classes;
             let pixels = line.get_mut(pixels).unwrap_or(&mut []);
-            for sums in pixels.chunks_exact_mut(classes) {
+            for sums in pixels.chunks_exact_mut(classes.max(1)) {
                 add(Some(sums), &weights);
             }
         }
@@ -141,17 +141,19 @@ impl Ballot {
             AreaFactor::InverseRoot => ((u64::from(scored.area) << 16).isqrt(), 8),
             AreaFactor::Inverse => (scored.area.into(), 6),
         };
-        p.iter()
-            .zip(&scores.background)
-            .map(|(&p, &background)| {
-                if background {
-                    return 0;
-                }
+        let mut weights = Vec::new();
+        for (&p, &background) in p.iter().zip(&scores.background) {
+            let weight = if background {
+                0
+            } else {
                 let x = self.numerator(p, purity) << shift;
                 let x = x.checked_div(divisor).unwrap_or(0);
                 u32::try_from(x >> 12).unwrap_or(u32::MAX)
-            })
-            .collect()
+            };
+            // There is room: `p` has as many items at most.
+            let _ = weights.push(weight);
+        }
+        weights
     }
 
     /// `p^power * purity^k` in 2^-32, every step rounded down.
