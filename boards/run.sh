@@ -169,6 +169,7 @@ for board in $BOARDS; do
             ;;
         mps3-an547 | zynq-7000)
             need qemu-system-arm qemu-system-arm
+            in_board "$board" cargo clippy --release --locked --features defmt -- -D warnings
             emulate "$board" "$target"
             ;;
         aarch64-linux)
