@@ -134,7 +134,7 @@ cargo fmt --all --check
 
 step "tests of what the boards share, on the host"
 cargo clippy --locked -p cfm-boards --all-targets -- -D warnings
-cargo test --release --locked -p cfm-boards
+cargo test --locked -p cfm-boards
 
 step "the scene, and the host's labels for it"
 (cd .. && CARGO_TARGET_DIR=$OUT cargo run --release --locked --quiet -p cfm-sim --example board_scene -- \
