@@ -5,7 +5,9 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-use cfm_core::model::{ClassKind, Classifier, Design, MaskRule, Model, WeightOrder, Window, reorder};
+use cfm_core::model::{
+    ClassKind, Classifier, Design, MaskRule, Model, WeightOrder, Window, reorder,
+};
 use cfm_core::requantize::{Channel, OutputScale};
 use cfm_model::spec::{
     ClassSpec, ConvSpec, FcSpec, HeadSpec, InputSpec, LayerSpec, ModelSpec, PoolSpec,
@@ -22,7 +24,9 @@ impl Numbers {
     }
 
     fn weights(&mut self, count: usize) -> Vec<i8> {
-        (0..count).map(|_| (self.next(255) as i32 - 127) as i8).collect()
+        (0..count)
+            .map(|_| (self.next(255) as i32 - 127) as i8)
+            .collect()
     }
 
     fn channels(&mut self, count: usize) -> Vec<Channel> {
@@ -60,7 +64,13 @@ fn convolution(size: u16, inputs: u16, outputs: u16, kernel: u8, groups: u16) ->
         weights: numbers.weights(per_filter * usize::from(outputs)),
         channels: numbers.channels(outputs.into()),
     });
-    model([size, size, inputs], layer, outputs.into(), Vec::new(), numbers)
+    model(
+        [size, size, inputs],
+        layer,
+        outputs.into(),
+        Vec::new(),
+        numbers,
+    )
 }
 
 /// A model whose head has a fully connected layer.
@@ -140,13 +150,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("cargo::rerun-if-changed=build.rs");
     let memory = if env::var("TARGET")?.starts_with("thumbv8m") {
-        "memory-m55.x"
+        "../mps3-an547/memory.x"
     } else {
-        "memory-m4.x"
+        "../mps2-an386/memory.x"
     };
     fs::copy(memory, out.join("memory.x"))?;
     println!("cargo::rerun-if-changed={memory}");
     println!("cargo::rustc-link-search={}", out.display());
-    println!("cargo::rustc-link-arg=-Tlink.x");
     Ok(())
 }

@@ -13,7 +13,10 @@ pub const ARENA_BYTES: usize = STREET.arena_bytes();
 /// Memory of that size.
 pub type StreetArena = Arena<ARENA_BYTES>;
 
+#[cfg(not(feature = "quads"))]
 const STREET: Model<'static> = include_model!("../../sim/models/street.cfm");
+#[cfg(feature = "quads")]
+const STREET: Model<'static> = include_model!(concat!(env!("OUT_DIR"), "/street.cfm"));
 
 const _: () = {
     assert!(STREET.input().height >= 180 && STREET.input().width >= 240);

@@ -8,8 +8,10 @@ use core::hint::black_box;
 use cfm_core::arena::Arena;
 use cfm_core::kernels::{Kernels, Portable, Rows};
 use cfm_core::model::{Model, Operation, Path};
+use cortex_m as _;
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
+use semihosting::println;
+use semihosting::process::exit;
 
 #[cfg(feature = "dsp")]
 use cfm_core::kernels::Dsp as Fast;
@@ -19,6 +21,7 @@ use cfm_core::kernels::Mve as Fast;
 use cfm_core::kernels::Portable as Fast;
 
 /// Starts counting.
+// SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_begin() {
@@ -26,6 +29,7 @@ extern "C" fn bench_begin() {
 }
 
 /// Ends counting.
+// SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_end() {
@@ -69,11 +73,18 @@ fn layer<K: Kernels>(
         return (0, 0);
     };
     let rows = Rows::new(input, shape, 3, -7);
-    for (y, out) in (0..).zip(output.chunks_exact_mut(out_shape.row_len()).take(out_shape.height.into())) {
+    for (y, out) in (0..).zip(
+        output
+            .chunks_exact_mut(out_shape.row_len())
+            .take(out_shape.height.into()),
+    ) {
         kernels.conv2d_row(&rows, &conv, y, scratch, out);
     }
     let cells = u64::from(out_shape.height) * u64::from(out_shape.width);
-    (out_shape.len(), conv.parameters.weights.len() as u64 * cells)
+    (
+        out_shape.len(),
+        conv.parameters.weights.len() as u64 * cells,
+    )
 }
 
 /// The models of a layer: for the portable kernels, and for the fast ones.
@@ -104,7 +115,7 @@ fn main() -> ! {
     let mut good = true;
     bench_begin();
     bench_end();
-    hprintln!("kernel empty macs=0");
+    println!("kernel empty macs=0");
     for (name, rows, fast) in [
         models!("conv3x3"),
         models!("conv1x1"),
@@ -112,31 +123,39 @@ fn main() -> ! {
         models!("fully_connected"),
     ] {
         let (Ok(rows), Ok(fast)) = (Model::parse(rows), Model::parse(fast)) else {
-            hprintln!("{}: the model is refused", name);
+            println!("{}: the model is refused", name);
             good = false;
             continue;
         };
         let scratch = memory.scratch.as_mut_slice();
         memory.output.fill(0);
         memory.expected.fill(0);
-        layer(&Portable, &rows, &memory.input, scratch, &mut memory.expected);
         bench_begin();
-        let (len, macs) = layer(&Fast::default(), &fast, &memory.input, scratch, &mut memory.output);
+        layer(
+            &Portable,
+            &rows,
+            &memory.input,
+            scratch,
+            &mut memory.expected,
+        );
+        bench_end();
+        bench_begin();
+        let (len, macs) = layer(
+            &Fast::default(),
+            &fast,
+            &memory.input,
+            scratch,
+            &mut memory.output,
+        );
         bench_end();
         let same = len > 0 && memory.output == memory.expected;
         good &= same;
-        hprintln!("kernel {} macs={} equal={}", name, macs, same);
+        println!("kernel {} macs={} equal={}", name, macs, same);
     }
-    debug::exit(if good { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    loop {
-        cortex_m::asm::wfi();
-    }
+    exit(i32::from(!good));
 }
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    debug::exit(debug::EXIT_FAILURE);
-    loop {
-        cortex_m::asm::wfi();
-    }
+    exit(1);
 }

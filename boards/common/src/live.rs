@@ -302,10 +302,10 @@ mod tests {
                 ]
             );
 
-            let mut later = Collected::default();
+            let (mut camera, mut later) = (Stripes(9), Collected::default());
             let future = run_async(
                 &Portable,
-                &mut Stripes(9),
+                &mut camera,
                 &mut later,
                 &mut clock,
                 &mut stages,

@@ -16,7 +16,7 @@ use cfm_boards::spi_camera::SpiCamera;
 use cfm_boards::spi_display::{Palette, SpiDisplay};
 use cfm_boards::systick::stack;
 use cfm_conformance::street::MODEL;
-use cfm_core::kernels::Portable;
+use cfm_core::kernels::Dsp;
 use defmt_rtt as _;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::spi::MODE_0;
@@ -117,7 +117,7 @@ fn main() -> ! {
     loop {
         let mut clock = Microseconds(timer);
         let result = live::run(
-            &Portable,
+            &Dsp,
             &mut camera,
             &mut display,
             &mut clock,

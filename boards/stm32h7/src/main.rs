@@ -17,7 +17,7 @@ use cfm_boards::spi_camera::SpiCamera;
 use cfm_boards::spi_display::{AsyncSpiDisplay, Palette};
 use cfm_boards::systick::stack;
 use cfm_conformance::street::MODEL;
-use cfm_core::kernels::Portable;
+use cfm_core::kernels::Dsp;
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_stm32::gpio::{Level, Output, Speed};
@@ -101,7 +101,7 @@ async fn main(_spawner: Spawner) {
     }
     loop {
         let image = live::run_async(
-            &Portable,
+            &Dsp,
             &mut camera,
             &mut display,
             &mut clock,

@@ -5,7 +5,7 @@
 use cfm_boards::demo::{self, MEMORY, Memory};
 use cfm_boards::host::{FileLabels, FileRows, leave};
 use cfm_boards::report::{Event, Report};
-use cfm_core::kernels::Portable;
+use cfm_core::kernels::Mve;
 use cortex_m_rt::entry;
 use mps3_an547::{clock, report, report_stack};
 use static_cell::ConstStaticCell;
@@ -20,7 +20,7 @@ fn main() -> ! {
     };
     let (mut camera, mut labels) = (FileRows::default(), FileLabels::default());
     let result = demo::run(
-        &Portable,
+        &Mve,
         &mut camera,
         &mut labels,
         &mut clock,

@@ -1,7 +1,7 @@
 //! Depthwise convolution: four channels in a word.
 #![allow(unsafe_code)]
 
-use core::arch::naked_asm;
+use core::arch::asm;
 
 use super::Dsp;
 use crate::kernels::depthwise::Lanes;
@@ -53,55 +53,61 @@ macro_rules! products {
 /// # Safety
 /// `sums` is readable and writable for `channels` words, `filters` and `cells` are readable for `channels` bytes;
 /// `channels` is a multiple of four and not zero.
-#[unsafe(naked)]
-unsafe extern "C" fn one_tap(
-    sums: *mut u32,
-    filters: *const u32,
-    cells: *const i8,
-    channels: usize,
-) {
-    naked_asm!(
-        "push {{r4-r12, lr}}",
-        "add r8, r1, r3",
-        "2:",
-        "ldm r0, {{r4-r7}}",
-        "ldr r9, [r1], #4",
-        "ldr r10, [r2], #4",
-        products!(),
-        "stm r0!, {{r4-r7}}",
-        "cmp r1, r8",
-        "bne 2b",
-        "pop {{r4-r12, pc}}",
-    )
+#[inline(never)]
+unsafe fn one_tap(sums: *mut u32, filters: *const u32, cells: *const i8, channels: usize) {
+    // SAFETY: as the caller promises; every other register is saved and restored.
+    unsafe {
+        asm!(
+            "push {{r4-r12, lr}}",
+            "add r8, r1, r3",
+            "2:",
+            "ldm r0, {{r4-r7}}",
+            "ldr r9, [r1], #4",
+            "ldr r10, [r2], #4",
+            products!(),
+            "stm r0!, {{r4-r7}}",
+            "cmp r1, r8",
+            "bne 2b",
+            "pop {{r4-r12, lr}}",
+            inout("r0") sums => _,
+            inout("r1") filters => _,
+            inout("r2") cells => _,
+            inout("r3") channels => _,
+            out("r12") _,
+        );
+    }
 }
 
 /// # Safety
 /// As [`one_tap`], but `filters` and `cells` are readable for `3 * channels` bytes.
-#[unsafe(naked)]
-unsafe extern "C" fn three_taps(
-    sums: *mut u32,
-    filters: *const u32,
-    cells: *const i8,
-    channels: usize,
-) {
-    naked_asm!(
-        "push {{r4-r12, lr}}",
-        "add r8, r1, r3",
-        "lsl lr, r3, #1",
-        "2:",
-        "ldm r0, {{r4-r7}}",
-        "ldr r9, [r1, r3]",
-        "ldr r10, [r2, r3]",
-        products!(),
-        "ldr r9, [r1, lr]",
-        "ldr r10, [r2, lr]",
-        products!(),
-        "ldr r9, [r1], #4",
-        "ldr r10, [r2], #4",
-        products!(),
-        "stm r0!, {{r4-r7}}",
-        "cmp r1, r8",
-        "bne 2b",
-        "pop {{r4-r12, pc}}",
-    )
+#[inline(never)]
+unsafe fn three_taps(sums: *mut u32, filters: *const u32, cells: *const i8, channels: usize) {
+    // SAFETY: as the caller promises; every other register is saved and restored.
+    unsafe {
+        asm!(
+            "push {{r4-r12, lr}}",
+            "add r8, r1, r3",
+            "lsl lr, r3, #1",
+            "2:",
+            "ldm r0, {{r4-r7}}",
+            "ldr r9, [r1, r3]",
+            "ldr r10, [r2, r3]",
+            products!(),
+            "ldr r9, [r1, lr]",
+            "ldr r10, [r2, lr]",
+            products!(),
+            "ldr r9, [r1], #4",
+            "ldr r10, [r2], #4",
+            products!(),
+            "stm r0!, {{r4-r7}}",
+            "cmp r1, r8",
+            "bne 2b",
+            "pop {{r4-r12, lr}}",
+            inout("r0") sums => _,
+            inout("r1") filters => _,
+            inout("r2") cells => _,
+            inout("r3") channels => _,
+            out("r12") _,
+        );
+    }
 }

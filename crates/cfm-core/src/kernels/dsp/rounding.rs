@@ -1,19 +1,22 @@
 //! Requantization of whole cells, four channels at a time, where 32 bits are enough for it.
 #![allow(unsafe_code)]
 
-use core::arch::naked_asm;
+use core::arch::asm;
 
 use super::Dsp;
 use crate::kernels::rounder::{Narrow, Round, TABLE_WORDS, Table};
 use crate::requantize::OutputScale;
 
-/// The output range, for the assembly.
+/// The output range and how many quads, for the assembly.
 #[repr(C)]
 struct Range {
     zero_point: i32,
     /// Four times the same byte.
     low: u32,
     high: u32,
+    quads: usize,
+    /// Bytes from one quad of sums to the next.
+    stride: usize,
 }
 
 impl Round for Dsp {
@@ -43,6 +46,8 @@ impl Round for Dsp {
             zero_point: output.zero_point.into(),
             low: splat(output.low),
             high: splat(output.high),
+            quads,
+            stride: 4 * stride,
         };
         // SAFETY: for every quad the assembly reads four sums, of which the last are inside, and a quad of the table, and
         // writes four bytes; all three have that many, and `range` is what it expects.
@@ -52,8 +57,6 @@ impl Round for Dsp {
                 table.quads.as_ptr().cast(),
                 &range,
                 out.as_mut_ptr(),
-                quads,
-                4 * stride,
             );
         }
     }
@@ -83,35 +86,35 @@ macro_rules! channel {
 }
 
 /// # Safety
-/// `sums` is readable for four words at each of `quads` multiples of `stride` bytes, `table` for twelve words a quad;
-/// `out` is writable for four bytes a quad. `quads` is not 0.
-#[unsafe(naked)]
-unsafe extern "C" fn round_asm(
-    sums: *const u32,
-    table: *const u32,
-    range: *const Range,
-    out: *mut i8,
-    quads: usize,
-    stride: usize,
-) {
-    naked_asm!(
-        "push {{r4-r11, lr}}",
-        "ldm r2, {{r4-r6}}",
-        "ldrd r7, r8, [sp, #36]",
-        "2:",
-        channel!("0", "0"),
-        channel!("4", "8"),
-        channel!("8", "16"),
-        channel!("12", "24"),
-        // Not below the lowest, not above the highest output.
-        "ssub8 r9, lr, r5",
-        "sel lr, lr, r5",
-        "ssub8 r9, lr, r6",
-        "sel lr, r6, lr",
-        "str lr, [r3], #4",
-        "add r0, r8",
-        "subs r7, r7, #1",
-        "bne 2b",
-        "pop {{r4-r11, pc}}",
-    )
+/// `sums` is readable for four words at each of the multiples of the stride, `table` for twelve words a quad;
+/// `out` is writable for four bytes a quad. There is a quad.
+#[inline(never)]
+unsafe fn round_asm(sums: *const u32, table: *const u32, range: *const Range, out: *mut i8) {
+    // SAFETY: as the caller promises; every other register is saved and restored.
+    unsafe {
+        asm!(
+            "push {{r4-r11, lr}}",
+            "ldm r2, {{r4-r8}}",
+            "2:",
+            channel!("0", "0"),
+            channel!("4", "8"),
+            channel!("8", "16"),
+            channel!("12", "24"),
+            // Not below the lowest, not above the highest output.
+            "ssub8 r9, lr, r5",
+            "sel lr, lr, r5",
+            "ssub8 r9, lr, r6",
+            "sel lr, r6, lr",
+            "str lr, [r3], #4",
+            "add r0, r8",
+            "subs r7, r7, #1",
+            "bne 2b",
+            "pop {{r4-r11, lr}}",
+            inout("r0") sums => _,
+            inout("r1") table => _,
+            inout("r2") range => _,
+            inout("r3") out => _,
+            out("r12") _,
+        );
+    }
 }
