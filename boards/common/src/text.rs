@@ -129,6 +129,7 @@ pub(crate) const fn reason(error: &RunError) -> &'static str {
     match error {
         RunError::Case => "the case file is broken",
         RunError::Memory => "the memory is too small",
+        RunError::Reorder(error) => error.message(),
         RunError::Model(_) => "the model was refused",
         RunError::Execute(_) => "the backbone failed",
         RunError::Score(_) => "a segment was refused",
