@@ -10,4 +10,8 @@ fn main() {
         println!("cargo:rerun-if-changed={script}");
     }
     println!("cargo:rustc-link-search={}", Path::new(&out).display());
+    // Where the strings of `defmt` frames are, for the decoder.
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg=-Tdefmt.x");
+    }
 }
