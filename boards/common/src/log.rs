@@ -20,7 +20,9 @@ impl Report for Log {
             Event::Refusal(name, false) => defmt::error!("wrong use, {=str}: FAILED", name),
             Event::Suite(outcome) if outcome.passed() => defmt::info!("suite passed: {}", outcome),
             Event::Suite(outcome) => defmt::error!("suite failed: {}", outcome),
-            Event::Stage(stage, microseconds) => defmt::info!("{}: {=u64:us}", stage, microseconds),
+            Event::Stage(stage, microseconds) => {
+                defmt::info!("{}: {=u64:us} s", stage, microseconds)
+            }
             Event::Segments(count) => defmt::info!("{=usize} segments", count),
             Event::Stack { used, size } => {
                 defmt::info!("stack: {=usize} of {=usize} bytes used", used, size)

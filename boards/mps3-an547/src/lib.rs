@@ -2,10 +2,8 @@
 #![no_std]
 #![deny(missing_docs)]
 
-use cfm_boards::host::HostConsole;
 use cfm_boards::report::{Event, Report};
 use cfm_boards::systick::{self, SysTick};
-use cfm_boards::text::Text;
 use cortex_m_rt::exception;
 
 #[cfg(feature = "defmt")]
@@ -31,7 +29,7 @@ pub fn report() -> impl Report {
     #[cfg(feature = "defmt")]
     return cfm_boards::log::Log;
     #[cfg(not(feature = "defmt"))]
-    return Text(HostConsole::open());
+    return cfm_boards::text::Text(cfm_boards::host::HostConsole::open());
 }
 
 /// Reports how deep the stack became.

@@ -9,10 +9,8 @@ mod critical;
 mod start;
 mod timer;
 
-use cfm_boards::host::HostConsole;
 use cfm_boards::report::{Event, Report};
 use cfm_boards::stack::Stack;
-use cfm_boards::text::Text;
 
 pub use timer::GlobalTimer;
 
@@ -30,7 +28,7 @@ pub fn report() -> impl Report {
     #[cfg(feature = "defmt")]
     return cfm_boards::log::Log;
     #[cfg(not(feature = "defmt"))]
-    return Text(HostConsole::open());
+    return cfm_boards::text::Text(cfm_boards::host::HostConsole::open());
 }
 
 /// Reports how deep the stack became.
