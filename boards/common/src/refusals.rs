@@ -5,8 +5,10 @@ use cfm_conformance::cases::CASES;
 use cfm_conformance::street::{MODEL, StreetArena};
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
+use cfm_core::kernels::Kernels;
 use cfm_core::labelling::{LabelError, ScoredSegment, label_pixels};
-use cfm_core::model::{Model, ModelErrorKind};
+use cfm_core::model::reorder::reorder;
+use cfm_core::model::{Model, ModelErrorKind, WeightOrder};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError};
 use cfm_proposals::{Params, ProposalError, Workspace, propose};
@@ -32,10 +34,15 @@ pub const MEMORY: Memory = Memory {
 };
 
 /// Tries every wrong use; `verdict` is told its name, and whether it was refused with the right error.
-pub fn run(memory: &mut Memory, mut verdict: impl FnMut(&'static str, bool)) {
+pub fn run<K: Kernels + Clone>(
+    kernels: &K,
+    memory: &mut Memory,
+    mut verdict: impl FnMut(&'static str, bool),
+) {
     models(&mut memory.file, &mut verdict);
-    executor(memory, &mut verdict);
-    scorer(memory, &mut verdict);
+    weight_order(kernels, memory, &mut verdict);
+    executor(kernels, memory, &mut verdict);
+    scorer(kernels, memory, &mut verdict);
     images(&memory.row, &mut verdict);
 }
 
@@ -92,16 +99,49 @@ fn models(file: &mut [u8; FILE], verdict: &mut impl FnMut(&'static str, bool)) {
     );
 }
 
-fn executor(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
+/// A model whose weights the kernels would read in the wrong order.
+fn weight_order<K: Kernels + Clone>(
+    kernels: &K,
+    memory: &mut Memory,
+    verdict: &mut impl FnMut(&'static str, bool),
+) {
+    let other = match K::WEIGHT_ORDER {
+        WeightOrder::Rows => WeightOrder::Quads,
+        WeightOrder::Quads => WeightOrder::Rows,
+    };
+    let models = CASES
+        .iter()
+        .filter_map(|(_, case)| Model::parse(Case::parse(case).ok()?.get(Content::Model)?).ok());
+    for model in models {
+        let Ok(file) = reorder(&model, other, &mut memory.file) else {
+            continue;
+        };
+        let refused = Model::parse(file).is_ok_and(|model| {
+            let executor =
+                Executor::with_kernels(&model, memory.arena.as_mut_slice(), kernels.clone());
+            executor.err() == Some(ExecuteError::WeightOrder)
+        });
+        verdict("models: weights in another order", refused);
+        return;
+    }
+    verdict("models: none can be in another order", false);
+}
+
+fn executor<K: Kernels + Clone>(
+    kernels: &K,
+    memory: &mut Memory,
+    verdict: &mut impl FnMut(&'static str, bool),
+) {
     let Memory { arena, row, .. } = memory;
     let arena = arena.as_mut_slice();
     if let Some((_, short)) = arena.split_last_mut() {
         verdict(
             "executor: an arena that is a byte too small",
-            Executor::new(&MODEL, short).err() == Some(ExecuteError::ArenaTooSmall),
+            Executor::with_kernels(&MODEL, short, kernels.clone()).err()
+                == Some(ExecuteError::ArenaTooSmall),
         );
     }
-    let Ok(mut executor) = Executor::new(&MODEL, arena) else {
+    let Ok(mut executor) = Executor::with_kernels(&MODEL, arena, kernels.clone()) else {
         verdict("executor: an arena of the right size", false);
         return;
     };
@@ -127,16 +167,22 @@ fn executor(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
         "executor: goes on after refusals",
         executor.finish().is_ok(),
     );
-    let missing = Executor::new(&MODEL, arena).map(|executor| executor.finish().err());
+    let missing = Executor::with_kernels(&MODEL, arena, kernels.clone())
+        .map(|executor| executor.finish().err());
     verdict(
         "executor: no row at all",
         missing == Ok(Some(ExecuteError::Incomplete)),
     );
 }
 
-fn scorer(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
+fn scorer<K: Kernels + Clone>(
+    kernels: &K,
+    memory: &mut Memory,
+    verdict: &mut impl FnMut(&'static str, bool),
+) {
     let Memory { arena, row, .. } = memory;
-    let Ok(mut executor) = Executor::new(&MODEL, arena.as_mut_slice()) else {
+    let Ok(mut executor) = Executor::with_kernels(&MODEL, arena.as_mut_slice(), kernels.clone())
+    else {
         return verdict("scorer: an executor", false);
     };
     for _ in 0..MODEL.input().height {
@@ -145,12 +191,12 @@ fn scorer(memory: &mut Memory, verdict: &mut impl FnMut(&'static str, bool)) {
     let Ok((features, scratch)) = executor.finish() else {
         return verdict("scorer: a feature map", false);
     };
-    let short = Scorer::new(&MODEL, features, &mut []).err();
+    let short = Scorer::with_kernels(&MODEL, features, &mut [], kernels.clone()).err();
     verdict(
         "scorer: no scratch",
         short == Some(ScoreError::ScratchTooSmall),
     );
-    let Ok(mut scorer) = Scorer::new(&MODEL, features, scratch) else {
+    let Ok(mut scorer) = Scorer::with_kernels(&MODEL, features, scratch, kernels.clone()) else {
         return verdict("scorer: enough scratch", false);
     };
     let mut all = [0; MODEL.class_count()];

@@ -2,7 +2,7 @@
 
 use cfm_conformance::cases::CASES;
 use cfm_conformance::core_backend::{self, run_case};
-use cfm_core::kernels::Kernels;
+use cfm_core::kernels::{Kernels, Portable};
 
 use crate::refusals;
 use crate::report::{Event, Outcome, Report};
@@ -27,6 +27,30 @@ pub fn run<K: Kernels + Clone>(
     memory: &mut Memory,
 ) -> Outcome {
     let mut outcome = Outcome::default();
+    cases(kernels, report, memory, &mut outcome);
+    wrong_use(kernels, report, memory, &mut outcome);
+    outcome
+}
+
+/// Runs every case with the portable kernels and with `fast` ones, and every wrong use with the latter.
+pub fn run_both<K: Kernels + Clone>(
+    fast: &K,
+    report: &mut impl Report,
+    memory: &mut Memory,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    cases(&Portable, report, memory, &mut outcome);
+    cases(fast, report, memory, &mut outcome);
+    wrong_use(fast, report, memory, &mut outcome);
+    outcome
+}
+
+fn cases<K: Kernels + Clone>(
+    kernels: &K,
+    report: &mut impl Report,
+    memory: &mut Memory,
+    outcome: &mut Outcome,
+) {
     for &(name, file) in CASES {
         let result = run_case(file, kernels, &mut memory.cases);
         outcome.cases += 1;
@@ -36,19 +60,25 @@ pub fn run<K: Kernels + Clone>(
         }
         report.event(&Event::Case(name, result));
     }
-    refusals::run(&mut memory.refusals, |name, refused| {
+}
+
+fn wrong_use<K: Kernels + Clone>(
+    kernels: &K,
+    report: &mut impl Report,
+    memory: &mut Memory,
+    outcome: &mut Outcome,
+) {
+    refusals::run(kernels, &mut memory.refusals, |name, refused| {
         outcome.refusals += 1;
         outcome.accepted += usize::from(!refused);
         report.event(&Event::Refusal(name, refused));
     });
-    report.event(&Event::Suite(outcome));
-    outcome
+    report.event(&Event::Suite(*outcome));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cfm_core::kernels::Portable;
     use std::boxed::Box;
     use std::vec::Vec;
 
@@ -78,7 +108,7 @@ mod tests {
     fn every_refusal_has_a_name_of_its_own() {
         let mut names = Vec::new();
         let mut memory = Box::new(refusals::MEMORY);
-        refusals::run(&mut memory, |name, _| names.push(name));
+        refusals::run(&Portable, &mut memory, |name, _| names.push(name));
         let count = names.len();
         names.sort_unstable();
         names.dedup();

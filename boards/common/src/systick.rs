@@ -38,6 +38,8 @@ impl SysTick {
         peripheral.clear_current();
         peripheral.enable_interrupt();
         peripheral.enable_counter();
+        // Cleared, it reads zero until its first tick, as at the end of a period.
+        while SYST::get_current() == 0 {}
         Self { frequency }
     }
 }
