@@ -197,7 +197,13 @@ impl<'a> Model<'a> {
     /// The shape of the feature map.
     #[must_use]
     pub const fn feature(&self) -> Tensor {
-        self.tensors[self.layer_count]
+        // Always so; asked, to keep the panic path out.
+        let last = if self.layer_count < MAX_TENSORS {
+            self.layer_count
+        } else {
+            0
+        };
+        self.tensors[last]
     }
 
     /// All tensors: the image, then each layer's output; the last is the feature map.

@@ -67,25 +67,25 @@ impl RowSchedule {
     const fn is_ready(&self, model: &Model<'_>, layer: usize) -> bool {
         let (window, first, second) = self.windows[layer];
         let y = self.produced(layer + 1);
-        if y >= model.tensors[layer + 1].shape.height {
+        if y >= height(model, layer + 1) {
             return false;
         }
         let (first, second) = (first as usize, second as usize);
-        let (_, end) = window.input_rows(y, model.tensors[first].shape.height);
+        let (_, end) = window.input_rows(y, height(model, first));
         end <= self.produced(first) && end <= self.produced(second)
     }
 
     /// The oldest row of `tensor` that a layer still has to read; all produced ones if none has.
     const fn oldest_needed(&self, model: &Model<'_>, tensor: usize) -> u16 {
-        let height = model.tensors[tensor].shape.height;
+        let rows = height(model, tensor);
         let mut oldest = self.produced(tensor);
         let mut i = 0;
         while i < self.layers {
             let (window, first, second) = self.windows[i];
             if first as usize == tensor || second as usize == tensor {
                 let y = self.produced(i + 1);
-                if y < model.tensors[i + 1].shape.height {
-                    let (start, _) = window.input_rows(y, height);
+                if y < height(model, i + 1) {
+                    let (start, _) = window.input_rows(y, rows);
                     if start < oldest {
                         oldest = start;
                     }
@@ -94,6 +94,15 @@ impl RowSchedule {
             i += 1;
         }
         oldest
+    }
+}
+
+/// Rows of a tensor; 0 beyond the last one, which keeps the panic path out.
+const fn height(model: &Model<'_>, tensor: usize) -> u16 {
+    if tensor < MAX_TENSORS {
+        model.tensors[tensor].shape.height
+    } else {
+        0
     }
 }
 
