@@ -65,4 +65,7 @@ bash boards/mps2-an386-c/run.sh
 step "boards"
 bash boards/run.sh
 
+step "instructions of the kernels, counted"
+bash boards/bench/run.sh
+
 step "all passed"

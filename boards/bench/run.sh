@@ -2,6 +2,8 @@
 # Counts the instructions and loads of single kernels on a Cortex-M4 and a Cortex-M55, exactly, in QEMU; prints one
 # table, and fails if an output differs from the portable kernels' or a kernel needs more than it may.
 set -euo pipefail
+# A failure inside $(...) is a failure.
+shopt -s inherit_errexit
 cd "$(dirname "$0")"
 OUT=${CARGO_TARGET_DIR:-$PWD/../../target}
 mkdir -p "$OUT/bench"
@@ -31,8 +33,9 @@ limit() {
 # measure CORE TARGET MACHINE FEATURE
 measure() {
     local core=$1 target=$2 machine=$3 feature=$4 elf symbols begin end log
-    RUSTFLAGS="-C link-arg=-Tlink.x -C target-cpu=$core" \
-        cargo build --quiet --release --locked --target "$target" --features "$feature"
+    export RUSTFLAGS="-C link-arg=-Tlink.x -C target-cpu=$core"
+    cargo clippy --quiet --release --locked --target "$target" --features "$feature" -- -D warnings
+    cargo build --quiet --release --locked --target "$target" --features "$feature"
     elf=$OUT/$target/release/cfm-bench
     log=$OUT/$core.log
     symbols=$(arm-none-eabi-nm "$elf")
