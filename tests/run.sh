@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 OUT=${CARGO_TARGET_DIR:-$PWD/target}
+# What is built once needs no incremental state, which takes gigabytes.
+if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
 mkdir -p "$OUT"
 
 step() { printf '\n== %s\n' "$*"; }
