@@ -196,8 +196,9 @@ impl Network {
             given.push(needed.then(|| x.clone()));
             let y = layer.forward(x, exponents.map(|_| input_exponent));
             x = finish(y, range(), &mut input_exponent);
+            // Not taken out: several sums may start at one tensor.
             if layer.residual > 0
-                && let Some(shortcut) = given[position + 1 - layer.residual].take()
+                && let Some(shortcut) = given[position + 1 - layer.residual].clone()
             {
                 x = finish(x + shortcut, range(), &mut input_exponent);
             }
@@ -427,6 +428,31 @@ mod tests {
         assert_eq!(before.len(), 2 * 8 * 4 * 5);
         for (x, y) in before.iter().zip(&after) {
             assert!((x - y).abs() <= 1e-4 * (1.0 + x.abs()), "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn several_sums_may_start_at_one_tensor() {
+        let sum = |residual| LayerConfig {
+            residual,
+            ..LayerConfig::new(8, 1)
+        };
+        let config = Config {
+            backbone: vec![LayerConfig::new(8, 2), sum(1), sum(2)],
+            ..Config::default()
+        };
+        let device = Device::flex();
+        let network = Network::new(&config, 3, &device).folded();
+        let pixels = [7; 3 * 8 * 8];
+        let mut seen = Vec::new();
+        let images = image_tensor(&[&pixels], 8, 8, &device);
+        let _ = network.features_observed(images, None, &mut |_, x| seen.push(to_vec(x.clone())));
+        assert_eq!(seen.len(), network.activations());
+        let [first, .., convolved, sum] = &seen[..] else {
+            panic!("five activations")
+        };
+        for ((a, b), c) in first.iter().zip(convolved).zip(sum) {
+            assert!((a + b - c).abs() < 1e-6, "{a} + {b} = {c}");
         }
     }
 
