@@ -46,9 +46,9 @@ step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
 step "cross build for $TARGET, plain and with defmt"
-cargo build -p cfm-core -p cfm-proposals -p cfm-conformance --lib --target "$TARGET" --locked --release
-cargo build -p cfm-core -p cfm-proposals --target "$TARGET" --locked --release \
-    --features cfm-core/defmt,cfm-proposals/defmt
+cargo build -p cfm-core -p cfm-proposals -p cfm-device -p cfm-conformance --lib --target "$TARGET" --locked --release
+cargo build -p cfm-core -p cfm-proposals -p cfm-device --target "$TARGET" --locked --release \
+    --features cfm-core/defmt,cfm-proposals/defmt,cfm-device/defmt
 
 step "random parity, and every intermediate tensor recomputed in numpy"
 cargo run --release --locked --quiet -- parity --random 300 --seed 7

@@ -1,0 +1,458 @@
+//! What the words mean: loading a model, frames, segments and logits; with time-outs and retries.
+
+use embedded_hal::delay::DelayNs;
+
+use crate::configuration::Configuration;
+use crate::protocol::{
+    CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
+    TRANSFER_WORDS,
+};
+use crate::segment_words::END_OF_FRAME;
+use crate::transport::{Transport, TransportError};
+
+/// How patient the driver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How often a disturbed transfer is tried in all.
+    pub attempts: u8,
+    /// Between two looks at a busy port, in microseconds.
+    pub poll_us: u32,
+    /// How long a port may stay busy, in microseconds of waiting.
+    pub timeout_us: u32,
+}
+
+impl Default for Policy {
+    /// Five attempts, a look every 50 microseconds, half a second.
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            poll_us: 50,
+            timeout_us: 500_000,
+        }
+    }
+}
+
+/// Why the engine did not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum DeviceError<E> {
+    /// The bus failed, in every attempt.
+    Bus(E),
+    /// Transfers are disturbed, in every attempt.
+    Disturbed,
+    /// The engine stayed busy.
+    Timeout,
+    /// The engine was reset, or words were lost on the way.
+    Lost,
+    /// The engine refuses a request that it should know.
+    Refused,
+    /// There is no engine, or one with another register map.
+    NotAnEngine,
+    /// The configuration was made for another folding.
+    Folding,
+    /// What was loaded does not read back as it was sent.
+    Verify,
+    /// No model, or another one than the configuration's, is loaded.
+    NotConfigured,
+    /// A row or a slice for logits has the wrong length, or the segment has no pixels.
+    Argument,
+}
+
+impl<E: core::fmt::Debug> core::fmt::Display for DeviceError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let message = match self {
+            Self::Bus(error) => return write!(f, "the engine's bus failed: {error:?}"),
+            Self::Disturbed => "transfers to the engine are disturbed",
+            Self::Timeout => "the engine does not get ready",
+            Self::Lost => "the engine was reset, or words were lost",
+            Self::Refused => "the engine refuses a request",
+            Self::NotAnEngine => "no engine with this register map",
+            Self::Folding => "the configuration was made for another folding",
+            Self::Verify => "the configuration does not read back as it was sent",
+            Self::NotConfigured => "the model is not loaded",
+            Self::Argument => "a row, a segment or the slice for the logits does not fit the model",
+        };
+        f.write_str(message)
+    }
+}
+
+impl<E: core::fmt::Debug> core::error::Error for DeviceError<E> {}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Channels of a memory word, and lanes << 8.
+    pub folding: u32,
+    /// CRC-32 of the loaded model, if one is.
+    pub fingerprint: Option<u32>,
+    /// Frames finished since reset.
+    pub frames: u32,
+}
+
+/// An engine.
+#[derive(Debug)]
+pub struct Device<T, D> {
+    transport: T,
+    delay: D,
+    policy: Policy,
+    row_bytes: usize,
+}
+
+type Outcome<T, R> = Result<R, DeviceError<<T as Transport>::Error>>;
+
+impl<T: Transport, D: DelayNs> Device<T, D> {
+    /// The engine at the other end of `transport`.
+    pub const fn new(transport: T, delay: D, policy: Policy) -> Self {
+        Self {
+            transport,
+            delay,
+            policy,
+            row_bytes: 0,
+        }
+    }
+
+    /// Gives the bus and the delay back.
+    pub fn release(self) -> (T, D) {
+        (self.transport, self.delay)
+    }
+
+    /// Tries a transfer until it is done, or patience ends.
+    fn transfer<R>(
+        &mut self,
+        mut once: impl FnMut(&mut T) -> Result<R, TransportError<T::Error>>,
+    ) -> Outcome<T, R> {
+        let mut attempts = 0;
+        let mut waited = 0;
+        loop {
+            match once(&mut self.transport) {
+                Ok(result) => return Ok(result),
+                Err(TransportError::Busy) if waited < self.policy.timeout_us => {
+                    self.wait(&mut waited);
+                }
+                Err(error) => {
+                    attempts += 1;
+                    let last = attempts >= self.policy.attempts;
+                    match error {
+                        TransportError::Busy => return Err(DeviceError::Timeout),
+                        TransportError::Bus(error) if last => return Err(DeviceError::Bus(error)),
+                        TransportError::Disturbed if last => return Err(DeviceError::Disturbed),
+                        TransportError::Bus(_) | TransportError::Disturbed => {}
+                        TransportError::Sequence => return Err(DeviceError::Lost),
+                        TransportError::Request => return Err(DeviceError::Refused),
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, waited: &mut u32) {
+        let poll = self.policy.poll_us.max(1);
+        self.delay.delay_us(poll);
+        *waited = waited.saturating_add(poll);
+    }
+
+    fn read(&mut self, register: Register) -> Outcome<T, u32> {
+        let mut value = [0];
+        self.transfer(|transport| transport.read_registers(register, &mut value))?;
+        let [value] = value;
+        Ok(value)
+    }
+
+    fn write(&mut self, register: Register, value: u32) -> Outcome<T, ()> {
+        self.transfer(|transport| transport.write_register(register, value))
+    }
+
+    /// Who is there.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotAnEngine`], or a failed transfer.
+    pub fn identify(&mut self) -> Outcome<T, Identity> {
+        let mut registers = [0; 7];
+        self.transfer(|transport| transport.read_registers(Register::ID, &mut registers))?;
+        let [id, version, folding, _, status, fingerprint, frames] = registers;
+        if id != Register::ENGINE_ID || version >> 16 != 1 {
+            return Err(DeviceError::NotAnEngine);
+        }
+        Ok(Identity {
+            folding,
+            fingerprint: (status & STATUS_CONFIGURED != 0).then_some(fingerprint),
+            frames,
+        })
+    }
+
+    /// Stops whatever the engine does; what has been loaded stays.
+    ///
+    /// # Errors
+    /// A failed transfer.
+    pub fn reset(&mut self) -> Outcome<T, ()> {
+        self.write(Register::CONTROL, CONTROL_RESET)?;
+        self.write(Register::CONTROL, 0)?;
+        self.transport.ports_were_reset();
+        Ok(())
+    }
+
+    /// Resets the engine and loads a model; every block is checked by its CRC-32.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], or a failed transfer.
+    pub fn load(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
+        if self.identify()?.folding != configuration.folding() {
+            return Err(DeviceError::Folding);
+        }
+        self.reset()?;
+        for block in configuration.blocks() {
+            let (port, register) = if block.external {
+                (Port::External, Register::EXTERNAL_ADDRESS)
+            } else {
+                (Port::Config, Register::CONFIG_ADDRESS)
+            };
+            self.write(register, block.address)?;
+            let mut words = block.words();
+            let mut chunk = [0; TRANSFER_WORDS];
+            loop {
+                let filled = fill(&mut chunk, &mut words);
+                if filled.is_empty() {
+                    break;
+                }
+                self.transfer(|transport| transport.push(port, filled))?;
+            }
+            if !block.external && !self.comes_to(Register::CONFIG_CHECK, block.check())? {
+                return Err(DeviceError::Verify);
+            }
+        }
+        self.select(configuration)
+    }
+
+    /// Uses what is loaded already.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotConfigured`] when another model is loaded, or a failed transfer.
+    pub fn select(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
+        // The memory outside may still be busy with the last words.
+        let identity = self.identify()?;
+        if identity.folding != configuration.folding()
+            || identity.fingerprint != Some(configuration.fingerprint())
+        {
+            return Err(DeviceError::NotConfigured);
+        }
+        self.write(
+            Register::IMAGE_CHANNELS,
+            u32::from(configuration.channels()),
+        )?;
+        self.write(Register::IMAGE_ROW_BYTES, configuration.row_bytes())?;
+        self.row_bytes = configuration.row_bytes() as usize;
+        Ok(())
+    }
+
+    /// Whether a register takes a value in time.
+    fn comes_to(&mut self, register: Register, value: u32) -> Outcome<T, bool> {
+        let mut waited = 0;
+        loop {
+            if self.read(register)? == value {
+                return Ok(true);
+            }
+            if waited >= self.policy.timeout_us {
+                return Ok(false);
+            }
+            self.wait(&mut waited);
+        }
+    }
+
+    /// Lets the engine begin one frame.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotConfigured`] when it does not begin, [`DeviceError::Timeout`] when the frame before does not end,
+    /// or a failed transfer.
+    pub fn begin_frame(&mut self) -> Outcome<T, ()> {
+        if self.row_bytes == 0 {
+            return Err(DeviceError::NotConfigured);
+        }
+        let mut waited = 0;
+        while self.read(Register::STATUS)? & STATUS_IDLE == 0 {
+            if waited >= self.policy.timeout_us {
+                return Err(DeviceError::Timeout);
+            }
+            self.wait(&mut waited);
+        }
+        self.write(Register::CONTROL, CONTROL_ENABLE)?;
+        // The next frame is another call's.
+        self.write(Register::CONTROL, 0)?;
+        match self.read(Register::STATUS)? & STATUS_IDLE {
+            0 => Ok(()),
+            _ => Err(DeviceError::NotConfigured),
+        }
+    }
+
+    /// Pushes the next row of the image: `width * channels` samples.
+    ///
+    /// # Errors
+    /// [`DeviceError::Argument`] for another length, or a failed transfer.
+    pub fn push_row(&mut self, row: &[u8]) -> Outcome<T, ()> {
+        if row.len() != self.row_bytes {
+            return Err(DeviceError::Argument);
+        }
+        let mut words = row.chunks(4).map(|samples| {
+            let mut word = [0; 4];
+            word.iter_mut()
+                .zip(samples)
+                .for_each(|(to, &from)| *to = from);
+            u32::from_le_bytes(word)
+        });
+        let mut chunk = [0; TRANSFER_WORDS];
+        loop {
+            let filled = fill(&mut chunk, &mut words);
+            if filled.is_empty() {
+                return Ok(());
+            }
+            self.transfer(|transport| transport.push(Port::Image, filled))?;
+        }
+    }
+
+    /// Begins to score segments; `logits` has one element per class.
+    pub fn scoring<'d>(&'d mut self, logits: &'d mut [i16]) -> Scoring<'d, T, D> {
+        Scoring {
+            device: self,
+            logits,
+            at: 0,
+            pushed: 0,
+            finished: 0,
+        }
+    }
+
+    /// Cycles of the last frame: all; with a product; waiting for the image; waiting for weights from outside.
+    ///
+    /// # Errors
+    /// A failed transfer.
+    pub fn cycles(&mut self) -> Outcome<T, [u32; 4]> {
+        let mut cycles = [0; 4];
+        self.transfer(|transport| transport.read_registers(Register::CYCLES, &mut cycles))?;
+        Ok(cycles)
+    }
+}
+
+/// The next words of an iterator, as many as fit.
+fn fill<'c>(
+    chunk: &'c mut [u32; TRANSFER_WORDS],
+    words: &mut impl Iterator<Item = u32>,
+) -> &'c [u32] {
+    let mut filled = 0;
+    for (slot, word) in chunk.iter_mut().zip(words) {
+        *slot = word;
+        filled += 1;
+    }
+    chunk.get(..filled).unwrap_or(&[])
+}
+
+/// Segments on their way in, logits on their way out.
+#[derive(Debug)]
+pub struct Scoring<'d, T, D> {
+    device: &'d mut Device<T, D>,
+    logits: &'d mut [i16],
+    /// Words of the segment at hand that have come.
+    at: usize,
+    pushed: u32,
+    finished: u32,
+}
+
+impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
+    /// Pushes the words of a segment, and hands on what has been scored: `scored(index, logits, arg max)`.
+    ///
+    /// # Errors
+    /// [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
+    pub fn push(
+        &mut self,
+        words: impl Iterator<Item = u32>,
+        mut scored: impl FnMut(usize, &[i16], usize),
+    ) -> Outcome<T, ()> {
+        self.pushed += 1;
+        self.push_words(words, &mut scored)?;
+        self.drain(&mut scored).map(|_| ())
+    }
+
+    /// Ends the frame, and hands on the rest of the logits.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing.
+    pub fn finish(mut self, mut scored: impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
+        self.push_words(core::iter::once(END_OF_FRAME), &mut scored)?;
+        let mut waited = 0;
+        while self.finished < self.pushed {
+            if self.drain(&mut scored)? {
+                waited = 0;
+            } else if waited >= self.device.policy.timeout_us {
+                return Err(DeviceError::Timeout);
+            } else {
+                self.device.wait(&mut waited);
+            }
+        }
+        if self.device.read(Register::STATUS)? & STATUS_OVERFLOW != 0 {
+            return Err(DeviceError::Lost);
+        }
+        Ok(())
+    }
+
+    fn push_words(
+        &mut self,
+        mut words: impl Iterator<Item = u32>,
+        scored: &mut impl FnMut(usize, &[i16], usize),
+    ) -> Outcome<T, ()> {
+        let mut chunk = [0; TRANSFER_WORDS];
+        loop {
+            let filled = fill(&mut chunk, &mut words);
+            if filled.is_empty() {
+                return Ok(());
+            }
+            let mut waited = 0;
+            // A port that stays full may wait for logits to be taken.
+            loop {
+                let patience = core::mem::replace(&mut self.device.policy.timeout_us, 0);
+                let pushed = self.device.transfer(|t| t.push(Port::Masks, filled));
+                self.device.policy.timeout_us = patience;
+                match pushed {
+                    Ok(()) => break,
+                    Err(DeviceError::Timeout) if waited < patience => {
+                        if self.drain(scored)? {
+                            waited = 0;
+                        } else {
+                            self.device.wait(&mut waited);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Takes what is there; whether anything was.
+    fn drain(&mut self, scored: &mut impl FnMut(usize, &[i16], usize)) -> Outcome<T, bool> {
+        let mut any = false;
+        loop {
+            let available = self.device.transfer(Transport::logits_available)?;
+            let wanted = available
+                .min(TRANSFER_WORDS)
+                .min(self.logits.len() + 1 - self.at);
+            let mut words = [0; TRANSFER_WORDS];
+            let Some(words) = words.get_mut(..wanted).filter(|words| !words.is_empty()) else {
+                return Ok(any);
+            };
+            self.device
+                .transfer(|transport| transport.take_logits(words))?;
+            any = true;
+            for &word in &*words {
+                if let Some(logit) = self.logits.get_mut(self.at) {
+                    *logit = word.cast_signed() as i16;
+                    self.at += 1;
+                    continue;
+                }
+                let (index, best) = (word >> 16, word & 0xFFFF);
+                if index != self.finished & 0xFFFF || self.finished >= self.pushed {
+                    return Err(DeviceError::Lost);
+                }
+                scored(self.finished as usize, self.logits, best as usize);
+                self.finished += 1;
+                self.at = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The driver against an engine written from the protocol's page, over a line that fails in every way.
+#![allow(missing_docs)]
+
+mod fake_engine;
+
+use cfm_core::kernels::Portable;
+use cfm_core::model::Model;
+use cfm_core::segment::Segment;
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_device::{
+    Backend, Configuration, ConfigurationError, Device, DeviceError, FrameMemory, FrameSource,
+    Policy, SpiTransport, score_frame,
+};
+use cfm_model::random::{Options, random_image, random_model, random_segments};
+use embedded_hal::delay::DelayNs;
+use fake_engine::{FakeEngine, Fault, crc32};
+
+const FOLDING: u32 = 8 | 10 << 8;
+
+struct NoDelay;
+
+impl DelayNs for NoDelay {
+    fn delay_ns(&mut self, _: u32) {}
+}
+
+const POLICY: Policy = Policy {
+    attempts: 4,
+    poll_us: 100,
+    timeout_us: 5_000,
+};
+
+/// A configuration with two blocks for the bus and one for the memory outside.
+fn configuration(model: &[u8], folding: u32) -> Vec<u8> {
+    let parsed = Model::parse(model).unwrap();
+    let input = parsed.input();
+    let mut words = vec![
+        crc32(model),
+        folding,
+        u32::from(input.channels) | u32::from(input.height) << 16,
+        input.row_len() as u32,
+        parsed.class_count() as u32,
+        3,
+    ];
+    for (external, address, length) in [(0, 0x100, 150), (0, 0x8_0000, 64), (1, 7, 130)] {
+        words.extend([external, address, length]);
+        words.extend((0..length).map(|i| (i + address).wrapping_mul(0x9E37_79B9)));
+    }
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
+    file.extend(crc32(&bytes).to_le_bytes());
+    file.extend(bytes);
+    file
+}
+
+struct Pixels<'a>(&'a [u8], usize);
+
+impl FrameSource for Pixels<'_> {
+    type Error = ();
+
+    fn row(&mut self, y: u16, row: &mut [u8]) -> Result<(), ()> {
+        let from = self.0.get(usize::from(y) * self.1..).ok_or(())?;
+        row.copy_from_slice(from.get(..self.1).ok_or(())?);
+        Ok(())
+    }
+}
+
+/// A random model, its image and segments, run with these faults: what computed it, the transfers it took, and the
+/// engine afterwards answering again.
+fn run(
+    seed: u64,
+    logit_room: usize,
+    faults: Vec<(usize, Fault)>,
+) -> (Backend<embedded_hal::spi::ErrorKind>, usize) {
+    let options = Options {
+        max_side: 20,
+        max_macs: 20_000,
+        ..Options::default()
+    };
+    let spec = random_model(seed, &options);
+    let bytes = spec.to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let image = random_image(seed, spec.input);
+    let segments = random_segments(seed, spec.input.width, spec.input.height, 7);
+    let map_views = segments.map_views().unwrap();
+    let mut superpixels = vec![Vec::new(); map_views.len()];
+    let mut counts = vec![Vec::new(); map_views.len()];
+    for ((view, superpixels), counts) in map_views.iter().zip(&mut superpixels).zip(&mut counts) {
+        *superpixels = vec![Superpixel::EMPTY; usize::from(view.count())];
+        let needed = SuperpixelIndex::counts_needed(view, &model, superpixels).unwrap();
+        *counts = vec![CellCount::EMPTY; needed];
+    }
+    let maps: Vec<SuperpixelIndex<'_>> = map_views
+        .iter()
+        .zip(&mut superpixels)
+        .zip(&mut counts)
+        .map(|((view, superpixels), counts)| {
+            SuperpixelIndex::build(*view, &model, superpixels, counts).unwrap()
+        })
+        .collect();
+    let views: Vec<Segment<'_>> = segments.views();
+
+    let file = configuration(&bytes, FOLDING);
+    let configuration = Configuration::parse(&file).unwrap();
+    let mut engine = FakeEngine::new(&bytes, FOLDING);
+    engine.logit_room = logit_room.max(model.class_count() + 1);
+    let mut device = Device::new(SpiTransport::new(engine), NoDelay, POLICY);
+    device.load(&configuration).unwrap();
+    let (transport, delay) = device.release();
+    let mut engine = transport.release();
+    let loaded: Vec<(u32, u32)> = configuration
+        .blocks()
+        .filter(|block| !block.external)
+        .flat_map(|block| (block.address..).zip(block.words()))
+        .collect();
+    assert_eq!(engine.configuration, loaded);
+    assert_eq!(engine.external.len(), 130);
+    let start = engine.transfers();
+    engine.faults = faults
+        .into_iter()
+        .map(|(at, fault)| (start + at, fault))
+        .collect();
+
+    let mut device = Device::new(SpiTransport::new(engine), delay, POLICY);
+    let started = device.reset().and_then(|()| device.select(&configuration));
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut row = vec![0; model.input().row_len()];
+    let mut logits = vec![0; model.class_count()];
+    let mut results = vec![None; views.len()];
+    let backend = score_frame(
+        &mut device,
+        &model,
+        Portable,
+        &mut Pixels(&image.pixels, model.input().row_len()),
+        &views,
+        &maps,
+        FrameMemory {
+            row: &mut row,
+            logits: &mut logits,
+            arena: &mut arena,
+        },
+        |index, logits| results[index] = Some(logits.to_vec()),
+    )
+    .unwrap();
+    if backend == Backend::Engine {
+        started.unwrap();
+    }
+
+    // The core's own, computed apart.
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut executor = cfm_core::executor::Executor::new(&model, &mut arena).unwrap();
+    executor.push_image(&image.view().unwrap()).unwrap();
+    let (features, scratch) = executor.finish().unwrap();
+    let mut scorer = cfm_core::scorer::Scorer::new(&model, features, scratch).unwrap();
+    for (segment, result) in views.iter().zip(&results) {
+        scorer.score(segment, &maps, &mut logits).unwrap();
+        assert_eq!(result.as_ref(), Some(&logits), "seed {seed}");
+    }
+    let (transport, _) = device.release();
+    (backend, transport.release().transfers() - start)
+}
+
+#[test]
+fn the_engine_returns_what_the_core_does() {
+    for seed in 0..60 {
+        let (backend, _) = run(seed, 256, Vec::new());
+        assert_eq!(backend, Backend::Engine, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_small_logits_fifo_does_not_lock_up() {
+    for seed in 0..20 {
+        let (backend, _) = run(seed, 1, Vec::new());
+        assert_eq!(backend, Backend::Engine, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_disturbance_of_any_transfer_is_repaired() {
+    let (_, transfers) = run(3, 256, Vec::new());
+    for at in 0..transfers {
+        for fault in [
+            Fault::Request(at * 7),
+            Fault::Response(at * 11),
+            Fault::NoResponse,
+            Fault::Bus,
+        ] {
+            let (backend, _) = run(3, 256, vec![(at, fault)]);
+            assert_eq!(backend, Backend::Engine, "{fault:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_request_and_of_a_response_is_noticed() {
+    // Transfer 9 or so: a push with its longest payload.
+    for bit in 0..600 {
+        for fault in [Fault::Request(bit), Fault::Response(bit)] {
+            assert_eq!(
+                run(3, 256, vec![(9, fault)]).0,
+                Backend::Engine,
+                "{fault:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn software_takes_over_when_the_engine_dies_or_is_reset() {
+    let (_, transfers) = run(5, 256, Vec::new());
+    let mut taken_over = 0;
+    for at in 0..transfers {
+        for fault in [Fault::Dead, Fault::Reset, Fault::Stuck] {
+            let (backend, _) = run(5, 256, vec![(at, fault)]);
+            // A reset before the frame begins, or after it has ended, is none of its business.
+            taken_over += usize::from(backend != Backend::Engine);
+            if fault == Fault::Dead && at + 1 < transfers {
+                assert!(matches!(backend, Backend::Software(_)), "{fault:?} at {at}");
+            }
+        }
+    }
+    assert!(taken_over > 2 * transfers, "{taken_over} of {transfers}");
+}
+
+#[test]
+fn lasting_disturbance_is_an_error_of_its_own() {
+    let faults = (8..20).map(|at| (at, Fault::Response(5))).collect();
+    let (backend, _) = run(3, 256, faults);
+    assert_eq!(backend, Backend::Software(DeviceError::Disturbed));
+    let faults = (8..20).map(|at| (at, Fault::Bus)).collect();
+    let (backend, _) = run(3, 256, faults);
+    assert_eq!(
+        backend,
+        Backend::Software(DeviceError::Bus(embedded_hal::spi::ErrorKind::Other))
+    );
+}
+
+#[test]
+fn broken_configurations_are_refused() {
+    let bytes = random_model(1, &Options::default()).to_bytes().unwrap();
+    let file = configuration(&bytes, FOLDING);
+    assert!(Configuration::parse(&file).is_ok());
+    let error = |bytes: &[u8]| Configuration::parse(bytes).unwrap_err();
+    assert_eq!(error(&[]), ConfigurationError::Magic);
+    assert_eq!(
+        error(b"something else altogether"),
+        ConfigurationError::Magic
+    );
+    for length in 4..file.len() {
+        let error = error(&file[..length]);
+        assert!(
+            matches!(
+                error,
+                ConfigurationError::Length | ConfigurationError::Checksum
+            ),
+            "{length}"
+        );
+    }
+    for bit in 32..8 * file.len() {
+        let mut broken = file.clone();
+        broken[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(error(&broken), ConfigurationError::Checksum, "bit {bit}");
+    }
+    // With a checksum that fits, the lengths must still add up.
+    for (word, value) in [(7, 2_u32), (7, 4), (10, 151), (10, u32::MAX)] {
+        let mut broken = file.clone();
+        broken[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
+        let checksum = crc32(&broken[8..]);
+        broken[4..8].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(error(&broken), ConfigurationError::Length, "word {word}");
+    }
+}
+
+#[test]
+fn another_folding_or_another_model_is_refused() {
+    let bytes = random_model(1, &Options::default()).to_bytes().unwrap();
+    let other = random_model(2, &Options::default()).to_bytes().unwrap();
+    let device = || {
+        Device::new(
+            SpiTransport::new(FakeEngine::new(&bytes, FOLDING)),
+            NoDelay,
+            POLICY,
+        )
+    };
+    let load = |file: &[u8]| device().load(&Configuration::parse(file).unwrap());
+    assert_eq!(load(&configuration(&bytes, FOLDING)), Ok(()));
+    assert_eq!(
+        load(&configuration(&bytes, 4 | 3 << 8)),
+        Err(DeviceError::Folding)
+    );
+    assert_eq!(
+        load(&configuration(&other, FOLDING)),
+        Err(DeviceError::NotConfigured)
+    );
+    let mut fresh = device();
+    assert_eq!(fresh.begin_frame(), Err(DeviceError::NotConfigured));
+    assert_eq!(fresh.push_row(&[1]), Err(DeviceError::Argument));
+}
