@@ -62,9 +62,9 @@ module tb_mask_projection;
     task automatic make_axis(input int axis);
         int jump, offset2, best, d, bd;
         begin
-            jump = pick(1, 3) == 1 ? pick(1, 3) : pick(4, 40);
+            jump = produced == 0 ? 8 : pick(1, 3) == 1 ? pick(1, 3) : pick(4, 40);      // 8: half a cell is a tie
             offset2 = pick(-jump, jump);
-            pixels[axis] = pick(1, PIXELS - 1);
+            pixels[axis] = produced == 0 ? 120 : pick(1, PIXELS - 1);
             cells[axis] = pixels[axis] / jump + pick(0, 1);
             if (cells[axis] < 1) cells[axis] = 1;
             if (cells[axis] > SIDE - 1) cells[axis] = SIDE - 1;
@@ -139,7 +139,7 @@ module tb_mask_projection;
                 if (x1 > x0 + 6) x1 = x0 + 6;
                 if (y1 > y0 + 6) y1 = y0 + 6;
             end
-            style = pick(0, 5);
+            style = produced == 3 ? 1 : pick(0, 5);
             for (int y = 0; y < pixels[1]; y++)
                 for (int x = 0; x < pixels[0]; x++)
                     mask[y*PIXELS+x] = x >= x0 && x <= x1 && y >= y0 && y <= y1 &&
