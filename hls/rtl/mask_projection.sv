@@ -306,7 +306,10 @@ module mask_projection #(
     logic [SB-1:0] column_first, column_end, row_first, row_end;
     logic [5:0]    bin_i, bin_j;
     logic [15:0]   bin_left_pixel, bin_top_pixel;
-    logic [2*SB+15:0] column_bins [0:63], row_bins [0:63];
+    (* ram_style = "distributed" *)
+    logic [2*SB+15:0] column_bins [0:31];
+    (* ram_style = "distributed" *)
+    logic [2*SB+15:0] row_bins [0:31];
     logic [2*SB+15:0] column_bin, row_bin;
     logic [31:0]   bin_sum, bin_fetched, bin_value;
     (* no_rw_check *)
@@ -334,11 +337,11 @@ module mask_projection #(
     wire [NB-1:0] bin_address = state == BIN ? issue_index : bin_at;
     always_ff @(posedge clock) begin
         if (state == BOUNDS_4 & column_ready & row_ready) begin
-            column_bins[bin_i] <= {column_value - bin_left_pixel, column_end, column_first};
-            row_bins[bin_i]    <= {row_value - bin_top_pixel, row_end, row_first};
+            column_bins[bin_i[4:0]] <= {column_value - bin_left_pixel, column_end, column_first};
+            row_bins[bin_i[4:0]]    <= {row_value - bin_top_pixel, row_end, row_first};
         end
-        column_bin <= column_bins[bin_j];
-        row_bin    <= row_bins[bin_i];
+        column_bin <= column_bins[bin_j[4:0]];
+        row_bin    <= row_bins[bin_i[4:0]];
         if (state == SUM_6) bin_sums[bin_at] <= bin_sum + (relative_row == row_bin[SB-1:0] ? 32'd0 : bin_value);
         if (go) begin
             bin_fetched <= bin_sums[bin_address];
