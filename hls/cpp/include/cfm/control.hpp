@@ -86,6 +86,12 @@ struct Record {
     std::uint32_t write_address, read_address, second_address;
 };
 
+// The rows that a run of an operation reads. Addresses in words of a bank.
+struct Rows {
+    std::uint32_t first, second;  // the first row inside the tensor; the row of the second addend
+    std::uint8_t first_inside, inside;  // kernel rows
+};
+
 // Bits `high` to `low` of a word of the store.
 inline std::uint32_t field(std::uint32_t word, int high, int low) {
 #pragma HLS INLINE

@@ -19,12 +19,6 @@ struct Tap {
     ap_uint<L> inside;
 };
 
-// The rows that a run of an operation reads. Addresses in words of a bank.
-struct Rows {
-    std::uint32_t first, second;  // the first row inside the tensor; the row of the second addend
-    std::uint8_t first_inside, inside;  // kernel rows
-};
-
 // Where the loops of an operation stand: block, output group, kernel row, kernel column, input group, pass.
 template <int L>
 struct WindowWalk {
