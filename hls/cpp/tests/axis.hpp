@@ -46,7 +46,8 @@ struct Axis {
 inline Axis random_axis(sim::Chance& chance, int max_pixels, int max_cells) {
     Axis a{};
     a.pixels = chance.between(1, max_pixels);
-    a.jump = chance.between(1, 12);
+    // Powers of two, as in real models, hit thresholds exactly.
+    a.jump = chance.percent(50) ? 1 << chance.below(5) : chance.between(1, 12);
     a.cells = chance.between(1, std::min(max_cells, a.pixels / a.jump + 2));
     a.offset2 = chance.between(-2 * a.jump, 2 * a.jump + 2);
     return a;

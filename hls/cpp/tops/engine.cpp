@@ -6,8 +6,8 @@ bool cfm_engine(const ap_uint<64>* config, std::uint32_t config_writes, bool run
 #pragma HLS INTERFACE s_axilite port = return
 #pragma HLS INTERFACE s_axilite port = config_writes
 #pragma HLS INTERFACE s_axilite port = run
-#pragma HLS INTERFACE m_axi port = config offset = slave bundle = config max_read_burst_length = 64
-#pragma HLS INTERFACE m_axi port = weights offset = slave bundle = weights max_read_burst_length = 64
+#pragma HLS INTERFACE m_axi port = config offset = slave bundle = config depth = 65536 max_read_burst_length = 64
+#pragma HLS INTERFACE m_axi port = weights offset = slave bundle = weights depth = 65536 max_read_burst_length = 64
 #pragma HLS INTERFACE axis port = image
 #pragma HLS INTERFACE axis port = masks
 #pragma HLS INTERFACE axis port = logits
