@@ -4,7 +4,8 @@
 #
 #   run.sh [--no-faults] [PROJECT...]
 #
-# One engine is built per folding (PE, L and SIDE), its memories as large as the largest that its projects ask for.
+# One engine is built per folding (PE, L, SIDE and GENERAL_SCALE), its memories as large as the largest that its projects
+# ask for.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
@@ -108,7 +109,9 @@ parameter() {
 
 # folding PROJECT: what a build is for
 folding() {
-    echo "$(parameter "$1" PE)x$(parameter "$1" L)-$(parameter "$1" SIDE)"
+    local scale=shift
+    if [ "$(parameter "$1" GENERAL_SCALE)" = 1 ]; then scale=general; fi
+    echo "$(parameter "$1" PE)x$(parameter "$1" L)-side$(parameter "$1" SIDE)-$scale"
 }
 
 if [ $# -eq 0 ]; then
@@ -116,6 +119,7 @@ if [ $# -eq 0 ]; then
     exit 0
 fi
 
+ENGINE_FAULTS=$FAULTS
 for name in $(for project in "$@"; do folding "$project"; done | sort -u); do
     echo "== engine $name"
     projects=()
@@ -138,8 +142,9 @@ for name in $(for project in "$@"; do folding "$project"; done | sort -u); do
     for project in "${projects[@]}"; do
         "$OUT/engine_$name-$tag" "$project"
     done
-    if [ "$FAULTS" = yes ]; then
-        # The project with the least work that notices the fault will do.
+    if [ "$ENGINE_FAULTS" = yes ]; then
+        # The first folding's projects will do, and of them the first that notices.
+        ENGINE_FAULTS=no
         for fault in ties_up bin_off_by_one swapped_channels; do
             binary=$OUT/engine_$fault-$name-$tag
             build "$binary" engine "${defines[@]}" -DCFM_FAULT="$(fault_number "$fault")"

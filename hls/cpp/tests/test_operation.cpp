@@ -99,7 +99,7 @@ void check(std::uint64_t seed, int cases, Unit unit) {
                         if (layer.kind == Kind::add) sum += in.at(y, ix, c) * o.add_weights[0] + other.at(y, ix, c) * o.add_weights[1];
                         if (inside) {
                             count++;
-                            maximum = std::max<std::int64_t>(maximum, q(c));
+                            if (layer.kind == Kind::max_pool) maximum = std::max<std::int64_t>(maximum, q(c));
                             if (layer.kind == Kind::avg_pool) sum += q(c) - in.zero;
                         }
                     }
