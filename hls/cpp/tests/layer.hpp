@@ -1,5 +1,5 @@
-// A random layer for the test benches: plain tensors, and the words that the engine's units take for it. What the numbers
-// of a descriptor are is written down here a second time, from hls/ENGINE.md, not taken from the units.
+// A random layer for the test benches: plain tensors, and the words that the engine's units take for it. What the
+// numbers of a descriptor are is written down here a second time, from hls/ENGINE.md, not taken from the units.
 #pragma once
 
 #include <algorithm>
@@ -63,7 +63,8 @@ inline Layer random_layer(sim::Chance& chance, const Tensor& in, int max_outputs
         l.pad_left = add ? 0 : chance.between(0, l.kernel_w - 1);
         const int reach = l.dilation * (l.kernel_w - 1) + 1;
         const int right = add ? 0 : chance.between(0, l.kernel_w - 1);
-        l.out_width = in.width + l.pad_left + right < reach ? 0 : (in.width + l.pad_left + right - reach) / l.stride + 1;
+        l.out_width =
+            in.width + l.pad_left + right < reach ? 0 : (in.width + l.pad_left + right - reach) / l.stride + 1;
         l.outputs = l.kind == cfm::Kind::dense ? chance.between(1, max_outputs) : in.channels;
         l.y = chance.between(0, (in.height - 1) / l.stride);
         // A window with nothing inside is refused for pools; demand a real cell everywhere.

@@ -17,7 +17,8 @@ int main() {
         const int width = chance.between(1, 4000);
         d[0] = chance.below(5);
         d[8] = static_cast<std::uint32_t>(width);
-        const std::uint32_t values[][2] = {{1, 1000}, {2, 200}, {3, 200}, {4, 100}, {5, 255}, {6, 255}, {7, 15}, {10, L}, {12, L}, {14, L}};
+        const std::uint32_t values[][2] = {{1, 1000}, {2, 200}, {3, 200}, {4, 100}, {5, 255},
+                                           {6, 255},  {7, 15},  {10, L},  {12, L},  {14, L}};
         for (const auto& v : values) d[v[0]] = chance.below(v[1]);
         const int start = chance.between(-100, 3);
         d[9] = static_cast<std::uint32_t>(start);
@@ -28,7 +29,8 @@ int main() {
         std::uint32_t* r = store + program.address + 3 * index;
         const bool wait = chance.percent(30);
         const int inside = chance.between(0, 255), first = chance.between(0, 255);
-        r[0] = static_cast<std::uint32_t>(wait) << 24 | static_cast<std::uint32_t>(inside) << 16 | static_cast<std::uint32_t>(first) << 8 | static_cast<std::uint32_t>(o);
+        r[0] = static_cast<std::uint32_t>(wait) << 24 | static_cast<std::uint32_t>(inside) << 16 |
+               static_cast<std::uint32_t>(first) << 8 | static_cast<std::uint32_t>(o);
 
         cfm::Header header;
         cfm::Record record;

@@ -1,5 +1,5 @@
-// The whole engine on an exported project: every write of the array's path, every pooled word, every cell's bit and every
-// logit, in order, against the project's files. Usage: test_engine PROJECT
+// The whole engine on an exported project: every write of the array's path, every pooled word, every cell's bit and
+// every logit, in order, against the project's files. Usage: test_engine PROJECT
 //
 // Three frames: one on memories full of noise; one on what that left behind, with streams that stall; one through the
 // top function, of which only the logits can be seen.
@@ -89,7 +89,8 @@ void demand(const Project& project, const char* name, long here, bool exactly) {
     const auto found = project.parameters.find(name);
     if (found == project.parameters.end()) refuse(std::string("parameters.txt does not say ") + name);
     if (exactly ? found->second == here : found->second <= here) return;
-    refuse(std::string(name) + " of the project is " + std::to_string(found->second) + ", of this build " + std::to_string(here));
+    refuse(std::string(name) + " of the project is " + std::to_string(found->second) + ", of this build " +
+           std::to_string(here));
 }
 
 Project read_project(const std::string& folder) {
@@ -125,7 +126,8 @@ Project read_project(const std::string& folder) {
 // Compares everything as it happens.
 class Observer {
 public:
-    explicit Observer(const Project& project) : project_(project) {}
+    explicit Observer(const Project& project) : project_(project) {
+    }
 
     void array_write(const cfm::Word<PE> (&words)[L]) {
         if (writes >= project_.writes.size()) difference("more array writes than expected");
@@ -165,7 +167,8 @@ public:
         int i = 0;
         for (int r = w.top; r < w.bottom; r++)
             for (int c = w.left; c < w.right; c++, i++)
-                test::equal(bool(mask.bits[r][c / L][c % L]), bit_at(line[4], i), "cell (%d, %d) of segment %zu", r, c, segments);
+                test::equal(bool(mask.bits[r][c / L][c % L]), bit_at(line[4], i), "cell (%d, %d) of segment %zu", r, c,
+                            segments);
         cells += static_cast<std::size_t>(i);
         segments++;
     }
@@ -202,7 +205,8 @@ void feed(hls::stream<T>& stream, const std::vector<T>& values, [[maybe_unused]]
 }
 
 void check_logits(hls::stream<cfm::LogitBeat>& logits, const Project& project) {
-    const auto classes = static_cast<std::size_t>(project.logits.size()) / std::max<std::size_t>(project.cells.size(), 1);
+    const auto classes =
+        static_cast<std::size_t>(project.logits.size()) / std::max<std::size_t>(project.cells.size(), 1);
     for (std::size_t n = 0; n < project.logits.size(); n++) {
         if (logits.empty()) test::equal(n, project.logits.size(), "number of logits");
         const cfm::LogitBeat beat = logits.read();
@@ -244,13 +248,14 @@ int main(int argc, char** argv) {
         feed(image, project.image, stalls);
         feed(masks, project.masks, stalls);
         Observer observer(project);
-        if (!cfm::run_frame<I>(memories, image, masks, weights.data(), logits, observer)) refuse("the configuration is refused");
+        if (!cfm::run_frame<I>(memories, image, masks, weights.data(), logits, observer))
+            refuse("the configuration is refused");
         observer.finish();
         check_logits(logits, project);
         test::equal(image.size() + masks.size(), 0, "words left in the streams");
         std::printf("%s: %zu array writes, %zu pooled writes, %zu segments, %zu cells, %zu logit words%s: equal\n",
-                    argv[1], observer.writes, observer.pooled, observer.segments, observer.cells,
-                    project.logits.size(), stalls == 0 ? "" : ", with stalls");
+                    argv[1], observer.writes, observer.pooled, observer.segments, observer.cells, project.logits.size(),
+                    stalls == 0 ? "" : ", with stalls");
         std::fflush(stdout);
     }
 

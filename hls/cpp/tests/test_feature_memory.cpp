@@ -15,8 +15,11 @@ int main() {
         const auto at = [&](int x, int g, int p) {
             return tensor[static_cast<std::size_t>((x * groups + g) * PE + p)];
         };
-        ReadRequest request = {row, {0, 0}, {static_cast<std::int16_t>(width / L), static_cast<std::uint16_t>(width % L)},
-                               static_cast<std::uint16_t>(groups), 0};
+        ReadRequest request = {row,
+                               {0, 0},
+                               {static_cast<std::int16_t>(width / L), static_cast<std::uint16_t>(width % L)},
+                               static_cast<std::uint16_t>(groups),
+                               0};
         cfm::Neighbours<PE, L> cells;
         Word block[L];
         for (int b = 0; b < blocks; b++) {
@@ -32,13 +35,15 @@ int main() {
             request.at = {static_cast<std::int16_t>(q), static_cast<std::uint16_t>(x - q * L)};
             request.group = static_cast<std::uint16_t>(g);
             // The last block again: writing what is there already.
-            top_feature_memory(banks, row + static_cast<std::uint32_t>((blocks - 1) * groups + groups - 1), block, request, cells);
+            top_feature_memory(banks, row + static_cast<std::uint32_t>((blocks - 1) * groups + groups - 1), block,
+                               request, cells);
             for (int i = 0; i < L; i++) {
                 const int cell = x + i, bank = (cell + 4 * L) % L;
                 const bool inside = cell >= 0 && cell < width;
                 test::equal(bool(cells.inside[bank]), inside, "inside of cell %d of %d", cell, width);
                 for (int p = 0; p < PE && inside; p++)
-                    test::equal(cfm::byte_of<PE>(cells.bank[bank], p), at(cell, g, p), "cell %d, group %d, channel %d", cell, g, p);
+                    test::equal(cfm::byte_of<PE>(cells.bank[bank], p), at(cell, g, p), "cell %d, group %d, channel %d",
+                                cell, g, p);
             }
         }
     }

@@ -68,7 +68,8 @@ struct Build {
             for (int i = 0; i < p.inputs; i++) {
                 cfm::Word<PE> word = 0;
                 for (int c = 0; c < PE && g * PE + c < p.outputs; c++)
-                    cfm::set_byte<PE>(word, c, cfm::Byte(p.weight[static_cast<std::size_t>((g * PE + c) * p.inputs + i)]));
+                    cfm::set_byte<PE>(word, c,
+                                      cfm::Byte(p.weight[static_cast<std::size_t>((g * PE + c) * p.inputs + i)]));
                 memory.push_back(word);
             }
             for (int c = g * PE; c < (g + 1) * PE; c++) {
@@ -117,7 +118,8 @@ void run_case(int n, sim::Chance& chance) {
         return test::Axis{pixels, cells, stride, kernel - 1 - 2 * pad};
     };
     const test::Axis columns = axis(image.width), rows = axis(image.height);
-    const int depth = chance.between(1, 6), level = chance.between(1, 3), hidden = chance.between(1, 9), classes = chance.between(1, 9);
+    const int depth = chance.between(1, 6), level = chance.between(1, 3), hidden = chance.between(1, 9),
+              classes = chance.between(1, 9);
     const bool region = chance.percent(50), external = chance.percent(50);
     const int bins = level * level;
     const Parameters convolution = random_parameters(chance, kernel * kernel * image.channels, depth);
@@ -129,7 +131,8 @@ void run_case(int n, sim::Chance& chance) {
     const int image_groups = test::divide_up(image.channels, PE), groups = test::divide_up(depth, PE);
     const test::Place ring = {0, test::divide_up(image.width, L) * image_groups, std::max(kernel, stride) + 1};
     const test::Place map = {ring.words * ring.rows, test::divide_up(columns.cells, L) * groups, rows.cells};
-    const int pooled[2] = {map.address + map.words * map.rows, map.address + map.words * map.rows + vector_bins * groups};
+    const int pooled[2] = {map.address + map.words * map.rows,
+                           map.address + map.words * map.rows + vector_bins * groups};
     const int hidden_at = pooled[1] + vector_bins * groups;
 
     Build b;
@@ -170,7 +173,8 @@ void run_case(int n, sim::Chance& chance) {
         while (row < rows.cells && std::min(row * stride - pad + kernel, image.height) <= y + 1) {
             const test::Layer layer{cfm::Kind::dense, kernel, kernel, stride, 1, pad, pad, depth, columns.cells, row};
             const cfm::Rows r = test::rows_of(layer, image, ring);
-            record(u32(r.inside << 16 | r.first_inside << 8 | conv_op), map.address + row * map.words, static_cast<int>(r.first));
+            record(u32(r.inside << 16 | r.first_inside << 8 | conv_op), map.address + row * map.words,
+                   static_cast<int>(r.first));
             row++;
         }
     }
@@ -181,8 +185,9 @@ void run_case(int n, sim::Chance& chance) {
         record(u32(1 << 16 | class_op), 0, hidden_at);
     }
     s[7] = 2;
-    const int header[] = {ring.address, ring.words, ring.rows, image.height, image.width, image_groups, image.width, image.height,
-                          map.address, map.words, groups, convolution.z_out & 255, rows.cells, columns.cells};
+    const int header[] = {ring.address, ring.words,   ring.rows,   image.height, image.width, image_groups,
+                          image.width,  image.height, map.address, map.words,    groups,      convolution.z_out & 255,
+                          rows.cells,   columns.cells};
     for (std::size_t i = 0; i < 14; i++) s[8 + i] = u32(header[i]);
     const auto rule = static_cast<cfm::MaskRule>(chance.below(4));
     const long threshold = chance.percent(50) ? 32768 : chance.between(1, 65535);
@@ -197,7 +202,8 @@ void run_case(int n, sim::Chance& chance) {
     test::fill_with_noise<PE, L, Small::FEATURE_WORDS>(memories.features, chance);
     for (std::uint32_t i = 0; i < s.size(); i++) cfm::configure<Small>(memories, i, s[i]);
     for (std::uint32_t i = 0; i < b.channels.size(); i++) cfm::configure<Small>(memories, 1 << 17 | i, b.channels[i]);
-    for (std::uint32_t i = 0; i < b.inside.size(); i++) cfm::configure<Small>(memories, 4 << 17 | i, b.inside[i].to_uint());
+    for (std::uint32_t i = 0; i < b.inside.size(); i++)
+        cfm::configure<Small>(memories, 4 << 17 | i, b.inside[i].to_uint());
     std::vector<std::uint32_t> geometry(2 * SIDE + 4);
     columns.write(&geometry[0]);
     rows.write(&geometry[SIDE]);
@@ -247,7 +253,8 @@ void run_case(int n, sim::Chance& chance) {
     }
     masks.write(cfm::END_OF_FRAME);
     cfm::NoProbe probe;
-    test::equal(cfm::run_frame<Small>(memories, beats, masks, b.outside.data(), logits, probe), true, "case %d: accepted", n);
+    test::equal(cfm::run_frame<Small>(memories, beats, masks, b.outside.data(), logits, probe), true,
+                "case %d: accepted", n);
 
     // The feature map, plainly.
     std::vector<std::int8_t> features;
@@ -266,7 +273,8 @@ void run_case(int n, sim::Chance& chance) {
                 const std::int8_t q = convolution.activation(o, sum);
                 features.push_back(q);
                 const int word = map.address + y * map.words + x / L * groups + o / PE;
-                test::equal(cfm::byte_of<PE>(memories.features[x % L][word], o % PE), q, "case %d: feature (%d, %d) channel %d", n, y, x, o);
+                test::equal(cfm::byte_of<PE>(memories.features[x % L][word], o % PE), q,
+                            "case %d: feature (%d, %d) channel %d", n, y, x, o);
             }
     // Every segment, plainly.
     for (std::size_t k = 0; k < segments.size(); k++) {
@@ -275,7 +283,8 @@ void run_case(int n, sim::Chance& chance) {
             if (x < g.left || x > g.right || y < g.top || y > g.bottom) return false;
             return bool(g.pixels[static_cast<std::size_t>((y - g.top) * (g.right - g.left + 1) + x - g.left)]);
         };
-        const int left = columns.cell(g.left), right = columns.cell(g.right) + 1, top = rows.cell(g.top), bottom = rows.cell(g.bottom) + 1;
+        const int left = columns.cell(g.left), right = columns.cell(g.right) + 1, top = rows.cell(g.top),
+                  bottom = rows.cell(g.bottom) + 1;
         std::vector<bool> bits;
         bool any = false;
         long best_inside = 0, best_total = 0;
@@ -290,7 +299,8 @@ void run_case(int n, sim::Chance& chance) {
                 if (rule == cfm::MaskRule::average) bit = bit && inside * 65536 >= threshold * total;
                 if (rule == cfm::MaskRule::maximum) bit = bit && inside > 0;
                 if (rule == cfm::MaskRule::nearest) bit = bit && pixel(columns.centre(c, c), rows.centre(r, r));
-                if (total > 0 && (best_total == 0 || inside * best_total > best_inside * total)) best = bits.size(), best_inside = inside, best_total = total;
+                if (total > 0 && (best_total == 0 || inside * best_total > best_inside * total))
+                    best = bits.size(), best_inside = inside, best_total = total;
                 bits.push_back(bit);
                 any |= bit;
             }
@@ -304,26 +314,35 @@ void run_case(int n, sim::Chance& chance) {
                         const int h = bottom - top, w = right - left;
                         for (int r = i * h / level; r < ((i + 1) * h + level - 1) / level; r++)
                             for (int c = j * w / level; c < ((j + 1) * w + level - 1) / level; c++) {
-                                const int q = features[static_cast<std::size_t>(((top + r) * columns.cells + left + c) * depth + o)];
-                                maximum = std::max(maximum, whole != 0 || bits[static_cast<std::size_t>(r * w + c)] ? q : convolution.z_out);
+                                const int q = features[static_cast<std::size_t>(
+                                    ((top + r) * columns.cells + left + c) * depth + o)];
+                                maximum = std::max(maximum, whole != 0 || bits[static_cast<std::size_t>(r * w + c)]
+                                                                ? q
+                                                                : convolution.z_out);
                             }
                         vector.push_back(static_cast<std::int8_t>(maximum));
                     }
         std::vector<std::int64_t> middle, scores;
         const auto product = [](const Parameters& p, int o, const auto& in) {
             std::int64_t sum = 0;
-            for (std::size_t i = 0; i < in.size(); i++) sum += in[i] * p.weight[static_cast<std::size_t>(o * p.inputs) + i];
+            for (std::size_t i = 0; i < in.size(); i++)
+                sum += in[i] * p.weight[static_cast<std::size_t>(o * p.inputs) + i];
             return sum;
         };
         for (int o = 0; o < hidden; o++) middle.push_back(first.activation(o, product(first, o, vector)));
-        for (int o = 0; o < classes; o++) scores.push_back(std::clamp<std::int64_t>(classifier.scaled(o, product(classifier, o, middle)), -32768, 32767));
+        for (int o = 0; o < classes; o++)
+            scores.push_back(
+                std::clamp<std::int64_t>(classifier.scaled(o, product(classifier, o, middle)), -32768, 32767));
         for (int o = 0; o < classes; o++) {
             const cfm::LogitBeat beat = logits.read();
-            test::equal(static_cast<std::int32_t>(beat.data.to_uint()), scores[static_cast<std::size_t>(o)], "case %d: segment %d, class %d", n, int(k), o);
+            test::equal(static_cast<std::int32_t>(beat.data.to_uint()), scores[static_cast<std::size_t>(o)],
+                        "case %d: segment %d, class %d", n, int(k), o);
             test::equal(beat.last.to_int(), 0, "case %d: last", n);
         }
         const cfm::LogitBeat beat = logits.read();
-        test::equal(beat.data.to_uint(), (std::max_element(scores.begin(), scores.end()) - scores.begin()) | static_cast<long>(k) << 16, "case %d: label", n);
+        test::equal(beat.data.to_uint(),
+                    (std::max_element(scores.begin(), scores.end()) - scores.begin()) | static_cast<long>(k) << 16,
+                    "case %d: label", n);
         test::equal(beat.last.to_int(), 1, "case %d: last", n);
     }
     test::equal(logits.size(), 0, "case %d: no more logits", n);

@@ -10,7 +10,8 @@ int main() {
         const int width = chance.between(1, 35), height = chance.between(1, 9), groups = chance.between(1, 2);
         const int blocks = (width + L - 1) / L;
         cfm::Header header = {};
-        header.image = {chance.below(10), static_cast<std::uint32_t>(blocks * groups), static_cast<std::uint32_t>(chance.between(2, 4))};
+        header.image = {chance.below(10), static_cast<std::uint32_t>(blocks * groups),
+                        static_cast<std::uint32_t>(chance.between(2, 4))};
         header.image_width = static_cast<std::uint16_t>(width);
         header.image_height = static_cast<std::uint16_t>(height);
         header.image_groups = static_cast<std::uint16_t>(groups);
@@ -39,8 +40,12 @@ int main() {
             for (int r = std::max(0, y + 2 - static_cast<int>(header.image.rows)); r <= y; r++)
                 for (int x = 0; x < width; x++)
                     for (int c = 0; c < groups * PE; c++) {
-                        const std::uint32_t at = header.image.address + static_cast<std::uint32_t>(r) % header.image.rows * header.image.row_words + static_cast<std::uint32_t>(x / L * groups + c / PE);
-                        test::equal(cfm::byte_of<PE>(banks[x % L][at], c % PE), samples[static_cast<std::size_t>((r * width + x) * groups * PE + c)] - 128,
+                        const std::uint32_t at =
+                            header.image.address +
+                            static_cast<std::uint32_t>(r) % header.image.rows * header.image.row_words +
+                            static_cast<std::uint32_t>(x / L * groups + c / PE);
+                        test::equal(cfm::byte_of<PE>(banks[x % L][at], c % PE),
+                                    samples[static_cast<std::size_t>((r * width + x) * groups * PE + c)] - 128,
                                     "image %d, after row %d: row %d, cell %d, channel %d", n, y, r, x, c);
                     }
         }

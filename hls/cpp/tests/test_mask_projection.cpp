@@ -28,7 +28,9 @@ std::vector<bool> bits_of(const std::vector<Area>& areas, cfm::MaskRule rule, lo
     if (!any) {
         std::size_t best = 0;
         for (std::size_t i = 1; i < areas.size(); i++)
-            if (areas[i].total > 0 && (areas[best].total == 0 || areas[i].inside * areas[best].total > areas[best].inside * areas[i].total)) best = i;
+            if (areas[i].total > 0 &&
+                (areas[best].total == 0 || areas[i].inside * areas[best].total > areas[best].inside * areas[i].total))
+                best = i;
         bits[best] = true;
     }
     return bits;
@@ -42,7 +44,8 @@ int main() {
     static std::uint32_t memory[SCORING];
     static cfm::CellMask<SIDE, L> mask;
     for (int n = 0; n < 1500; n++) {
-        const test::Axis columns = test::random_axis(chance, 150, SIDE - 1), rows = test::random_axis(chance, 40, SIDE - 1);
+        const test::Axis columns = test::random_axis(chance, 150, SIDE - 1),
+                         rows = test::random_axis(chance, 40, SIDE - 1);
         for (std::uint32_t& word : memory) word = chance.next();
         columns.write(memory);
         rows.write(memory + SIDE);
@@ -60,7 +63,8 @@ int main() {
         const auto pixel = [&](int x, int y) { return pixels[static_cast<std::size_t>(y * columns.pixels + x)]; };
         const unsigned share = chance.below(4) * 25 + 5;
         for (int y = top; y <= bottom; y++)
-            for (int x = left; x <= right; x++) pixels[static_cast<std::size_t>(y * columns.pixels + x)] = chance.percent(share);
+            for (int x = left; x <= right; x++)
+                pixels[static_cast<std::size_t>(y * columns.pixels + x)] = chance.percent(share);
         hls::stream<std::uint32_t> masks("masks");
         masks.write(static_cast<std::uint32_t>(right | bottom << 16));
         for (int y = top; y <= bottom; y++)
@@ -69,7 +73,8 @@ int main() {
                 for (int i = 0; i < 32 && x + i <= right; i++) word |= static_cast<std::uint32_t>(pixel(x + i, y)) << i;
                 masks.write(word);
             }
-        top_mask_projection(memory, header, static_cast<std::uint16_t>(level), static_cast<std::uint32_t>(left | top << 16), masks, mask);
+        top_mask_projection(memory, header, static_cast<std::uint16_t>(level),
+                            static_cast<std::uint32_t>(left | top << 16), masks, mask);
         test::equal(masks.size(), 0, "segment %d: all words read", n);
 
         const int w_left = columns.cell(left), w_right = columns.cell(right) + 1;
@@ -96,10 +101,12 @@ int main() {
             for (int c = w_left; c < w_right; c++) areas.push_back(area(r, r + 1, c, c + 1));
         const std::vector<bool> bits = bits_of(areas, header.rule, header.threshold);
         for (std::size_t i = 0; i < bits.size(); i++) {
-            const int r = w_top + static_cast<int>(i) / (w_right - w_left), c = w_left + static_cast<int>(i) % (w_right - w_left);
-            test::equal(bool(mask.bits[r][c / L][c % L]), bits[i], "segment %d, rule %d: cell (%d, %d)", n, int(header.rule), r, c);
+            const int r = w_top + static_cast<int>(i) / (w_right - w_left),
+                      c = w_left + static_cast<int>(i) % (w_right - w_left);
+            test::equal(bool(mask.bits[r][c / L][c % L]), bits[i], "segment %d, rule %d: cell (%d, %d)", n,
+                        int(header.rule), r, c);
         }
-        // The centre of a bin of several cells is not in the scoring memory exactly.
+        // Bins have no pixels for the rule "nearest": such models are refused.
         if (level == 0 || header.rule == cfm::MaskRule::nearest) continue;
         areas.clear();
         const auto first = [&](int i, int w) { return i * w / level; };
@@ -107,9 +114,12 @@ int main() {
         const int height = w_bottom - w_top, width = w_right - w_left;
         for (int i = 0; i < level; i++)
             for (int j = 0; j < level; j++)
-                areas.push_back(area(w_top + first(i, height), w_top + end(i, height), w_left + first(j, width), w_left + end(j, width)));
+                areas.push_back(area(w_top + first(i, height), w_top + end(i, height), w_left + first(j, width),
+                                     w_left + end(j, width)));
         const std::vector<bool> bins = bits_of(areas, header.rule, header.threshold);
-        for (std::size_t i = 0; i < bins.size(); i++) test::equal(mask.bins[i], bins[i], "segment %d, rule %d: bin %d of level %d", n, int(header.rule), int(i), level);
+        for (std::size_t i = 0; i < bins.size(); i++)
+            test::equal(mask.bins[i], bins[i], "segment %d, rule %d: bin %d of level %d", n, int(header.rule), int(i),
+                        level);
     }
     return test::passed("mask_projection");
 }

@@ -10,7 +10,8 @@ int main() {
     static std::uint32_t memory[SCORING];
     static cfm::CellMask<SIDE, L> mask;
     for (int n = 0; n < 400; n++) {
-        const test::Tensor map = test::random_tensor(chance, chance.between(1, 12), chance.between(1, 3 * L), chance.between(1, 2 * PE));
+        const test::Tensor map =
+            test::random_tensor(chance, chance.between(1, 12), chance.between(1, 3 * L), chance.between(1, 2 * PE));
         const int groups = test::divide_up(map.channels, PE);
         const test::Place place = {chance.between(0, 5), test::divide_up(map.width, L) * groups, map.height};
         test::fill_with_noise<PE, L, FEATURE_WORDS>(banks, chance);
@@ -26,7 +27,8 @@ int main() {
 
         const int left = chance.between(0, map.width - 1), right = chance.between(left + 1, map.width);
         const int top = chance.between(0, map.height - 1), bottom = chance.between(top + 1, map.height);
-        mask.window = {static_cast<std::uint16_t>(top), static_cast<std::uint16_t>(left), static_cast<std::uint16_t>(bottom), static_cast<std::uint16_t>(right)};
+        mask.window = {static_cast<std::uint16_t>(top), static_cast<std::uint16_t>(left),
+                       static_cast<std::uint16_t>(bottom), static_cast<std::uint16_t>(right)};
         const unsigned share = chance.below(5) * 25;
         for (auto& row : mask.bits)
             for (auto& block : row)
@@ -47,13 +49,15 @@ int main() {
             if (chance.percent(70)) entry.masked = offset, offset += words;
             if (entry.masked < 0 || chance.percent(50)) entry.whole = offset, offset += words;
             std::uint32_t* w = memory + 2 * SIDE + 4 * e;
-            w[0] = static_cast<std::uint32_t>(entry.level | (entry.masked >= 0) << 8 | (entry.whole >= 0) << 9 | entry.by_bin << 10);
+            w[0] = static_cast<std::uint32_t>(entry.level | (entry.masked >= 0) << 8 | (entry.whole >= 0) << 9 |
+                                              entry.by_bin << 10);
             w[1] = static_cast<std::uint32_t>(entry.masked);
             w[2] = static_cast<std::uint32_t>(entry.whole);
             entries.push_back(entry);
         }
         const int lane = chance.between(0, L - 1);
-        top_masked_spp(banks, memory, header, mask, static_cast<std::uint16_t>(lane), static_cast<std::uint32_t>(pooled));
+        top_masked_spp(banks, memory, header, mask, static_cast<std::uint16_t>(lane),
+                       static_cast<std::uint32_t>(pooled));
 
         for (const Entry& entry : entries)
             for (int i = 0; i < entry.level; i++)
@@ -72,9 +76,15 @@ int main() {
                             }
                         const int bin = i * entry.level + j;
                         if (entry.by_bin && !mask.bins[bin]) whole = map.zero;
-                        const auto found = [&](int base) { return cfm::byte_of<PE>(banks[lane][pooled + base + bin * groups + c / PE], c % PE); };
-                        if (entry.masked >= 0) test::equal(found(entry.masked), masked, "case %d: masked bin (%d, %d) of %d, channel %d", n, i, j, entry.level, c);
-                        if (entry.whole >= 0) test::equal(found(entry.whole), whole, "case %d: whole bin (%d, %d) of %d, channel %d", n, i, j, entry.level, c);
+                        const auto found = [&](int base) {
+                            return cfm::byte_of<PE>(banks[lane][pooled + base + bin * groups + c / PE], c % PE);
+                        };
+                        if (entry.masked >= 0)
+                            test::equal(found(entry.masked), masked, "case %d: masked bin (%d, %d) of %d, channel %d",
+                                        n, i, j, entry.level, c);
+                        if (entry.whole >= 0)
+                            test::equal(found(entry.whole), whole, "case %d: whole bin (%d, %d) of %d, channel %d", n,
+                                        i, j, entry.level, c);
                     }
     }
     return test::passed("masked_spp");

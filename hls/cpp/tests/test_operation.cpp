@@ -22,7 +22,8 @@ void check(std::uint64_t seed, int cases, Unit unit) {
     static ap_uint<21> scales[CHANNELS];
     static std::int16_t logits[L][CLASSES];
     for (int n = 0; n < cases; n++) {
-        const test::Tensor in = test::random_tensor(chance, chance.between(1, 8), chance.between(1, 3 * L), chance.between(1, 2 * PE));
+        const test::Tensor in =
+            test::random_tensor(chance, chance.between(1, 8), chance.between(1, 3 * L), chance.between(1, 2 * PE));
         test::Tensor other = test::random_tensor(chance, in.height, in.width, in.channels);
         const test::Layer layer = test::random_layer(chance, in, 2 * PE);
         const int words = test::divide_up(in.width, L) * test::divide_up(in.channels, PE);
@@ -31,7 +32,8 @@ void check(std::uint64_t seed, int cases, Unit unit) {
         const test::Place second = {place.address + place.rows * place.words, words, 1};
         const int target = second.address + words;
         test::fill_with_noise<PE, L, WORDS>(banks, chance);
-        test::place_rows<PE, L, WORDS>(banks, in, place, test::input_row(layer, 0), test::input_row(layer, layer.kernel_h - 1));
+        test::place_rows<PE, L, WORDS>(banks, in, place, test::input_row(layer, 0),
+                                       test::input_row(layer, layer.kernel_h - 1));
         test::place_rows<PE, L, WORDS>(banks, other, second, layer.y, layer.y);
 
         cfm::Operation o = test::operation_of<PE, L>(layer, in, place);
@@ -66,17 +68,24 @@ void check(std::uint64_t seed, int cases, Unit unit) {
                         for (int i = 0; i < inputs; i++, at++)
                             for (int p = 0; p < PE; p++) {
                                 const int out = g * PE + p;
-                                cfm::set_byte<PE>(weight_memory[at], p, out < layer.outputs ? cfm::Byte(weight(out, ky, kx, i)) : cfm::Byte(0));
+                                cfm::set_byte<PE>(
+                                    weight_memory[at], p,
+                                    out < layer.outputs ? cfm::Byte(weight(out, ky, kx, i)) : cfm::Byte(0));
                             }
         }
         std::vector<std::int64_t> bias(static_cast<std::size_t>(layer.outputs)), m = bias, s = bias;
         for (int c = 0; c < o.out_groups * PE; c++) {
             const bool used = c < layer.outputs;
-            const int b = used ? chance.between(-20000, 20000) : 0, mm = used ? chance.between(1 << 14, (1 << 15) - 1) : 1 << 14,
+            const int b = used ? chance.between(-20000, 20000) : 0,
+                      mm = used ? chance.between(1 << 14, (1 << 15) - 1) : 1 << 14,
                       ss = used ? chance.between(16, 28) : 14;
-            if (used) bias[static_cast<std::size_t>(c)] = b, m[static_cast<std::size_t>(c)] = mm, s[static_cast<std::size_t>(c)] = ss;
-            cfm::write_channel<CHANNELS>(biases, scales, 2 * (o.channels + static_cast<std::uint32_t>(c)), static_cast<std::uint32_t>(b));
-            cfm::write_channel<CHANNELS>(biases, scales, 2 * (o.channels + static_cast<std::uint32_t>(c)) + 1, static_cast<std::uint32_t>(mm | ss << 16));
+            if (used)
+                bias[static_cast<std::size_t>(c)] = b, m[static_cast<std::size_t>(c)] = mm,
+                s[static_cast<std::size_t>(c)] = ss;
+            cfm::write_channel<CHANNELS>(biases, scales, 2 * (o.channels + static_cast<std::uint32_t>(c)),
+                                         static_cast<std::uint32_t>(b));
+            cfm::write_channel<CHANNELS>(biases, scales, 2 * (o.channels + static_cast<std::uint32_t>(c)) + 1,
+                                         static_cast<std::uint32_t>(mm | ss << 16));
         }
         // Outside and inside memories differ, so that a wrong choice shows.
         static cfm::Word<PE> empty[WEIGHTS];
@@ -96,7 +105,8 @@ void check(std::uint64_t seed, int cases, Unit unit) {
                         if (layer.kind == Kind::dense)
                             for (int i = 0; i < inputs; i++) sum += q(i) * weight(c, ky, kx, i);
                         if (layer.kind == Kind::depthwise) sum += q(c) * weight(c, ky, kx, 0);
-                        if (layer.kind == Kind::add) sum += in.at(y, ix, c) * o.add_weights[0] + other.at(y, ix, c) * o.add_weights[1];
+                        if (layer.kind == Kind::add)
+                            sum += in.at(y, ix, c) * o.add_weights[0] + other.at(y, ix, c) * o.add_weights[1];
                         if (inside) {
                             count++;
                             if (layer.kind == Kind::max_pool) maximum = std::max<std::int64_t>(maximum, q(c));
@@ -109,7 +119,8 @@ void check(std::uint64_t seed, int cases, Unit unit) {
                 if (layer.kind == Kind::max_pool) value = maximum;
                 value = std::min<std::int64_t>(std::max<std::int64_t>(value, o.low), o.high);
                 const int at = target + x / L * o.out_groups + c / PE;
-                test::equal(cfm::byte_of<PE>(banks[x % L][at], c % PE), value, "case %d: cell %d, channel %d, kind %d", n, x, c, int(layer.kind));
+                test::equal(cfm::byte_of<PE>(banks[x % L][at], c % PE), value, "case %d: cell %d, channel %d, kind %d",
+                            n, x, c, int(layer.kind));
             }
     }
 }
@@ -127,7 +138,8 @@ void unit_4x3(cfm::Word<4> (&features)[3][512], const cfm::Word<4> (&weights)[51
 }  // namespace
 
 int main() {
-    check<tops::PE, tops::L, tops::FEATURE_WORDS, tops::WEIGHT_WORDS, tops::CHANNELS, tops::ROW, tops::CLASSES>(16, 200, top_operation);
+    check<tops::PE, tops::L, tops::FEATURE_WORDS, tops::WEIGHT_WORDS, tops::CHANNELS, tops::ROW, tops::CLASSES>(
+        16, 200, top_operation);
     check<4, 3, 512, 512, 64, 3, 8>(17, 600, unit_4x3<3>);
     check<4, 3, 512, 512, 64, 64, 8>(18, 200, unit_4x3<64>);
     return test::passed("operation");

@@ -34,8 +34,8 @@ void check_one(std::int32_t sum, std::int32_t bias, int mantissa, int shift, int
 
 template <bool GENERAL_SCALE>
 void check_random(sim::Chance& chance) {
-    const std::int32_t corners[] = {0, 1, -1, 2, 3, 5, -3, 127, -128, 32767, -32768, 65536, 0x7FFFFFFF,
-                                    -0x7FFFFFFF - 1, 0x40000000, -0x40000000};
+    const std::int32_t corners[] = {
+        0, 1, -1, 2, 3, 5, -3, 127, -128, 32767, -32768, 65536, 0x7FFFFFFF, -0x7FFFFFFF - 1, 0x40000000, -0x40000000};
     for (int mantissa : {1 << 14, (1 << 15) - 1, 3 << 13}) {
         if (!GENERAL_SCALE && mantissa != 1 << 14) continue;
         for (int shift = GENERAL_SCALE ? 0 : 14; shift <= 62; shift++) {
@@ -72,7 +72,8 @@ void check_words(sim::Chance& chance) {
             mantissa[c] = chance.between(1 << 14, (1 << 15) - 1);
             shift[c] = chance.between(14, 30);
             cfm::write_channel<CHANNELS>(biases, scales, 2 * c, static_cast<std::uint32_t>(bias[c]));
-            cfm::write_channel<CHANNELS>(biases, scales, 2 * c + 1, static_cast<std::uint32_t>(mantissa[c] | shift[c] << 16));
+            cfm::write_channel<CHANNELS>(biases, scales, 2 * c + 1,
+                                         static_cast<std::uint32_t>(mantissa[c] | shift[c] << 16));
         }
         cfm::Operation o = {};
         const int kinds[] = {0, 1, 2, 3, 4};

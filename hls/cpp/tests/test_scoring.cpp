@@ -21,7 +21,8 @@ int main() {
                 int best = 0;
                 for (int c = 0; c < classes; c++) {
                     const cfm::LogitBeat beat = out.read();
-                    test::equal(static_cast<std::int32_t>(beat.data.to_uint()), logits[lane][c], "logit %d of segment %d", c, segment);
+                    test::equal(static_cast<std::int32_t>(beat.data.to_uint()), logits[lane][c],
+                                "logit %d of segment %d", c, segment);
                     test::equal(beat.last.to_int(), 0, "last");
                     if (logits[lane][c] > logits[lane][best]) best = c;
                 }

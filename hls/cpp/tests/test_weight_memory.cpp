@@ -10,7 +10,8 @@ int main() {
     for (int n = 0; n < WEIGHT_WORDS * PE / 4; n++) {
         const std::uint32_t data = chance.next();
         cfm::write_weight<PE, WEIGHT_WORDS>(memory, static_cast<std::uint32_t>(n), data);
-        for (int i = 0; i < 4; i++) bytes[static_cast<std::size_t>(4 * n + i)] = static_cast<std::uint8_t>(data >> (8 * i));
+        for (int i = 0; i < 4; i++)
+            bytes[static_cast<std::size_t>(4 * n + i)] = static_cast<std::uint8_t>(data >> (8 * i));
     }
     static Word external[WEIGHT_WORDS];
     for (int w = 0; w < WEIGHT_WORDS; w++) external[w] = memory[WEIGHT_WORDS - 1 - w];

@@ -10,13 +10,15 @@ void check(std::uint64_t seed, int cases, Unit unit) {
     sim::Chance chance(seed);
     static cfm::Word<PE> banks[L][WORDS];
     for (int n = 0; n < cases; n++) {
-        const test::Tensor in = test::random_tensor(chance, chance.between(1, 9), chance.between(1, 4 * L), chance.between(1, 2 * PE));
+        const test::Tensor in =
+            test::random_tensor(chance, chance.between(1, 9), chance.between(1, 4 * L), chance.between(1, 2 * PE));
         const test::Layer layer = test::random_layer(chance, in, 2 * PE);
         const int words = test::divide_up(in.width, L) * test::divide_up(in.channels, PE);
         const int needed = layer.dilation * (layer.kernel_h - 1) + 1;
         const test::Place place = {chance.between(0, 20), words, needed + chance.between(0, 2)};
         test::fill_with_noise<PE, L, WORDS>(banks, chance);
-        test::place_rows<PE, L, WORDS>(banks, in, place, test::input_row(layer, 0), test::input_row(layer, layer.kernel_h - 1));
+        test::place_rows<PE, L, WORDS>(banks, in, place, test::input_row(layer, 0),
+                                       test::input_row(layer, layer.kernel_h - 1));
         cfm::Operation o = test::operation_of<PE, L>(layer, in, place);
         cfm::Rows rows = test::rows_of(layer, in, place);
         if (layer.kind == cfm::Kind::add) {
@@ -42,7 +44,8 @@ void check(std::uint64_t seed, int cases, Unit unit) {
                                     const int c = (dense ? g : out) * PE + p;
                                     if (c >= in.channels) continue;
                                     test::equal(cfm::byte_of<PE>(tap.lane[l], p), inside ? in.at(y, x, c) : in.zero,
-                                                "case %d: cell (%d, %d) channel %d, stride %d", n, y, x, c, layer.stride);
+                                                "case %d: cell (%d, %d) channel %d, stride %d", n, y, x, c,
+                                                layer.stride);
                                 }
                             }
                         }

@@ -13,6 +13,7 @@ bool cfm_engine(const ap_uint<64>* config, std::uint32_t config_writes, bool run
 #pragma HLS INTERFACE axis port = logits
     // Kept from call to call: the configuration is written once and used for every frame.
     static cfm::Memories<cfm::Instance> memories;
+#pragma HLS DISAGGREGATE variable = memories
 #pragma HLS ARRAY_PARTITION variable = memories.features dim = 1 complete
 #pragma HLS ARRAY_PARTITION variable = memories.row dim = 1 complete
 #pragma HLS ARRAY_PARTITION variable = memories.logits dim = 1 complete

@@ -7,5 +7,5 @@ void top_feature_memory(tops::Word (&banks)[tops::L][tops::FEATURE_WORDS], std::
 #pragma HLS ARRAY_PARTITION variable = block dim = 1 complete
     cfm::write_block<tops::PE, tops::L, tops::FEATURE_WORDS>(banks, write_address, block);
     cells = cfm::read_neighbours<tops::PE, tops::L, tops::FEATURE_WORDS>(banks, request.row, request.at, request.width,
-                                                                        request.groups, request.group);
+                                                                         request.groups, request.group);
 }

@@ -6,5 +6,5 @@ void top_masked_spp(tops::Word (&features)[tops::L][tops::FEATURE_WORDS], const 
 #pragma HLS ARRAY_PARTITION variable = features dim = 1 complete
     cfm::NoProbe probe;
     cfm::pool_segment<tops::PE, tops::L, tops::FEATURE_WORDS, tops::SIDE>(features, memory, header, mask, lane,
-                                                                         pooled_address, probe);
+                                                                          pooled_address, probe);
 }

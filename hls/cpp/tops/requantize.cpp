@@ -6,6 +6,6 @@ void top_requantize(cfm::Operation operation, std::uint16_t blocks, const cfm::S
 #pragma HLS INTERFACE axis port = sums
 #pragma HLS ARRAY_PARTITION variable = row dim = 1 complete
 #pragma HLS ARRAY_PARTITION variable = logits dim = 1 complete
-    cfm::finish_sums<tops::PE, tops::L, tops::CHANNELS, tops::ROW, tops::CLASSES, true, true>(operation, blocks, biases,
-                                                                                              scales, sums, row, logits);
+    cfm::finish_sums<tops::PE, tops::L, tops::CHANNELS, tops::ROW, tops::CLASSES, true, true>(
+        operation, blocks, biases, scales, sums, row, logits);
 }

@@ -88,7 +88,7 @@ struct Record {
 
 // The rows that a run of an operation reads. Addresses in words of a bank.
 struct Rows {
-    std::uint32_t first, second;  // the first row inside the tensor; the row of the second addend
+    std::uint32_t first, second;        // the first row inside the tensor; the row of the second addend
     std::uint8_t first_inside, inside;  // kernel rows
 };
 

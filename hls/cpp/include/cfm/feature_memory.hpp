@@ -1,7 +1,7 @@
 // The feature memory: L banks of words of PE channels, one read and one write port each.
 //
-// A bank is `Word<PE>[WORDS]`; the memory is an array of L of them, partitioned, so that a cycle reads one word of every
-// bank. Cell x of a row lies in bank x mod L: L neighbouring cells never collide, wherever they start.
+// A bank is `Word<PE>[WORDS]`; the memory is an array of L of them, partitioned, so that a cycle reads one word of
+// every bank. Cell x of a row lies in bank x mod L: L neighbouring cells never collide, wherever they start.
 #pragma once
 
 #include "cfm/control.hpp"

@@ -53,8 +53,8 @@ void accumulate(Sums<PE, L>& sums, const Operands<PE, L>& x, bool maximum, bool 
 //
 // Takes a tap per input group, and in layers with weights a weight word per cycle.
 template <int PE, int L>
-void run_array(Operation operation, std::uint16_t blocks, hls::stream<Tap<PE, L>>& taps,
-               hls::stream<Word<PE>>& weights, hls::stream<Sums<PE, L>>& sums) {
+void run_array(Operation operation, std::uint16_t blocks, hls::stream<Tap<PE, L>>& taps, hls::stream<Word<PE>>& weights,
+               hls::stream<Sums<PE, L>>& sums) {
     const std::uint16_t inputs = inputs_per_tap(operation);
     const std::uint16_t taps_per_group = static_cast<std::uint16_t>(operation.kernel_h * operation.kernel_w);
     const std::uint32_t cycles = std::uint32_t(blocks) * operation.out_groups * taps_per_group * inputs;

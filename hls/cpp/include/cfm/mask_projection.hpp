@@ -18,12 +18,12 @@ struct CellWindow {
     std::uint16_t top, left, bottom, right;
 };
 
-// A segment's low-resolution mask. SIDE: cells along a side, at most. L: lanes, so cells of a block.
+// A segment's low-resolution mask. SIDE: more than the cells along a side. L: lanes, so cells of a block.
 template <int SIDE, int L>
 struct CellMask {
     static constexpr int BLOCKS = (SIDE + L - 1) / L;
     CellWindow window;
-    ap_uint<L> bits[SIDE][BLOCKS];  // by absolute row and block
+    ap_uint<L> bits[SIDE][BLOCKS];     // by absolute row and block
     bool bins[MAX_LEVEL * MAX_LEVEL];  // Design B: the bins of the masked level
 };
 
@@ -118,8 +118,7 @@ inline bool pixel_of(const std::uint32_t (&row)[MAX_MASK_WORDS], const PixelBox&
 // Reads one row of pixels into `row` and adds them to the counters of their cells.
 template <int SIDE, int WORDS>
 void count_row(const std::uint32_t (&memory)[WORDS], const PixelBox& box, const CellWindow& window,
-               hls::stream<std::uint32_t>& masks, std::uint32_t (&row)[MAX_MASK_WORDS],
-               std::uint32_t (&inside)[SIDE]) {
+               hls::stream<std::uint32_t>& masks, std::uint32_t (&row)[MAX_MASK_WORDS], std::uint32_t (&inside)[SIDE]) {
     const std::uint32_t end = box.right + 1u;
     std::uint32_t x = box.left;  // first pixel of the word
     std::uint16_t column = window.left;
@@ -153,7 +152,7 @@ void count_row(const std::uint32_t (&memory)[WORDS], const PixelBox& box, const 
 
 // Reads a segment's mask from the stream, after its first word, and projects it.
 //
-// SIDE: cells along a side, at most; the rows' geometry begins at word SIDE. masked_level: Design B's masked level, or 0.
+// SIDE: where the rows' geometry begins, more than the cells along a side. masked_level: that of Design B, or 0.
 template <int SIDE, int L, int WORDS>
 void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, std::uint16_t masked_level,
                   std::uint32_t first_word, hls::stream<std::uint32_t>& masks, CellMask<SIDE, L>& mask) {
@@ -177,7 +176,6 @@ void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, st
 
     std::uint32_t inside[SIDE];
     std::uint32_t bin_inside[MAX_LEVEL * MAX_LEVEL];
-    bool bin_centre[MAX_LEVEL * MAX_LEVEL];
     Span bin_rows[MAX_LEVEL], bin_columns[MAX_LEVEL];
     for (int c = w.left; c < w.right; c++) {
 #pragma HLS PIPELINE II = 1
@@ -196,7 +194,6 @@ void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, st
     for (int i = 0; i < masked_level * masked_level; i++) {
 #pragma HLS PIPELINE II = 1
         bin_inside[i] = 0;
-        bin_centre[i] = false;
     }
 
     std::uint32_t row[MAX_MASK_WORDS];
@@ -224,15 +221,6 @@ void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, st
                 }
                 nearest_row++;
             }
-            for (std::uint16_t i = 0; i < masked_level; i++) {
-                const std::uint32_t centre_y = (cell_centre(memory, ROWS, w.top + bin_rows[i].first) +
-                                                cell_centre(memory, ROWS, w.top + bin_rows[i].end - 1)) / 2;
-                for (std::uint16_t j = 0; centre_y == y && j < masked_level; j++) {
-                    const std::uint32_t centre_x = (cell_centre(memory, COLUMNS, w.left + bin_columns[j].first) +
-                                                    cell_centre(memory, COLUMNS, w.left + bin_columns[j].end - 1)) / 2;
-                    bin_centre[i * masked_level + j] = pixel_of(row, box, centre_x);
-                }
-            }
         }
         // The row of cells is complete.
         for (std::uint16_t i = 0; i < masked_level; i++) {
@@ -250,7 +238,8 @@ void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, st
         for (std::uint16_t c = w.left; c < w.right; c++) {
             const std::uint32_t columns = cell_start(memory, COLUMNS, c + 1) - cell_start(memory, COLUMNS, c);
             const Coverage coverage = {inside[c], (row_end - row_start) * columns};
-            const bool bit = header.rule != MaskRule::nearest && mask_bit(header.rule, header.threshold, coverage, false);
+            const bool bit =
+                header.rule != MaskRule::nearest && mask_bit(header.rule, header.threshold, coverage, false);
             if (bit) mask.bits[r][c / L][c % L] = 1;
             consider(fallback, bit, coverage, r, c);
             inside[c] = 0;
@@ -261,13 +250,14 @@ void project_mask(const std::uint32_t (&memory)[WORDS], const Header& header, st
     fallback = no_fallback();
     for (std::uint16_t i = 0; i < masked_level; i++) {
         for (std::uint16_t j = 0; j < masked_level; j++) {
-            const std::uint32_t rows = cell_start(memory, ROWS, w.top + bin_rows[i].end) -
-                                       cell_start(memory, ROWS, w.top + bin_rows[i].first);
+            const std::uint32_t rows =
+                cell_start(memory, ROWS, w.top + bin_rows[i].end) - cell_start(memory, ROWS, w.top + bin_rows[i].first);
             const std::uint32_t columns = cell_start(memory, COLUMNS, w.left + bin_columns[j].end) -
                                           cell_start(memory, COLUMNS, w.left + bin_columns[j].first);
             const int at = i * masked_level + j;
             const Coverage coverage = {bin_inside[at], rows * columns};
-            mask.bins[at] = mask_bit(header.rule, header.threshold, coverage, bin_centre[at]);
+            // No pixels any more: programs do not combine bins with the rule "nearest".
+            mask.bins[at] = mask_bit(header.rule, header.threshold, coverage, false);
             consider(fallback, mask.bins[at], coverage, i, j);
         }
     }

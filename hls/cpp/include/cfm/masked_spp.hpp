@@ -14,8 +14,8 @@ struct BinMaxima {
 
 // Takes a block of L cells of a row into the maxima: `in_bin` says which lanes, `bits` which of them are in the mask.
 template <int PE, int L>
-void take_block(BinMaxima<PE>& maxima, const Neighbours<PE, L>& cells, const ap_uint<L>& in_bin,
-                const ap_uint<L>& bits, Byte zero_point) {
+void take_block(BinMaxima<PE>& maxima, const Neighbours<PE, L>& cells, const ap_uint<L>& in_bin, const ap_uint<L>& bits,
+                Byte zero_point) {
 #pragma HLS INLINE
     for (int p = 0; p < PE; p++) {
 #pragma HLS UNROLL
@@ -73,8 +73,8 @@ void pool_segment(Word<PE> (&features)[L][FEATURE_WORDS], const std::uint32_t (&
 #pragma HLS PIPELINE II = 1
                             const Position at = {static_cast<std::int16_t>(b), 0};
                             const Neighbours<PE, L> cells = read_neighbours<PE, L, FEATURE_WORDS>(
-                                features, header.feature_address + r * header.feature_row_words, at, everything,
-                                groups, g);
+                                features, header.feature_address + r * header.feature_row_words, at, everything, groups,
+                                g);
                             take_block<PE, L>(maxima, cells, lanes_between<L>(b, first, end), mask.bits[r][b],
                                               header.feature_zero_point);
                         }

@@ -32,14 +32,14 @@ void compute_blocks(const Word<PE> (&features)[L][FEATURE_WORDS], const Word<PE>
 
 // Runs an operation and writes its row. `probe` sees every write, in simulation only.
 //
-// Reading and writing the feature memory take turns, a row buffer's worth of blocks at a time, because an array may have
-// only one user in a dataflow region. No row is ever written that its own operation reads.
+// Reading and writing the feature memory take turns, a row buffer's worth of blocks at a time, because an array may
+// have only one user in a dataflow region. No row is ever written that its own operation reads.
 template <int PE, int L, int FEATURE_WORDS, int WEIGHT_WORDS, int CHANNELS, int ROW, int CLASSES, bool GENERAL_SCALE,
           bool AVERAGE_POOL, class Probe>
 void run_operation(Word<PE> (&features)[L][FEATURE_WORDS], const Word<PE> (&weight_memory)[WEIGHT_WORDS],
                    const Word<PE>* external, const Sum (&biases)[CHANNELS], const ap_uint<21> (&scales)[CHANNELS],
-                   const Operation& operation, const Rows& rows, std::uint32_t write_address,
-                   Word<PE> (&row)[L][ROW], std::int16_t (&logits)[L][CLASSES], Probe& probe) {
+                   const Operation& operation, const Rows& rows, std::uint32_t write_address, Word<PE> (&row)[L][ROW],
+                   std::int16_t (&logits)[L][CLASSES], Probe& probe) {
     std::uint32_t address = write_address;
     std::uint16_t block = 0;
     while (block < operation.blocks) {

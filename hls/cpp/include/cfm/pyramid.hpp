@@ -6,13 +6,13 @@
 
 namespace cfm {
 
-constexpr int MAX_LEVEL = 32;           // bins along a side, the model format's limit
+constexpr int MAX_LEVEL = 32;  // bins along a side, the model format's limit
 constexpr int MAX_PYRAMID_ENTRIES = 16;
 constexpr int PYRAMID_ENTRY_WORDS = 4;
 
 // Words of the scoring memory. SIDE: words of an axis' geometry.
 template <int SIDE>
-constexpr int SCORING_WORDS = 2 * SIDE + PYRAMID_ENTRY_WORDS* MAX_PYRAMID_ENTRIES;
+constexpr int SCORING_WORDS = 2 * SIDE + PYRAMID_ENTRY_WORDS * MAX_PYRAMID_ENTRIES;
 
 // First pixel of a cell (of an axis whose geometry is at `base`).
 template <int WORDS>
@@ -32,7 +32,7 @@ std::uint32_t cell_centre(const std::uint32_t (&memory)[WORDS], int base, std::u
 struct PyramidEntry {
     std::uint16_t level;
     bool masked, whole;
-    bool by_bin;  // Design B: the whole output is masked bin by bin
+    bool by_bin;                                // Design B: the whole output is masked bin by bin
     std::uint32_t masked_offset, whole_offset;  // from the pooled vectors' address
 };
 

@@ -74,7 +74,8 @@ std::int16_t requantize_logit(const Sum& sum, const Channel& channel) {
 
 // The first word of a channel record is the bias, the second the multiplier: `m | s << 16`.
 template <int CHANNELS>
-void write_channel(Sum (&biases)[CHANNELS], ap_uint<21> (&scales)[CHANNELS], std::uint32_t address, std::uint32_t data) {
+void write_channel(Sum (&biases)[CHANNELS], ap_uint<21> (&scales)[CHANNELS], std::uint32_t address,
+                   std::uint32_t data) {
     const std::uint32_t channel = address / 2;
     CFM_CHECK(channel < CHANNELS, "a channel beyond the channel memory");
     if (address % 2 == 0) {
@@ -113,6 +114,7 @@ void finish_sums(Operation operation, std::uint16_t blocks, const Sum (&biases)[
     Sums<PE, L> current;
     Word<PE> done[L];
 #pragma HLS ARRAY_PARTITION variable = done dim = 0 complete
+#pragma HLS ARRAY_PARTITION variable = current.sum dim = 0 complete
     std::uint32_t word = 0;
     std::uint16_t out = 0;
     int p = 0;

@@ -1,5 +1,5 @@
-// The residual addition: two taps of one channel each, weighted with powers of two that bring both tensors to one scale.
-// It runs on the array like a depthwise layer of two taps; the zero points are in the bias, the scale in the
+// The residual addition: two taps of one channel each, weighted with powers of two that bring both tensors to one
+// scale. It runs on the array like a depthwise layer of two taps; the zero points are in the bias, the scale in the
 // requantization.
 #pragma once
 

@@ -46,24 +46,17 @@ Word<PE> broadcast(Byte value) {
     return word;
 }
 
-// Smallest n with 2^n > value: the bits that value needs.
-constexpr int bits_of(unsigned value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits == 0 ? 1 : bits;
-}
-
 }  // namespace cfm
 
 // What must hold whatever the program says: checked in simulation, absent from hardware.
 #ifdef __SYNTHESIS__
 #define CFM_CHECK(condition, what)
 #else
-#define CFM_CHECK(condition, what)                                                     \
-    do {                                                                               \
-        if (!(condition)) {                                                            \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, what);             \
-            std::exit(3);                                                              \
-        }                                                                              \
+#define CFM_CHECK(condition, what)                                         \
+    do {                                                                   \
+        if (!(condition)) {                                                \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, what); \
+            std::exit(3);                                                  \
+        }                                                                  \
     } while (0)
 #endif

@@ -1,8 +1,8 @@
 // The sliding window: fetches, tap by tap, the cells that an operation's outputs look at.
 //
 // For output cell x the tap (ky, kx) is input cell `x * stride - padding + kx * dilation`. L output cells need L inputs
-// `stride` apart, which may share banks; so a fetch takes `stride` passes of ceil(L / stride) lanes: the cells of a pass
-// span at most L positions, no two in one bank.
+// `stride` apart, which may share banks; so a fetch takes `stride` passes of ceil(L / stride) lanes: the cells of a
+// pass span at most L positions, no two in one bank.
 #pragma once
 
 #include <hls_stream.h>
@@ -50,8 +50,8 @@ void next_row(WindowWalk<L>& w, const Operation& operation, const Rows& rows) {
     w.ky++;
 }
 
-// Fetches every tap of `blocks` blocks of the output row from `first_block` on: for each output group anew, in the order
-// [output group][ky][kx][input group].
+// Fetches every tap of `blocks` blocks of the output row from `first_block` on: for each output group anew, in the
+// order [output group][ky][kx][input group].
 //
 // PE: channels of a word. L: lanes. WORDS: words of a bank.
 template <int PE, int L, int WORDS>
@@ -77,9 +77,9 @@ void fetch_windows(const Word<PE> (&banks)[L][WORDS], Operation operation, Rows 
         Position at = w.at;
         if (fault(Fault::pass_off_by_one) && passes > 1) at.r = static_cast<std::uint16_t>((at.r + 1) % L);
         const Position no_width = {0, 0};
-        const Neighbours<PE, L> cells = read_neighbours<PE, L, WORDS>(
-            banks, w.row, at, row_inside ? operation.width : no_width, operation.in_groups,
-            operation.kind == Kind::dense ? w.group : w.out);
+        const Neighbours<PE, L> cells =
+            read_neighbours<PE, L, WORDS>(banks, w.row, at, row_inside ? operation.width : no_width,
+                                          operation.in_groups, operation.kind == Kind::dense ? w.group : w.out);
         for (int l = 0; l < L; l++) {
 #pragma HLS UNROLL
             if (l >= w.first_lane && l < w.first_lane + lanes) {
