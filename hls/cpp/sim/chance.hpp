@@ -7,8 +7,7 @@ namespace sim {
 
 class Chance {
 public:
-    explicit Chance(std::uint64_t seed) : state_((seed + 1) * 0x9E3779B97F4A7C15ull | 1) {
-    }
+    explicit Chance(std::uint64_t seed) : state_((seed + 1) * 0x9E3779B97F4A7C15ull | 1) {}
 
     std::uint32_t next() {
         state_ ^= state_ >> 12;

@@ -26,8 +26,7 @@ template <class T, int DEPTH = 0>
 class stream {
 public:
     stream() = default;
-    explicit stream(const char* name) : name_(name) {
-    }
+    explicit stream(const char* name) : name_(name) {}
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 

@@ -126,8 +126,7 @@ Project read_project(const std::string& folder) {
 // Compares everything as it happens.
 class Observer {
 public:
-    explicit Observer(const Project& project) : project_(project) {
-    }
+    explicit Observer(const Project& project) : project_(project) {}
 
     void array_write(const cfm::Word<PE> (&words)[L]) {
         if (writes >= project_.writes.size()) difference("more array writes than expected");

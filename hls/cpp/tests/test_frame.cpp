@@ -8,12 +8,17 @@
 
 namespace {
 
-struct Small {
+struct Sizes {
     static constexpr int PE = 4, L = 3, FEATURE_WORDS = 2048, WEIGHT_WORDS = 4096, CHANNELS = 256, STORE_WORDS = 2048,
                          SIDE = 64, CLASSES = 16, ROW_WORDS = 7;
-    static constexpr bool GENERAL_SCALE = true, AVERAGE_POOL = true;
 };
-constexpr int PE = Small::PE, L = Small::L, SIDE = Small::SIDE;
+
+// With a multiplier and a divider, or without either.
+template <bool GENERAL>
+struct Small : Sizes {
+    static constexpr bool GENERAL_SCALE = GENERAL, AVERAGE_POOL = GENERAL;
+};
+constexpr int PE = Sizes::PE, L = Sizes::L, SIDE = Sizes::SIDE;
 
 std::uint32_t u32(int value) {
     return static_cast<std::uint32_t>(value);
@@ -40,13 +45,13 @@ struct Parameters {
     }
 };
 
-Parameters random_parameters(sim::Chance& chance, int inputs, int outputs) {
+Parameters random_parameters(sim::Chance& chance, bool general, int inputs, int outputs) {
     Parameters p{inputs, outputs, {}, {}, {}, {}, chance.between(-128, 127), -128, 127};
     if (chance.percent(50)) p.low = p.z_out;
     for (int n = 0; n < inputs * outputs; n++) p.weight.push_back(chance.between(-127, 127));
     for (int o = 0; o < outputs; o++) {
         p.bias.push_back(chance.between(-5000, 5000));
-        p.mantissa.push_back(chance.between(1 << 14, (1 << 15) - 1));
+        p.mantissa.push_back(general ? chance.between(1 << 14, (1 << 15) - 1) : 1 << 14);
         p.shift.push_back(chance.between(20, 25));
     }
     return p;
@@ -54,7 +59,7 @@ Parameters random_parameters(sim::Chance& chance, int inputs, int outputs) {
 
 // What the engine is given, as it is put together.
 struct Build {
-    std::vector<std::uint32_t> store = std::vector<std::uint32_t>(Small::STORE_WORDS);
+    std::vector<std::uint32_t> store = std::vector<std::uint32_t>(Sizes::STORE_WORDS);
     std::vector<cfm::Word<PE>> inside, outside;
     std::vector<std::uint32_t> channels;
     int operations = 0;
@@ -104,6 +109,7 @@ struct Build {
     }
 };
 
+template <bool GENERAL>
 void run_case(int n, sim::Chance& chance) {
     // The model: a convolution to the feature map; Design A or the plain design; one hidden layer; the classifier.
     const int kernel = chance.between(1, 3), stride = chance.between(1, 3), pad = chance.between(0, kernel - 1);
@@ -122,10 +128,10 @@ void run_case(int n, sim::Chance& chance) {
               classes = chance.between(1, 9);
     const bool region = chance.percent(50), external = chance.percent(50);
     const int bins = level * level;
-    const Parameters convolution = random_parameters(chance, kernel * kernel * image.channels, depth);
+    const Parameters convolution = random_parameters(chance, GENERAL, kernel * kernel * image.channels, depth);
     const int vector_bins = region ? 2 * bins : bins;
-    const Parameters first = random_parameters(chance, vector_bins * depth, hidden);
-    const Parameters classifier = random_parameters(chance, hidden, classes);
+    const Parameters first = random_parameters(chance, GENERAL, vector_bins * depth, hidden);
+    const Parameters classifier = random_parameters(chance, GENERAL, hidden, classes);
 
     // Memory: the image's ring, the feature map, pooled vectors and hidden layer twice.
     const int image_groups = test::divide_up(image.channels, PE), groups = test::divide_up(depth, PE);
@@ -198,18 +204,20 @@ void run_case(int n, sim::Chance& chance) {
     s[26] = u32(pooled[1]);
     s[27] = u32(classes);
 
-    static cfm::Memories<Small> memories;
-    test::fill_with_noise<PE, L, Small::FEATURE_WORDS>(memories.features, chance);
-    for (std::uint32_t i = 0; i < s.size(); i++) cfm::configure<Small>(memories, i, s[i]);
-    for (std::uint32_t i = 0; i < b.channels.size(); i++) cfm::configure<Small>(memories, 1 << 17 | i, b.channels[i]);
+    static cfm::Memories<Small<GENERAL>> memories;
+    test::fill_with_noise<PE, L, Sizes::FEATURE_WORDS>(memories.features, chance);
+    for (std::uint32_t i = 0; i < s.size(); i++) cfm::configure<Small<GENERAL>>(memories, i, s[i]);
+    for (std::uint32_t i = 0; i < b.channels.size(); i++)
+        cfm::configure<Small<GENERAL>>(memories, 1 << 17 | i, b.channels[i]);
     for (std::uint32_t i = 0; i < b.inside.size(); i++)
-        cfm::configure<Small>(memories, 4 << 17 | i, b.inside[i].to_uint());
+        cfm::configure<Small<GENERAL>>(memories, 4 << 17 | i, b.inside[i].to_uint());
     std::vector<std::uint32_t> geometry(2 * SIDE + 4);
     columns.write(&geometry[0]);
     rows.write(&geometry[SIDE]);
     geometry[2 * SIDE] = u32(level | 1 << 8 | (region ? 1 << 9 : 0));
     geometry[2 * SIDE + 2] = u32(bins * groups);
-    for (std::uint32_t i = 0; i < geometry.size(); i++) cfm::configure<Small>(memories, 2 << 17 | i, geometry[i]);
+    for (std::uint32_t i = 0; i < geometry.size(); i++)
+        cfm::configure<Small<GENERAL>>(memories, 2 << 17 | i, geometry[i]);
     b.outside.resize(b.outside.size() + 1);
 
     // Streams: the image, then some segments.
@@ -253,7 +261,7 @@ void run_case(int n, sim::Chance& chance) {
     }
     masks.write(cfm::END_OF_FRAME);
     cfm::NoProbe probe;
-    test::equal(cfm::run_frame<Small>(memories, beats, masks, b.outside.data(), logits, probe), true,
+    test::equal(cfm::run_frame<Small<GENERAL>>(memories, beats, masks, b.outside.data(), logits, probe), true,
                 "case %d: accepted", n);
 
     // The feature map, plainly.
@@ -352,6 +360,12 @@ void run_case(int n, sim::Chance& chance) {
 
 int main() {
     sim::Chance chance(23);
-    for (int n = 0; n < 150; n++) run_case(n, chance);
+    for (int n = 0; n < 150; n++) {
+        if (n % 3 == 0) {
+            run_case<false>(n, chance);
+        } else {
+            run_case<true>(n, chance);
+        }
+    }
     return test::passed("frame");
 }
