@@ -16,6 +16,7 @@ module sdram #(
 ) (
     input  logic            clk,
     input  logic            reset,
+    input  logic            flush,           // gives up the run that is being read
 
     input  logic            request_valid,
     output logic            request_ready,
@@ -96,16 +97,18 @@ module sdram #(
     wire [8:0]  column = {address[ROW_BITS-1:0], {BURST_BITS{1'b0}}};
     wire last_of_row = &address[ROW_BITS-1:0];
 
-    wire pop = read_valid && read_ready;
+    // A flushed run is read no further, and what is on its way is taken as if somebody wanted it.
+    wire pop = filled != 0 && (read_ready || flush);
     wire word_done = beats[0] && beat == BURST[BURST_BITS:0] - 1;
     // The last burst has been issued BURST cycles ago, and the FIFO has room for one more.
     wire issue = state == S_ACTIVE && reading && wait_cycles == 0 && spacing == 0 && left != 0
               && promised < (1 << FIFO_BITS) && !refresh_due;
 
-    assign read_valid = filled != 0;
+    assign read_valid = filled != 0 && !flush;
     assign read_data = fifo[head];
-    assign request_ready = state == S_IDLE && wait_cycles == 0 && !refresh_due && !reading && !writing;
-    assign write_ready = request_ready && !request_valid;
+    assign request_ready = state == S_IDLE && wait_cycles == 0 && !refresh_due && !reading && !writing && !flush;
+    wire write_room = state == S_IDLE && wait_cycles == 0 && !refresh_due && !reading && !writing;
+    assign write_ready = write_room && !(request_valid && request_ready);
     assign sdram_cke = 1;
     assign sdram_csn = 0;
     assign sdram_dqm = 0;
@@ -165,7 +168,7 @@ module sdram #(
                     refresh_timer <= 16'(T_REFRESH);
                 end else if (reading || writing) begin
                     state <= S_ACTIVATE;
-                end else if (request_valid) begin
+                end else if (request_valid && request_ready) begin
                     address <= request_address;
                     left <= request_count;
                     reading <= request_count != 0;
@@ -227,6 +230,14 @@ module sdram #(
             end
             default: state <= S_IDLE;
         endcase
+
+        if (flush) left <= 0;
+        if (flush && state == S_ACTIVE && !issue && wait_cycles == 0) begin
+            reading <= 0;
+            wait_cycles <= WAIT_BITS'(BURST + 1);
+            state <= S_PRECHARGE;
+        end
+        if (flush && state != S_ACTIVE) reading <= 0;
 
         if (reset) begin
             state <= S_POWER_UP;

@@ -2,7 +2,7 @@
 `timescale 1ns / 1ps
 module tb_sdram;
     localparam int WORD = 64;
-    logic clk = 0, reset = 1;
+    logic clk = 0, reset = 1, flush = 0;
     always #6.25 clk = ~clk;
 
     logic request_valid = 0, request_ready, read_valid, read_ready = 0, write_valid = 0, write_ready;
@@ -14,7 +14,7 @@ module tb_sdram;
     logic [15:0] out, in;
 
     sdram #(.WORD(WORD), .CLOCK_KHZ(80_000)) dut (
-        .clk, .reset, .request_valid, .request_ready, .request_address, .request_count, .read_valid, .read_ready, .read_data,
+        .clk, .reset, .flush, .request_valid, .request_ready, .request_address, .request_count, .read_valid, .read_ready, .read_data,
         .write_valid, .write_ready, .write_address, .write_data, .sdram_cke(cke), .sdram_csn(csn), .sdram_rasn(rasn),
         .sdram_casn(casn), .sdram_wen(wen), .sdram_ba(ba), .sdram_a(a), .sdram_dqm(dqm), .sdram_dq_out(out),
         .sdram_dq_enable(enable), .sdram_dq_in(in));
@@ -78,6 +78,18 @@ module tb_sdram;
             at = $urandom_range(SPAN - 1);
             count = 1 + $urandom_range(SPAN - 1 - at) % 300;
             get(at, count, n % 3 * 40);
+            // A run that is given up leaves nothing behind.
+            if (n % 5 == 0) begin
+                request_valid = 1; request_address = 0; request_count = 1000;
+                #1;
+                while (!request_ready) @(negedge clk) #1;
+                @(negedge clk);
+                request_valid = 0;
+                repeat ($urandom_range(60)) @(negedge clk);
+                flush = 1;
+                repeat (10) @(negedge clk);
+                flush = 0;
+            end
             if (n % 4 == 0) put($urandom_range(SPAN - 1), {$urandom, $urandom});
             if (n % 7 == 0) repeat ($urandom_range(3000)) @(negedge clk);
         end

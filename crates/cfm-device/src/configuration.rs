@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0 | `0x464D4643` ("CFMF") |
 //! | 1 | CRC-32 (IEEE) of all words behind this one |
-//! | 2 | CRC-32 of the model |
+//! | 2 | the model's fingerprint |
 //! | 3 | channels of a memory word, lanes << 8 |
 //! | 4 | samples per pixel, rows << 16 |
 //! | 5 | samples per row |
@@ -107,7 +107,7 @@ impl<'a> Configuration<'a> {
             .map_or(0, |&word| u32::from_le_bytes(word))
     }
 
-    /// CRC-32 of the model.
+    /// Of the model.
     #[must_use]
     pub fn fingerprint(&self) -> u32 {
         self.word(2)

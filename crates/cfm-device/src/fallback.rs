@@ -9,7 +9,6 @@ use cfm_core::superpixel_index::SuperpixelIndex;
 use embedded_hal::delay::DelayNs;
 
 use crate::device::{Device, DeviceError};
-use crate::protocol::CRC32;
 use crate::segment_words::{segment_bounds, segment_words};
 use crate::transport::Transport;
 
@@ -155,7 +154,7 @@ fn on_engine<T: Transport, D: DelayNs, S: FrameSource>(
     logits: &mut [i16],
     scored: &mut impl FnMut(usize, &[i16]),
 ) -> Result<(), Failure<T::Error, S::Error>> {
-    if device.identify()?.fingerprint != Some(CRC32.checksum(model.bytes())) {
+    if device.identify()?.fingerprint != Some(model.fingerprint()) {
         return Err(DeviceError::NotConfigured.into());
     }
     device.begin_frame()?;

@@ -34,7 +34,7 @@ fn configuration(model: &[u8], folding: u32) -> Vec<u8> {
     let parsed = Model::parse(model).unwrap();
     let input = parsed.input();
     let mut words = vec![
-        crc32(model),
+        parsed.fingerprint(),
         folding,
         u32::from(input.channels) | u32::from(input.height) << 16,
         input.row_len() as u32,

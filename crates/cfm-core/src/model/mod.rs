@@ -188,6 +188,12 @@ impl<'a> Model<'a> {
         self.bytes
     }
 
+    /// CRC-32 of the file behind its first 16 bytes, which it holds itself: tells models apart.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u32 {
+        u32_at(self.bytes, 12)
+    }
+
     /// The shape of the image: height, width, samples per pixel.
     #[must_use]
     pub const fn input(&self) -> Shape {

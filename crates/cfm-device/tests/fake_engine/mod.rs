@@ -90,7 +90,7 @@ impl<'m> FakeEngine<'m> {
         registers[1] = 0x0001_0000;
         registers[2] = folding;
         registers[3] = 2;
-        registers[5] = crc32(model);
+        registers[5] = Model::parse(model).unwrap().fingerprint();
         Self {
             model: Model::parse(model).unwrap(),
             registers,
