@@ -10,6 +10,7 @@ use std::path::Path;
 
 use cfm_conformance::case::Case;
 use cfm_conformance::cases::CASES;
+use cfm_hardware::project::Language;
 use cfm_hardware::{Folding, Limits, compile, project};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let frame = common::frame_of(&case, &model);
         let view = frame.view(&model);
-        project::write(&model, &engine, &view, &frame.segments, &Path::new(folder).join(name))?;
+        let folder = Path::new(folder).join(name);
+        project::write(&model, &engine, &view, &frame.segments, Language::Rtl, &folder)?;
         written += 1;
     }
     println!("{written} cases");

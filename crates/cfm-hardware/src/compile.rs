@@ -42,6 +42,7 @@ pub fn compile(
         external_words: limits.external_words.min(Limits::FORMAT.external_words),
         channels: limits.channels.min(Limits::FORMAT.channels),
         store_words: limits.store_words.min(Limits::FORMAT.store_words),
+        side: limits.side.min(Limits::FORMAT.store_words),
     };
     let backbone = backbone::compile(model, folding, &limits)?;
     let first = backbone.layers.len();
@@ -85,7 +86,7 @@ pub fn compile(
     }
 
     let cells = u32::from(model.rows().cells().max(model.columns().cells()));
-    let side = (cells + 1).next_power_of_two();
+    let side = limits.side.max(cells + 1).next_power_of_two();
     let table = tables(model, side, &scoring.entries);
     Limits::check(Memory::Scoring, table.len() as u64, SCORING_WORDS)?;
     let average_pool = layers.iter().any(|l| l.operation.kind == Kind::AvgPool);
@@ -115,10 +116,10 @@ pub fn compile(
             model.feature().shape.width,
             model.feature().shape.channels,
         ],
-        bins: scoring
+        levels: scoring
             .entries
             .iter()
-            .map(|entry| u32::from(entry.level) * u32::from(entry.level))
+            .map(|e| u32::from(e.masked.is_some()) + u32::from(e.whole.is_some()))
             .sum(),
         stages: layers
             .iter()

@@ -77,7 +77,7 @@ impl fmt::Display for Memory {
 #[non_exhaustive]
 pub enum CompileError {
     /// No engine is built like that.
-    #[error("folding {pe}x{lanes}: PE is 4, 8 or 16, and there are 1 to 64 lanes")]
+    #[error("folding {pe}x{lanes}: PE is 4, 8 or 16, and there are 1 to 16 lanes")]
     Folding {
         /// Channels in a word.
         pe: u32,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::CompileError;
 
 /// Most lanes of an engine.
-pub const MAX_LANES: u32 = 64;
+pub const MAX_LANES: u32 = 16;
 
 /// The size of the multiplier array: `pe` channels of `lanes` cells, or segments, at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ impl Folding {
     /// A folding that the engine can be built with.
     ///
     /// # Errors
-    /// [`CompileError::Folding`] unless `pe` is 4, 8 or 16 and `lanes` in `1 ..= 64`.
+    /// [`CompileError::Folding`] unless `pe` is 4, 8 or 16 and `lanes` in `1 ..= 16`.
     pub const fn new(pe: u32, lanes: u32) -> Result<Self, CompileError> {
         if !matches!(pe, 4 | 8 | 16) || lanes == 0 || lanes > MAX_LANES {
             return Err(CompileError::Folding { pe, lanes });

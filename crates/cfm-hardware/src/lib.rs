@@ -8,6 +8,7 @@
 //! | multipliers, banks, lanes | [`folding`] |
 //! | a model to words | [`mod@compile`], [`engine`], [`limits`] |
 //! | what the words say | [`description`], [`operation`], [`parameters`] |
+//! | parts, what an engine takes of one, how fast it is, which folding is the fastest | [`budget`], [`resources`], [`cycles`], [`mod@fold`] |
 //! | the words, executed | [`mod@interpret`] |
 //! | streams in, and what the core expects of the ones out | [`stream`], [`mod@golden`] |
 //! | all of it as files | [`project`] |
@@ -15,11 +16,14 @@
 
 mod allocate;
 mod backbone;
+pub mod budget;
 pub mod compile;
+pub mod cycles;
 pub mod description;
 pub mod engine;
 mod error;
 mod filter;
+pub mod fold;
 pub mod folding;
 pub mod golden;
 mod head;
@@ -28,6 +32,7 @@ pub mod limits;
 pub mod operation;
 pub mod parameters;
 pub mod project;
+pub mod resources;
 mod schedule;
 mod scoring;
 pub mod stream;
@@ -36,5 +41,6 @@ pub use compile::compile;
 pub use engine::Engine;
 pub use error::{CompileError, Memory, Part};
 pub use filter::ChannelRecord;
+pub use fold::fold;
 pub use folding::Folding;
 pub use limits::Limits;

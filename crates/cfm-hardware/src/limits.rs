@@ -17,6 +17,8 @@ pub struct Limits {
     pub channels: u32,
     /// Words of the control store.
     pub store_words: u32,
+    /// Not a limit: the parameter `SIDE`, unless the feature map needs more.
+    pub side: u32,
 }
 
 impl Limits {
@@ -28,6 +30,7 @@ impl Limits {
         external_words: 1 << 24,
         channels: 1 << 16,
         store_words: 1 << 17,
+        side: 256,
     };
 
     /// No weights in the engine.

@@ -11,6 +11,7 @@ use cfm_core::segment::Run;
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::parameters::Parameters;
 use crate::golden::{Bytes, GoldenError, golden};
 use crate::stream::{image_beats, mask_words};
 
@@ -31,6 +32,37 @@ pub enum ProjectError {
     /// The description cannot be written as JSON.
     #[error("description.json: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+/// The language of an engine's description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// SystemVerilog, in `hls/rtl`.
+    Rtl,
+    /// C++ for HLS, in `hls/cpp`.
+    Hls,
+}
+
+impl Language {
+    /// A file with an instance's parameters: its name and its text.
+    #[must_use]
+    pub fn parameters(self, parameters: &Parameters) -> (&'static str, String) {
+        let pairs = parameters.pairs();
+        match self {
+            Self::Rtl => (
+                "parameters.svh",
+                lines(pairs, |line, (name, value)| {
+                    write!(line, "localparam {name} = {value};")
+                }),
+            ),
+            Self::Hls => (
+                "parameters.hpp",
+                lines(pairs, |line, (name, value)| {
+                    write!(line, "#define CFM_{name} {value}")
+                }),
+            ),
+        }
+    }
 }
 
 /// How much a project holds.
@@ -78,6 +110,7 @@ pub fn write(
     engine: &Engine,
     image: &ImageView<'_>,
     segments: &[Vec<Run>],
+    language: Language,
     folder: &Path,
 ) -> Result<Summary, ProjectError> {
     let folding = engine.folding();
@@ -112,6 +145,8 @@ pub fn write(
         "parameters.txt",
         lines(pairs, |line, (name, value)| write!(line, "{name} {value}")),
     )?;
+    let (name, text) = language.parameters(&engine.description.parameters);
+    file(name, text)?;
     file(
         "config.hex",
         lines(config, |line, write| {

@@ -35,7 +35,7 @@ impl Header {
     pub(super) fn decode(store: &Words) -> Result<Self, Fault> {
         let word = |at| store.get(at);
         let (pe, lanes) = (word(2)? & 0xFF, word(2)? >> 8);
-        if word(0)? != 0x314D_4643 || !matches!(pe, 4 | 8 | 16) || !(1..=64).contains(&lanes) {
+        if word(0)? != 0x314D_4643 || !matches!(pe, 4 | 8 | 16) || !(1..=16).contains(&lanes) {
             return Err(Fault::Header);
         }
         Ok(Self {
