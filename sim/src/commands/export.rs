@@ -6,12 +6,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use cfm_core::segment::Run;
+use cfm_hardware::fold::Estimate;
+use cfm_hardware::parameters::Parameters;
+use cfm_hardware::project::{self, Language, Summary};
+use cfm_hardware::stream;
 use cfm_sim::c_source::{CSource, identifier};
 use cfm_sim::photo;
+use cfm_sim::pipeline::NetworkInput;
+use cfm_sim::scene::{SAMPLE_SEED, Scene};
 use cfm_sim::trace::Inputs;
 use cfm_sim::vectors;
 use serde::Serialize;
 
+use super::hardware::EngineArg;
 use super::{ModelArg, display, pipeline, print_json};
 
 /// Arguments of `cfm export`.
@@ -27,6 +35,10 @@ enum What {
     Vectors(VectorsArgs),
     /// C source: NAME.h and NAME.c with the model's bytes and the sizes of a program's memory, for the library cfm-c.
     C(CArgs),
+    /// The engine in SystemVerilog: its parameters, memories and streams for a model and an image, and all that it must write.
+    Rtl(ProjectArgs),
+    /// The engine in C++ for HLS, likewise.
+    Hls(ProjectArgs),
 }
 
 /// Arguments of `cfm export vectors`.
@@ -63,6 +75,40 @@ struct CArgs {
     json: bool,
 }
 
+/// Arguments of `cfm export rtl` and `cfm export hls`.
+#[derive(Debug, clap::Args)]
+struct ProjectArgs {
+    /// Photograph (PNG, JPEG, BMP or PNM); a rendered scene of the network's size without it
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    engine: EngineArg,
+    /// Folder for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Most segments to export, evenly spread over the proposals
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    max_segments: usize,
+    /// Seed of the rendered scene
+    #[arg(long, value_name = "S", conflicts_with = "image")]
+    seed: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct ProjectReport {
+    /// The photograph's path; none for the rendered scene.
+    path: Option<String>,
+    model: String,
+    out: String,
+    parameters: Parameters,
+    project: Summary,
+    estimate: Estimate,
+}
+
 #[derive(Serialize)]
 struct CReport {
     model: String,
@@ -90,6 +136,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Vectors(args) => vectors(args, out),
         What::C(args) => c(args, out),
+        What::Rtl(args) => project(args, Language::Rtl, out),
+        What::Hls(args) => project(args, Language::Hls, out),
     }
 }
 
@@ -147,6 +195,54 @@ fn c(args: &CArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             out,
             "{}, {}: model {} bytes, arena {} bytes",
             report.header, report.source, report.model_bytes, report.arena_bytes
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn project(args: &ProjectArgs, language: Language, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let (engine, estimate) = args.engine.compile(&model).with_context(|| file.name())?;
+    let pipeline = pipeline(&file, &model)?;
+    let input = model.input();
+    let photo = match &args.image {
+        Some(path) => photo::open(path)?,
+        None => {
+            let seed = args.seed.unwrap_or(SAMPLE_SEED);
+            Scene::render(input.width.into(), input.height.into(), seed).photo
+        }
+    };
+    let input = NetworkInput::new(&photo, input).with_context(|| file.name())?;
+    let segments = Inputs::of_input(&pipeline, &input, |inputs| {
+        let all = inputs.segments;
+        let used = all.len().min(args.max_segments);
+        (0..used)
+            .map(|i| stream::runs(&all[i * all.len() / used], inputs.maps))
+            .collect::<Vec<Vec<Run>>>()
+    })
+    .with_context(|| file.name())?;
+    let view = input.view()?;
+    let summary = project::write(&model, &engine, &view, &segments, language, &args.out)?;
+    let report = ProjectReport {
+        path: args.image.as_deref().map(display),
+        model: file.name(),
+        out: display(&args.out),
+        parameters: engine.description.parameters,
+        project: summary,
+        estimate,
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        writeln!(
+            out,
+            "{}: folding {}, {} segments; {} words of configuration, {} of weights outside",
+            report.out,
+            engine.folding(),
+            summary.segments,
+            summary.config_writes,
+            summary.external_words
         )?;
     }
     Ok(ExitCode::SUCCESS)

@@ -4,9 +4,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use cfm_hardware::budget::Budget;
+use cfm_hardware::description::Description;
+use cfm_hardware::fold::Estimate;
 use cfm_sim::inspect::{Inspection, inspect};
 use cfm_sim::model_file::ModelFile;
+use serde::Serialize;
 
+use super::hardware::{self, EngineArg};
 use super::print_json;
 
 /// Arguments of `cfm inspect`.
@@ -15,9 +21,28 @@ pub struct Args {
     /// Model file, or the name of a built-in model: street, scene [default: street]
     #[arg(value_name = "M.cfm")]
     model: Option<PathBuf>,
+    /// Also what the model takes on the engine, and how fast it is there
+    #[arg(long)]
+    hardware: bool,
+    #[command(flatten)]
+    engine: EngineArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Serialize)]
+struct WithHardware {
+    #[serde(flatten)]
+    model: Inspection,
+    hardware: Hardware,
+}
+
+#[derive(Serialize)]
+struct Hardware {
+    budget: Budget,
+    description: Description,
+    estimate: Estimate,
 }
 
 /// Runs the command.
@@ -26,11 +51,29 @@ pub struct Args {
 /// When the model cannot be read or is refused.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let file = ModelFile::open_in_any_order(args.model.as_deref())?;
-    let inspection = inspect(&file.parse()?);
+    let model = file.parse()?;
+    let inspection = inspect(&model);
+    if !args.hardware {
+        if args.json {
+            print_json(out, &inspection)?;
+        } else {
+            print(&file.name(), &inspection, out)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let budget = args.engine.budget()?;
+    let (engine, estimate) = args.engine.compile(&model).with_context(|| file.name())?;
     if args.json {
-        print_json(out, &inspection)?;
+        let hardware = Hardware {
+            budget,
+            description: engine.description,
+            estimate,
+        };
+        let model = inspection;
+        print_json(out, &WithHardware { model, hardware })?;
     } else {
         print(&file.name(), &inspection, out)?;
+        hardware::print(&engine.description, &estimate, &budget, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

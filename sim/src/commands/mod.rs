@@ -2,6 +2,7 @@
 
 pub mod eval;
 pub mod export;
+pub mod hardware;
 pub mod inspect;
 pub mod pack;
 pub mod parity;

@@ -1,0 +1,47 @@
+//! The parameters of an engine's instance.
+
+use serde::{Deserialize, Serialize};
+
+use crate::folding::Folding;
+
+/// What an engine's instance is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// PE and L.
+    pub folding: Folding,
+    /// Words in every bank of the feature memory.
+    pub feature_words: u32,
+    /// Words of the weight memory.
+    pub weight_words: u32,
+    /// Records of the channel memory.
+    pub channels: u32,
+    /// Words of the control store.
+    pub store_words: u32,
+    /// Where the rows' geometry begins: more than the cells of the feature map along either axis.
+    pub side: u32,
+    /// Outputs of the classifier.
+    pub classes: u32,
+    /// Whether some multiplier is no power of two up to 1.
+    pub general_scale: bool,
+    /// Whether there is average pooling.
+    pub average_pool: bool,
+}
+
+impl Parameters {
+    /// Names, as the hardware descriptions have them, and values.
+    #[must_use]
+    pub fn pairs(&self) -> [(&'static str, u32); 10] {
+        [
+            ("PE", self.folding.pe),
+            ("L", self.folding.lanes),
+            ("FEATURE_WORDS", self.feature_words),
+            ("WEIGHT_WORDS", self.weight_words),
+            ("CHANNELS", self.channels),
+            ("STORE_WORDS", self.store_words),
+            ("SIDE", self.side),
+            ("CLASSES", self.classes),
+            ("GENERAL_SCALE", self.general_scale.into()),
+            ("AVERAGE_POOL", self.average_pool.into()),
+        ]
+    }
+}

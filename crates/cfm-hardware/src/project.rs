@@ -1,0 +1,224 @@
+//! A model, an image and segments as the text files that test benches and tools read; `hls/ENGINE.md` lists them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use cfm_core::image::ImageView;
+use cfm_core::model::Model;
+use cfm_core::segment::Run;
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::parameters::Parameters;
+use crate::golden::{Bytes, GoldenError, golden};
+use crate::stream::{image_beats, mask_words};
+
+/// Why a project cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The core refuses the image or a segment.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
+    /// A file cannot be written.
+    #[error("{file}: {source}")]
+    File {
+        /// Which.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The description cannot be written as JSON.
+    #[error("description.json: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The language of an engine's description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// SystemVerilog, in `hls/rtl`.
+    Rtl,
+    /// C++ for HLS, in `hls/cpp`.
+    Hls,
+}
+
+impl Language {
+    /// A file with an instance's parameters: its name and its text.
+    #[must_use]
+    pub fn parameters(self, parameters: &Parameters) -> (&'static str, String) {
+        let pairs = parameters.pairs();
+        match self {
+            Self::Rtl => (
+                "parameters.svh",
+                lines(pairs, |line, (name, value)| {
+                    write!(line, "localparam {name} = {value};")
+                }),
+            ),
+            Self::Hls => (
+                "parameters.hpp",
+                lines(pairs, |line, (name, value)| {
+                    write!(line, "#define CFM_{name} {value}")
+                }),
+            ),
+        }
+    }
+}
+
+/// How much a project holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Segments of the frame.
+    pub segments: usize,
+    /// Beats of the image stream.
+    pub image_beats: usize,
+    /// Writes on the configuration bus.
+    pub config_writes: usize,
+    /// Words of the mask stream.
+    pub mask_words: usize,
+    /// Words of the weights outside.
+    pub external_words: usize,
+    /// Words that the array's path writes, of all lanes.
+    pub writes: usize,
+    /// Words that the pooling writes.
+    pub pooled: usize,
+    /// Words of the logits stream.
+    pub logits: usize,
+}
+
+impl Summary {
+    fn pairs(&self) -> [(&'static str, usize); 8] {
+        [
+            ("SEGMENTS", self.segments),
+            ("IMAGE_BEATS", self.image_beats),
+            ("CONFIG_WRITES", self.config_writes),
+            ("MASK_WORDS", self.mask_words),
+            ("EXTERNAL_WORDS", self.external_words),
+            ("WRITES", self.writes),
+            ("POOLED_WRITES", self.pooled),
+            ("LOGIT_WORDS", self.logits),
+        ]
+    }
+}
+
+/// Writes a project into a folder, which is made if it is not there. What the engine must show comes from the core.
+///
+/// # Errors
+/// A [`ProjectError`] when the core refuses the image or a segment, or a file cannot be written.
+pub fn write(
+    model: &Model<'_>,
+    engine: &Engine,
+    image: &ImageView<'_>,
+    segments: &[Vec<Run>],
+    language: Language,
+    folder: &Path,
+) -> Result<Summary, ProjectError> {
+    let folding = engine.folding();
+    let pe = folding.pe as usize;
+    let golden = golden(model, folding, image, segments)?;
+    let config = engine.config();
+    let beats = image_beats(image, folding);
+    let masks = mask_words(segments);
+    let summary = Summary {
+        segments: segments.len(),
+        image_beats: beats.len() / pe,
+        config_writes: config.len(),
+        mask_words: masks.len(),
+        external_words: engine.external.len() / pe,
+        writes: golden.writes.len(),
+        pooled: golden.pooled.len(),
+        logits: golden.logits.len(),
+    };
+    let file = |name: &str, text: String| {
+        let failed = |source| ProjectError::File {
+            file: folder.join(name).display().to_string(),
+            source,
+        };
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(folder.join(name), text))
+            .map_err(failed)
+    };
+    let parameters = engine.description.parameters.pairs();
+    let parameters = parameters.map(|(name, value)| (name, value as usize));
+    let pairs = parameters.iter().chain(&summary.pairs()).copied().collect::<Vec<_>>();
+    file(
+        "parameters.txt",
+        lines(pairs, |line, (name, value)| write!(line, "{name} {value}")),
+    )?;
+    let (name, text) = language.parameters(&engine.description.parameters);
+    file(name, text)?;
+    file(
+        "config.hex",
+        lines(config, |line, write| {
+            write!(line, "{:05x} {:08x}", write.address, write.data)
+        }),
+    )?;
+    file(
+        "image.hex",
+        lines(beats.chunks_exact(pe), |line, beat| hex(line, beat)),
+    )?;
+    file("weights.hex", lines(engine.external_words(), hex))?;
+    file(
+        "masks.hex",
+        lines(masks, |line, word| write!(line, "{word:08x}")),
+    )?;
+    file("writes.hex", lines(golden.writes, |line, bytes| expected(line, &bytes)))?;
+    file(
+        "pooled.hex",
+        lines(golden.pooled, |line, (lane, bytes)| {
+            write!(line, "{lane:02x} ")?;
+            expected(line, &bytes)
+        }),
+    )?;
+    file(
+        "cells.hex",
+        lines(golden.cells, |line, cells| {
+            let [top, left, bottom, right] = cells.window;
+            write!(line, "{top:04x} {left:04x} {bottom:04x} {right:04x} ")?;
+            bits(line, &cells.bits)
+        }),
+    )?;
+    file(
+        "logits.hex",
+        lines(golden.logits, |line, word| write!(line, "{word:08x}")),
+    )?;
+    let mut json = serde_json::to_string_pretty(&engine.description)?;
+    json.push('\n');
+    file("description.json", json)?;
+    Ok(summary)
+}
+
+fn lines<T>(
+    items: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut String, T) -> std::fmt::Result,
+) -> String {
+    let mut text = String::new();
+    for item in items {
+        // Writing to a string cannot fail.
+        let _ = write(&mut text, item);
+        text.push('\n');
+    }
+    text
+}
+
+/// Bytes as one number, the first lowest.
+fn hex(line: &mut String, bytes: &[u8]) -> std::fmt::Result {
+    bytes.iter().rev().try_for_each(|byte| write!(line, "{byte:02x}"))
+}
+
+/// Bits as one number, the first lowest.
+fn bits(line: &mut String, bits: &[bool]) -> std::fmt::Result {
+    bits.chunks(4).rev().try_for_each(|digit| {
+        let value = digit
+            .iter()
+            .rev()
+            .fold(0, |value, &bit| 2 * value + u8::from(bit));
+        write!(line, "{value:x}")
+    })
+}
+
+fn expected(line: &mut String, bytes: &Bytes) -> std::fmt::Result {
+    hex(line, &bytes.data)?;
+    line.push(' ');
+    bits(line, &bytes.used)
+}
