@@ -1,8 +1,8 @@
 // The bins of one axis of a pyramid level: bin i of n over `size` cells is [floor(i size / n), ceil((i + 1) size / n)).
 //
-// Ports: start takes size and n (1 to 63) and divides, a bit a cycle; ready is high SIZE_BITS + 1 cycles later and bin 0 is at
+// Ports: start takes size and n (1 to 63) and divides, a bit a cycle; ready is high SIZE_BITS + 2 cycles later and bin 0 is at
 // first, last (last is exclusive). restart goes back to bin 0, next to the following one (both in a cycle, only while
-// ready). No divider but the serial one: a step adds the quotient, and the carry of the remainders.
+// ready, and at least 4 cycles apart). No divider but the serial one: a step adds the quotient, and the carry of the remainders.
 module bin_bounds #(
     parameter SIZE_BITS = 8
 ) (
@@ -28,11 +28,14 @@ module bin_bounds #(
 
     wire [6:0] shifted = {remainder, quotient[SIZE_BITS-1]};
     wire [7:0] reduced = {1'b0, shifted} - {2'b00, level};
-    wire [6:0] sum     = {1'b0, rest} + {1'b0, remainder};
-    wire       carry   = sum >= {1'b0, level};
-    wire [6:0] sum_out = carry ? sum - {1'b0, level} : sum;
+    logic [6:0] sum, sum_later;             // of the remainders, and what is left of it, a step a cycle
+    logic [7:0] less;
+    wire        carry = ~less[7];
 
     always_ff @(posedge clock) begin
+        sum       <= {1'b0, rest} + {1'b0, remainder};
+        sum_later <= sum;
+        less      <= {1'b0, sum} - {2'b00, level};
         if (reset) begin
             dividing <= 1'b0;
             ready    <= 1'b0;
@@ -56,7 +59,7 @@ module bin_bounds #(
         end else if (next) begin
             first     <= following;
             following <= following + quotient + {{(SIZE_BITS-1){1'b0}}, carry};
-            rest      <= sum_out[5:0];
+            rest      <= carry ? less[5:0] : sum_later[5:0];
         end
     end
 

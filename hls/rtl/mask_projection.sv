@@ -164,6 +164,7 @@ module mask_projection #(
     logic [SB-1:0] cell_row;
     logic          fresh;                       // the first pixel row of a row of cells
     wire  [16:0]   y_next = {1'b0, y} + 17'd1;
+    logic          row_ends;                    // y is the last pixel row of the row of cells, or of the box
 
     // The word at hand: pixels word_start up to word_end, the latter exclusive.
     logic [31:0] word;
@@ -569,6 +570,8 @@ module mask_projection #(
             if (flush_left == {{(SB-1){1'b0}}, 1'b1}) near_flush <= 1'b0;
         end
 
+        row_ends <= y == box_bottom | y_next >= {1'b0, row_value};
+
         sum_1 <= state == SUM_1;
         sum_2 <= sum_1;
         if (sum_2) bin_sum <= bin_sum + count_value;
@@ -775,7 +778,7 @@ module mask_projection #(
                 any   <= any | near_any;
                 fresh <= 1'b0;
                 y     <= y_next[15:0];
-                if (y == box_bottom | y_next >= {1'b0, row_value}) state <= DECIDE;
+                if (row_ends) state <= DECIDE;
                 else state <= rule == NEAREST ? NEAR_SKIP : ROW;
             end
             DECIDE: begin

@@ -55,7 +55,7 @@ find_tools() {
 
 core="multiplier memory feature_memory weight_memory channel_memory requantize window mac_array max_pool avg_pool array_path
       sequencer image_input engine"
-scoring="table_reader bin_bounds mask_projection masked_spp logits_output scoring"
+scoring="table_reader bin_bounds mask_projection masked_spp arg_max logits scoring"
 
 # build OUTPUT TOP "-PNAME=VALUE..." SOURCES...: compiles with the chosen simulator; leaves an executable OUTPUT/run
 build() {
@@ -86,16 +86,17 @@ build() {
 parameter() { awk -v name="$2" -v otherwise="$3" '$1 == name { found = 1; print $2 } END { if (!found) print otherwise }' "$1/parameters.txt"; }
 
 folding() {
-    echo "$(parameter "$1" PE 0) $(parameter "$1" L 0) $(parameter "$1" GENERAL_SCALE 0) $(parameter "$1" AVERAGE_POOL 0) $(parameter "$1" NO_SCORING 0)"
+    echo "$(parameter "$1" PE 0) $(parameter "$1" L 0) $(parameter "$1" GENERAL_SCALE 0) $(parameter "$1" AVERAGE_POOL 0) $(parameter "$1" NO_SCORING 0) $(parameter "$1" SIDE 2)"
 }
 
-# build_folding "FOLDING" PROJECT...: memories as large as the largest of the projects needs
+# build_folding "FOLDING" PROJECT...: memories as large as the largest of the projects needs. (SIDE is part of the folding, because it
+# is part of the scoring memory's addresses.)
 build_folding() {
-    local fold=$1 pe l general average alone name value largest sources parameters
+    local fold=$1 pe l general average alone side name value largest sources parameters
     shift
-    read -r pe l general average alone <<< "$fold"
-    parameters="PE=$pe L=$l GENERAL_SCALE=$general AVERAGE_POOL=$average"
-    for name in FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS SIDE CLASSES OUTER_WORDS; do
+    read -r pe l general average alone side <<< "$fold"
+    parameters="PE=$pe L=$l GENERAL_SCALE=$general AVERAGE_POOL=$average SIDE=$side"
+    for name in FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS CLASSES OUTER_WORDS; do
         largest=2
         for project in "$@"; do
             if [ $name = OUTER_WORDS ]; then value=$(wc -l < "$project/weights.hex"); else value=$(parameter "$project" $name 2); fi
@@ -112,7 +113,7 @@ build_folding() {
         sources+=("$rtl/tb/scoring_stub.sv")
         defines+=(-DNO_SCORING)
     else
-        for name in $scoring; do if [ -f "$rtl/$name.sv" ]; then sources+=("$rtl/$name.sv"); fi; done
+        for name in $scoring; do sources+=("$rtl/$name.sv"); done
     fi
     executable=$builds/$simulator-${fold// /-}$(printf '%s' "${saved[@]+"${saved[@]}"}")
     build "$executable" tb_engine "$parameters" "${sources[@]}" "$rtl/tb/tb_engine.sv"

@@ -69,14 +69,14 @@ def write_row(tensor, row):
     """The words the engine writes for a row of a tensor, and which bytes of them count."""
     for block in range(tensor.blocks):
         for group in range(tensor.groups):
-            data = mask = ""
+            data, mask = "", 0
             for lane in reversed(range(L)):
                 for p in reversed(range(PE)):
                     x, c = block * L + lane, group * PE + p
                     counts = x < tensor.width and c < tensor.channels
                     data += "%02x" % byte(tensor.data[row][x][c] if counts else 0)
-                    mask += "ff" if counts else "00"
-            writes.append(data + " " + mask)
+                    mask = 2 * mask + counts
+            writes.append(data + " %x" % mask)
 
 
 def operate(source, second, kind, kh, kw, stride, vstride, dilation, pads, out_channels):

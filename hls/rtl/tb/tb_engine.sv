@@ -211,6 +211,9 @@ module tb_engine;
 
     logic [L*WORD-1:0] want_word;
     logic [L*WORD-1:0] want_mask;
+    logic [L*PE-1:0]   want_bytes;              // a bit for each byte that counts
+    logic [PE-1:0]     pooled_bytes;
+    logic [WORD-1:0]   pooled_mask;
     logic [WORD-1:0]   want_pooled;
     logic [3:0]        want_lane;
     logic [31:0]       want_logit;
@@ -220,10 +223,10 @@ module tb_engine;
     task expect_end;                            // of the golden files
         begin
 `ifndef NO_SCORING
-            got = $fscanf(writes_file, "%h %h", want_word, want_mask);
+            got = $fscanf(writes_file, "%h %h", want_word, want_bytes);
             if (got == 2) begin $display("golden writes are left after %0d", writes); $fatal; end
-            got = $fscanf(pooled_file, "%h %h", want_lane, want_pooled);
-            if (got == 2) begin $display("golden pooled words are left after %0d", pooled); $fatal; end
+            got = $fscanf(pooled_file, "%h %h %h", want_lane, want_pooled, pooled_bytes);
+            if (got == 3) begin $display("golden pooled words are left after %0d", pooled); $fatal; end
             got = $fscanf(logits_file, "%h", want_logit);
             if (got == 1) begin $display("golden logits are left after %0d", logits); $fatal; end
 `endif
@@ -248,11 +251,12 @@ module tb_engine;
         end
 
         if (dut.result_write) begin
-            got = $fscanf(writes_file, "%h %h", want_word, want_mask);
+            got = $fscanf(writes_file, "%h %h", want_word, want_bytes);
             if (got != 2) begin
                 $display("operation %0d: write %0d is one too many", operations, writes);
                 $fatal;
             end
+            for (i = 0; i < L * PE; i = i + 1) want_mask[i*8 +: 8] = {8{want_bytes[i]}};
             if (((dut.result_data ^ want_word) & want_mask) != {L*WORD{1'b0}} || ^(dut.result_data & want_mask) === 1'bx) begin
                 $display("operation %0d (kind %0d), its write %0d (%0d in all), address %h", operations, dut.kind,
                          writes_of_operation, writes, dut.result_address);
@@ -267,8 +271,9 @@ module tb_engine;
 
 `ifndef NO_SCORING
         if (dut.pool_write && dut.pool_grant) begin
-            got = $fscanf(pooled_file, "%h %h", want_lane, want_pooled);
-            if (got != 2 || dut.pool_lane !== want_lane || dut.pool_word !== want_pooled) begin
+            got = $fscanf(pooled_file, "%h %h %h", want_lane, want_pooled, pooled_bytes);
+            for (i = 0; i < PE; i = i + 1) pooled_mask[i*8 +: 8] = {8{pooled_bytes[i]}};
+            if (got != 3 || dut.pool_lane !== want_lane || (dut.pool_word & pooled_mask) !== (want_pooled & pooled_mask)) begin
                 $display("pooled write %0d: engine lane %h %h, golden lane %h %h", pooled, dut.pool_lane, dut.pool_word,
                          want_lane, want_pooled);
                 $fatal;
