@@ -8,8 +8,8 @@
 
 namespace cfm {
 
-// How far the image has been stored. At most one row is stored ahead of the one that the program last waited for: that
-// is the row by which the ring is longer than its readers need.
+// How far the image has been stored. Row 0 is stored when the program waits for it, row k + 1 from the end of the wait
+// for row k on: that is the row by which the ring is longer than its readers need.
 struct ImageProgress {
     std::uint32_t stored, awaited;  // rows
     std::uint32_t slot;             // of the ring, that the next row goes to
@@ -23,7 +23,7 @@ inline ImageProgress begin_image() {
 
 inline bool has_room(const Header& header, const ImageProgress& progress) {
 #pragma HLS INLINE
-    return progress.stored < header.image_height && progress.stored <= progress.awaited;
+    return progress.awaited != 0 && progress.stored <= progress.awaited && progress.stored < header.image_height;
 }
 
 // Stores one beat: one group of one cell. Samples become quantized values, `q = sample - 128`.
