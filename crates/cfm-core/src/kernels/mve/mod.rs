@@ -9,8 +9,7 @@ mod rounding;
 
 use super::rounder::{Round, Rounder, Table};
 use super::scratch::{bytes, words};
-use super::window::{Stretch, for_each_stretch};
-use super::{Kernels, Portable, Rows};
+use super::{Kernels, Portable, Rows, window};
 use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::OutputScale;
 
@@ -121,30 +120,10 @@ fn dense_row(input: &Rows<'_>, conv: &Conv2d<'_>, y: u16, scratch: &mut [u32], o
     let column = bytes(columns);
     let filter_len = parameters.filter_len();
     for (x, cell) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
-        let mut only = None;
-        let mut rest = &mut *column;
-        for_each_stretch(input, &conv.window, y, x, |stretch| {
-            let len = match stretch {
-                Stretch::Values(values) => values.len(),
-                Stretch::Padding(len) => len,
-            };
-            if let Stretch::Values(values) = stretch
-                && len == filter_len
-            {
-                // The whole window lies side by side already.
-                only = Some(values);
-                return;
-            }
-            let Some((place, later)) = core::mem::take(&mut rest).split_at_mut_checked(len) else {
-                return;
-            };
-            match stretch {
-                Stretch::Values(values) => filters::copy(place, values),
-                Stretch::Padding(_) => place.fill(input.zero_point()),
-            }
-            rest = later;
-        });
-        let values = only.unwrap_or(column.get(..filter_len).unwrap_or(&[]));
+        let Some(place) = column.get_mut(..filter_len) else {
+            return;
+        };
+        let values = window::column(input, &conv.window, y, x, place, filters::copy);
         filters::products(sums, parameters.weights, values);
         match table {
             Some(table) => Mve::round(sums, QUAD, table, &parameters.output, cell),
