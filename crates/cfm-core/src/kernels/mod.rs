@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 mod depthwise;
 #[allow(dead_code)]
+mod elements;
+#[allow(dead_code)]
 mod rounder;
 #[allow(dead_code)]
 mod scratch;

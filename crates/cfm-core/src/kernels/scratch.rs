@@ -14,10 +14,3 @@ pub(super) fn bytes(words: &mut [u32]) -> &mut [i8] {
     let (_, bytes, _) = unsafe { words.align_to_mut::<i8>() };
     bytes
 }
-
-/// The bytes of words that are only read.
-pub(super) fn as_bytes(words: &[u32]) -> &[i8] {
-    // SAFETY: as above.
-    let (_, bytes, _) = unsafe { words.align_to::<i8>() };
-    bytes
-}

@@ -9,7 +9,7 @@ mod rounding;
 
 use super::rounder::{Round, Rounder, Table};
 use super::scratch::{bytes, words};
-use super::{Kernels, Portable, Rows, window};
+use super::{Kernels, Portable, Rows, elements, window};
 use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::OutputScale;
 
@@ -19,7 +19,7 @@ const QUAD: usize = 4;
 /// Kernels for the M-profile vector extension.
 ///
 /// Grouped convolutions that are not depthwise, and layers whose outputs are no multiple of four, run on the portable
-/// kernels, which the compiler vectorizes; so do pooling and addition.
+/// kernels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mve;
@@ -48,11 +48,11 @@ impl Kernels for Mve {
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.max_pool_row(input, window, y, out);
+        elements::max_pool_row(self, input, window, y, out);
     }
 
     fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.avg_pool_row(input, window, y, out);
+        elements::avg_pool_row(input, window, y, out);
     }
 
     fn add_row(
@@ -63,7 +63,7 @@ impl Kernels for Mve {
         y: u16,
         out: &mut [i8],
     ) {
-        Portable.add_row(first, second, output, y, out);
+        elements::add_row(first, second, output, y, out);
     }
 
     fn fully_connected(
@@ -105,7 +105,7 @@ impl Kernels for Mve {
     }
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {
-        Portable.maximum(out, cell);
+        filters::maximum(out, cell);
     }
 }
 

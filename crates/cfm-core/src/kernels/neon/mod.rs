@@ -19,7 +19,7 @@ use rounding::Scale;
 use super::rounder::{Rounder, TABLE_WORDS, Table};
 use super::scratch::{bytes, words};
 use super::window::column;
-use super::{Kernels, Portable, Rows};
+use super::{Kernels, Portable, Rows, elements};
 use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::OutputScale;
 
@@ -29,7 +29,7 @@ const CELLS: usize = 4;
 /// Kernels for 64-bit Arm.
 ///
 /// Grouped convolutions that are not depthwise, and depthwise ones whose channels are no multiple of four, run on the
-/// portable kernels; so do means over windows. Of maxima and sums of tensors the compiler makes vectors.
+/// portable kernels. Pooling and addition are plain loops, of which the compiler makes vectors when it compiles for speed.
 ///
 /// The dot product instruction (`SDOT`, `FEAT_DotProd`) is used where the target has it (`-C target-feature=+dotprod`, or
 /// a `target-cpu`), where [`detect`](Self::detect) finds it, or where [the caller](Self::with_dot_product) vouches for it.
@@ -116,11 +116,11 @@ impl Kernels for Neon {
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.max_pool_row(input, window, y, out);
+        elements::max_pool_row(self, input, window, y, out);
     }
 
     fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.avg_pool_row(input, window, y, out);
+        elements::avg_pool_row(input, window, y, out);
     }
 
     fn add_row(
@@ -131,7 +131,7 @@ impl Kernels for Neon {
         y: u16,
         out: &mut [i8],
     ) {
-        Portable.add_row(first, second, output, y, out);
+        elements::add_row(first, second, output, y, out);
     }
 
     fn fully_connected(
@@ -176,17 +176,35 @@ impl Neon {
         out: &mut [T],
         mut output: impl FnMut(i32) -> T,
     ) {
-        let quads = parameters.weights.chunks((QUAD * input.len()).max(1));
-        for (weights, out) in quads.zip(out.chunks_mut(QUAD)) {
-            let [sums] = match self.dot_product {
-                Some(multiply) => products(multiply, weights, [input]),
-                None => products(Widening, weights, [input]),
-            };
-            for (value, sum) in out.iter_mut().zip(lanes(sums)) {
-                *value = output(sum);
-            }
+        let (quads, rest) = whole_quads(parameters.weights, input.len());
+        let (quads_out, rest_out) = out.as_chunks_mut::<QUAD>();
+        for (weights, out) in quads.zip(quads_out) {
+            let sums = self.products(weights, input);
+            *out = sums.map(&mut output);
+        }
+        for (weights, value) in rest.zip(rest_out) {
+            let [sum, ..] = self.products(weights, input);
+            *value = output(sum);
         }
     }
+
+    fn products(&self, weights: &[u8], input: &[i8]) -> [i32; QUAD] {
+        let [sums] = match self.dot_product {
+            Some(multiply) => products(multiply, weights, [input]),
+            None => products(Widening, weights, [input]),
+        };
+        lanes(sums)
+    }
+}
+
+/// Four filters at a time, and the rest one at a time.
+fn whole_quads(
+    weights: &[u8],
+    filter_len: usize,
+) -> (impl Iterator<Item = &[u8]>, impl Iterator<Item = &[u8]>) {
+    let quads = weights.chunks_exact((QUAD * filter_len).max(1));
+    let rest = quads.remainder().chunks_exact(filter_len.max(1));
+    (quads, rest)
 }
 
 /// A dense convolution, [`CELLS`] cells at a time.
@@ -245,25 +263,20 @@ impl<M: Multiply> DenseRow<'_, M> {
                 place.copy_from_slice(values);
             })
         });
-        let mut cells = out.chunks_exact_mut((out.len() / N).max(1));
-        let mut cells: [_; N] = from_fn(|_| cells.next().unwrap_or_default().as_chunks_mut());
-        let quads = parameters.weights.chunks(QUAD * filter_len);
-        for (quad, weights) in quads.enumerate() {
+        let outputs = parameters.channels.len();
+        let (quads, rest) = whole_quads(parameters.weights, filter_len);
+        for (quad, (weights, entries)) in quads.zip(self.scales).enumerate() {
             let sums = products(self.multiply, weights, columns);
-            if let Some(entries) = self.scales.get(quad) {
-                let scale = Scale::new(entries);
-                for ((outputs, _), sums) in cells.iter_mut().zip(sums) {
-                    if let Some(outputs) = outputs.get_mut(quad) {
-                        *outputs = scale.round(sums, &parameters.output);
-                    }
-                }
-            } else {
-                for ((_, outputs), sums) in cells.iter_mut().zip(sums) {
-                    let rounders = Rounder::all(&parameters.channels).skip(QUAD * quad);
-                    for ((value, sum), rounder) in outputs.iter_mut().zip(lanes(sums)).zip(rounders)
-                    {
-                        *value = rounder.requantize(sum, &parameters.output);
-                    }
+            let out = out.get_mut(QUAD * quad..).unwrap_or_default();
+            Scale::new(entries).round(sums, &parameters.output, outputs, out);
+        }
+        let first = outputs / QUAD * QUAD;
+        let rounders = Rounder::all(&parameters.channels).skip(first);
+        for ((at, weights), rounder) in (first..).zip(rest).zip(rounders) {
+            let sums = products(self.multiply, weights, columns);
+            for (cell, sums) in out.chunks_exact_mut(outputs.max(1)).zip(sums) {
+                if let Some(value) = cell.get_mut(at) {
+                    *value = rounder.requantize(lanes(sums)[0], &parameters.output);
                 }
             }
         }

@@ -6,6 +6,8 @@ use core::arch::aarch64::{
     vpadalq_s16, vpaddq_s32, vst1q_s32,
 };
 use core::arch::asm;
+use core::array::from_fn;
+use core::ptr::copy_nonoverlapping;
 
 /// Filters that are computed together.
 pub(super) const QUAD: usize = 4;
@@ -70,8 +72,8 @@ impl Multiply for DotProduct {
     }
 }
 
-/// The products of up to four filters, one after the other in `weights`, with each column: lane f of vector c is that of
-/// filter f and column c. Lanes without a filter mean nothing.
+/// The products of four filters, one after the other in `weights`, with each column: lane f of vector c is that of filter
+/// f and column c. With fewer weights, all lanes are those of the first filter.
 #[inline(always)]
 pub(super) fn products<M: Multiply, const COLUMNS: usize>(
     multiply: M,
@@ -80,39 +82,47 @@ pub(super) fn products<M: Multiply, const COLUMNS: usize>(
 ) -> [int32x4_t; COLUMNS] {
     // All columns are as long; and no more than there is, so that the reads below stay inside.
     let len = columns.iter().map(|c| c.len()).min().unwrap_or(0);
-    let last = (weights.len() / len.max(1)).saturating_sub(1);
-    let filters = core::array::from_fn(|f| weights.get(f.min(last) * len..).unwrap_or(&[]));
-    if len < STEP || weights.len() < len {
-        let weights: [_; QUAD] = filters.map(|filter| step(filter, len, u8::cast_signed));
-        let values = columns.map(|column| step(column, len, |value| value));
-        // SAFETY: all are as long as a step.
-        return unsafe {
-            sums(
-                multiply,
-                weights.each_ref().map(|step| step.as_ptr()),
-                values.each_ref().map(|step| step.as_ptr()),
-                STEP,
-            )
-        };
-    }
-    // SAFETY: filter `f.min(last)` has `len` weights, every column at least as many values, and that is at least a step.
+    let len = len.min(weights.len());
+    let stride = if weights.len() / QUAD >= len { len } else { 0 };
+    let weights = weights.as_ptr().cast::<i8>();
+    let columns = columns.map(<[i8]>::as_ptr);
+    // SAFETY: four times `len` weights are there if filters are `len` apart, and once otherwise; every column has at least
+    // as many values.
     unsafe {
-        sums(
-            multiply,
-            filters.map(|filter| filter.as_ptr().cast()),
-            columns.map(<[i8]>::as_ptr),
-            len,
-        )
+        if len < STEP {
+            return short(multiply, weights, stride, columns, len);
+        }
+        let filters = from_fn(|f| weights.add(f * stride));
+        sums(multiply, filters, columns, len)
     }
 }
 
-/// A step of the first `len` elements, and zeros.
-fn step<T: Copy>(from: &[T], len: usize, signed: impl Fn(T) -> i8) -> [i8; STEP] {
-    let mut step = [0; STEP];
-    for (place, &value) in step.iter_mut().zip(from.iter().take(len)) {
-        *place = signed(value);
+/// [`sums`] for less than a step.
+///
+/// # Safety
+/// Four filters, `stride` apart, and all columns are readable for `len` bytes, which are at most [`STEP`].
+#[inline(never)]
+unsafe fn short<M: Multiply, const COLUMNS: usize>(
+    multiply: M,
+    weights: *const i8,
+    stride: usize,
+    columns: [*const i8; COLUMNS],
+    len: usize,
+) -> [int32x4_t; COLUMNS] {
+    let mut filters = [[0; STEP]; QUAD];
+    let mut values = [[0; STEP]; COLUMNS];
+    // SAFETY: as the caller promises; and a step has room for `len` bytes.
+    unsafe {
+        for (f, step) in filters.iter_mut().enumerate() {
+            copy_nonoverlapping(weights.add(f * stride), step.as_mut_ptr(), len);
+        }
+        for (step, column) in values.iter_mut().zip(columns) {
+            copy_nonoverlapping(column, step.as_mut_ptr(), len);
+        }
+        let filters = filters.each_ref().map(|step| step.as_ptr());
+        let values = values.each_ref().map(|step| step.as_ptr());
+        sums(multiply, filters, values, STEP)
     }
-    step
 }
 
 /// Sixteen zeros and sixteen times all ones.
@@ -144,6 +154,12 @@ unsafe fn sums<M: Multiply, const COLUMNS: usize>(
             }
         };
         let mut at = 0;
+        // With more columns there are no registers left for two steps a turn.
+        while COLUMNS == 1 && at + 2 * STEP <= len {
+            add(at, None);
+            add(at + STEP, None);
+            at += 2 * STEP;
+        }
         while at + STEP <= len {
             add(at, None);
             at += STEP;
