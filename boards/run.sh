@@ -113,6 +113,20 @@ check_defmt() {
     done
 }
 
+# check_kernels TARGET: random layers on all kernels of the target, and that the suite left none of them out.
+check_kernels() {
+    local target=$1
+    step "aarch64-linux: all kernels, random layers"
+    grep '^kernels: ' "$CARGO_TARGET_DIR/run/aarch64-linux/suite.log"
+    grep -q '^kernels: NEON with dot products$' "$CARGO_TARGET_DIR/run/aarch64-linux/suite.log"
+    (
+        cd ..
+        export CARGO_TARGET_DIR=$OUT CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+        export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+        cargo test --release --locked -p cfm-conformance --test kernels --target "$target"
+    )
+}
+
 # compare_command: the cfm command, cross-compiled, labels a scene as the native one does.
 compare_command() {
     local target=$1 folder=$CARGO_TARGET_DIR/run/command
@@ -176,6 +190,7 @@ for board in $BOARDS; do
             ;;
         aarch64-linux)
             emulate "$board" "$target"
+            check_kernels "$target"
             compare_command "$target"
             ;;
         *) echo "$board: built; there is no emulator for it" ;;

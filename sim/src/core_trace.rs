@@ -4,7 +4,7 @@
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::ImageView;
-use cfm_core::kernels::{Kernels, Portable};
+use cfm_core::kernels::{Kernels, native};
 use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::{Classifier, Model};
 use cfm_core::scorer::{ScoreError, Scorer};
@@ -36,12 +36,12 @@ pub enum CoreError {
     Label(#[from] LabelError),
 }
 
-/// The core's numbers for an image and its segments, with the portable kernels.
+/// The core's numbers for an image and its segments, with the host's fastest kernels.
 ///
 /// # Errors
 /// A [`CoreError`] for an image of another size than the model's input, or a broken segment.
 pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, CoreError> {
-    trace_with(model, inputs, Portable)
+    trace_with(model, inputs, native())
 }
 
 /// [`trace`] with kernels of the caller's choice.
@@ -102,10 +102,14 @@ pub fn trace_with<K: Kernels + Copy>(
 ///
 /// # Errors
 /// [`ExecuteError`] for an image of another size than the model's input.
-pub fn whole_image(model: &Model<'_>, image: &ImageView<'_>) -> Result<Vec<i8>, ExecuteError> {
+pub fn whole_image<K: Kernels>(
+    model: &Model<'_>,
+    image: &ImageView<'_>,
+    kernels: K,
+) -> Result<Vec<i8>, ExecuteError> {
     // Memory that is not zeroed beforehand must not matter.
     let mut arena = vec![-86; model.arena_bytes()];
-    let mut executor = Executor::new(model, &mut arena)?;
+    let mut executor = Executor::with_kernels(model, &mut arena, kernels)?;
     executor.push_image(image)?;
     let (features, _) = executor.finish()?;
     Ok(features.data().to_vec())
@@ -115,14 +119,15 @@ pub fn whole_image(model: &Model<'_>, image: &ImageView<'_>) -> Result<Vec<i8>, 
 ///
 /// # Errors
 /// A [`ScoreError`] for a broken segment or a feature map of another length.
-pub fn logits(
+pub fn logits<K: Kernels>(
     model: &Model<'_>,
     features: &[i8],
     inputs: &Inputs<'_>,
+    kernels: K,
 ) -> Result<Vec<Vec<i16>>, ScoreError> {
     let features = FeatureMap::new(features, model.feature()).ok_or(ScoreError::FeatureMap)?;
     let mut scratch = vec![-86; model.scratch_bytes()];
-    let mut scorer = Scorer::new(model, features, &mut scratch)?;
+    let mut scorer = Scorer::with_kernels(model, features, &mut scratch, kernels)?;
     let mut memory: Vec<IndexMemory> = Vec::new();
     memory.resize_with(inputs.maps.len(), IndexMemory::default);
     let indices = inputs

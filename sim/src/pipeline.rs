@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
+use cfm_core::kernels::native;
 use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, LabellingRule, Model, Shape};
@@ -410,7 +411,7 @@ impl<'m> Pipeline<'m> {
         let image = input.view()?;
         let clock = Instant::now();
         let mut arena = vec![0; model.arena_bytes()];
-        let mut executor = Executor::new(model, &mut arena)?;
+        let mut executor = Executor::with_kernels(model, &mut arena, native())?;
         executor.push_image(&image)?;
         let (features, scratch) = executor.finish()?;
         times.conv = clock.elapsed();
@@ -423,7 +424,7 @@ impl<'m> Pipeline<'m> {
             .zip(&mut indices)
             .map(|(&map, memory)| memory.build(map, model))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut scorer = Scorer::new(model, features, scratch)?;
+        let mut scorer = Scorer::with_kernels(model, features, scratch, native())?;
         times.masks_spp = clock.elapsed();
         let classes = model.class_count();
         let mut logits = vec![0_i16; segments.len() * classes];

@@ -3,6 +3,8 @@
 // `ARENA_BYTES` comes from a model that is checked again for this crate.
 #![allow(long_running_const_eval)]
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use cfm_conformance::street::{ARENA_BYTES, MODEL, StreetArena};
@@ -34,4 +36,29 @@ fn a_broken_model_does_not_compile() {
         errors.contains("the checksum does not match: the file is corrupted"),
         "{errors}"
     );
+}
+
+/// The Rust program in a text whose lines begin with `prefix`.
+fn program(text: &str, prefix: &str, fence: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(prefix))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .skip_while(|line| *line != fence)
+        .skip(1)
+        .take_while(|line| *line != "```")
+        .filter(|line| !line.starts_with("# "))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_program_in_the_readme_is_the_one_that_the_documentation_compiles_and_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("it is there");
+    let readme = program(&read("README.md"), "", "```rust");
+    let tested = program(&read("crates/cfm-core/src/lib.rs"), "//!", "```").join("\n");
+    // A program's own model lies beside it.
+    let tested = tested.replace("../../../sim/models/street.cfm", "street.cfm");
+    assert_eq!(readme.join("\n"), tested);
+    assert!((20..=40).contains(&readme.len()), "{} lines", readme.len());
 }

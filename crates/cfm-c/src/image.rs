@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use core::mem;
 
 use cfm_core::executor::Executor;
+use cfm_core::kernels::{Native, native};
 use cfm_core::labelling::{ScoredSegment, label_pixels, memory_words};
 use cfm_core::model::{LabellingRule, Model};
 use cfm_core::scorer::Scorer;
@@ -31,10 +32,10 @@ pub(crate) struct Image {
 #[allow(clippy::large_enum_variant)]
 enum Stage {
     /// Rows are coming in.
-    Rows(Executor<'static, 'static>),
+    Rows(Executor<'static, 'static, Native>),
     /// The feature map is there.
     Features {
-        scorer: Scorer<'static, 'static>,
+        scorer: Scorer<'static, 'static, Native>,
         maps: Vec<SuperpixelIndex<'static>, CFM_MAX_MAPS>,
     },
     /// Something failed on the way from one to the other.
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn cfm_image_begin(
         let model = unsafe { get(model)? };
         // SAFETY: the caller's promise for the arena.
         let arena = unsafe { slice_mut(arena.cast(), arena_bytes)? };
-        let stage = Stage::Rows(Executor::new(model, arena)?);
+        let stage = Stage::Rows(Executor::with_kernels(model, arena, native())?);
         // SAFETY: the caller's promise for `image`.
         unsafe { put(image, Image { model, stage }) }
     };
@@ -129,7 +130,7 @@ pub unsafe extern "C" fn cfm_image_finish(image: *mut cfm_image) -> cfm_error {
         }
         if let Stage::Rows(executor) = mem::replace(&mut image.stage, Stage::Lost) {
             let (features, scratch) = executor.finish()?;
-            let scorer = Scorer::new(image.model, features, scratch)?;
+            let scorer = Scorer::with_kernels(image.model, features, scratch, native())?;
             image.stage = Stage::Features {
                 scorer,
                 maps: Vec::new(),

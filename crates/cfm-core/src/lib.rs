@@ -62,6 +62,9 @@
 #![no_std]
 #![deny(missing_docs)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 pub mod arena;
 pub mod calibration;
 mod error;

@@ -48,10 +48,12 @@ pub const fn rne_div(numerator: i32, denominator: i32) -> i32 {
     if denominator < 1 {
         return 0;
     }
-    let floor = (numerator as i64).div_euclid(denominator as i64);
-    let twice = 2 * (numerator as i64).rem_euclid(denominator as i64);
-    let up = twice > denominator as i64 || (twice == denominator as i64 && floor & 1 == 1);
-    (floor + up as i64) as i32
+    let floor = numerator.div_euclid(denominator);
+    // Below `2 * denominator`, which has no more than 32 bits.
+    let twice = 2 * numerator.rem_euclid(denominator).cast_unsigned();
+    let denominator = denominator.cast_unsigned();
+    let up = twice > denominator || (twice == denominator && floor & 1 == 1);
+    floor + up as i32
 }
 
 /// The output side of a layer: zero point, exponent and the fused activation's range.

@@ -103,7 +103,7 @@ pub fn compile(
         average_pool,
     };
     let description = Description {
-        fingerprint: fingerprint(model),
+        fingerprint: model.fingerprint(),
         parameters,
         external_words: words(&external),
         image: [
@@ -142,14 +142,6 @@ pub fn compile(
     })
 }
 
-/// The checksum in the header of the model's file, which a driver can read without computing anything.
-fn fingerprint(model: &Model<'_>) -> u32 {
-    match model.bytes().get(12..16) {
-        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
-        _ => 0,
-    }
-}
-
 fn header(
     model: &Model<'_>,
     folding: Folding,
@@ -160,7 +152,7 @@ fn header(
     let (image, feature) = (model.input(), model.feature());
     words[..3].copy_from_slice(&[
         MAGIC,
-        fingerprint(model),
+        model.fingerprint(),
         folding.pe | folding.lanes << 8,
     ]);
     if let (Some(ring), Some(map)) = (rings.first(), rings.last()) {

@@ -1,5 +1,7 @@
 //! A compiled model: the description of its engine, and what is written into its memories.
 
+use cfm_core::model::crc32;
+
 use crate::description::Description;
 use crate::filter::ChannelRecord;
 use crate::folding::Folding;
@@ -12,6 +14,9 @@ pub struct ConfigWrite {
     /// The word.
     pub data: u32,
 }
+
+/// "CFMF": first word of the file that the driver loads.
+const FILE_MAGIC: u32 = 0x464D_4643;
 
 /// Where the memories lie on the configuration bus.
 pub mod bus {
@@ -52,24 +57,61 @@ impl Engine {
         self.external.chunks_exact(self.folding().pe as usize)
     }
 
+    /// What goes onto the configuration bus before the first image: runs of words, and where each begins.
+    fn blocks(&self) -> [(u32, Vec<u32>); 4] {
+        let (weights, _) = self.resident.as_chunks::<4>();
+        [
+            (0, self.control.clone()),
+            (bus::CHANNELS, self.channels.iter().flat_map(|c| c.encode()).collect()),
+            (bus::SCORING, self.scoring.clone()),
+            (bus::WEIGHTS, weights.iter().map(|word| u32::from_le_bytes(*word)).collect()),
+        ]
+    }
+
     /// Everything that is written before the first image.
     #[must_use]
     pub fn config(&self) -> Vec<ConfigWrite> {
-        let channels: Vec<u32> = self.channels.iter().flat_map(|c| c.encode()).collect();
-        let (weights, _) = self.resident.as_chunks::<4>();
-        let weights: Vec<u32> = weights.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        [
-            (0, &self.control),
-            (bus::CHANNELS, &channels),
-            (bus::SCORING, &self.scoring),
-            (bus::WEIGHTS, &weights),
-        ]
-        .into_iter()
-        .flat_map(|(base, words)| {
-            (base..)
-                .zip(words)
-                .map(|(address, &data)| ConfigWrite { address, data })
-        })
-        .collect()
+        self.blocks()
+            .into_iter()
+            .flat_map(|(base, words)| {
+                (base..)
+                    .zip(words)
+                    .map(|(address, data)| ConfigWrite { address, data })
+            })
+            .collect()
+    }
+
+    /// The file that `cfm-device` loads (its `Configuration` says how it is laid out).
+    #[must_use]
+    pub fn file(&self) -> Vec<u8> {
+        let [height, width, channels] = self.description.image.map(u32::from);
+        let mut blocks: Vec<(u32, u32, Vec<u32>)> = self
+            .blocks()
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(address, words)| (0, address, words))
+            .collect();
+        let (external, _) = self.external.as_chunks::<4>();
+        if !external.is_empty() {
+            blocks.push((1, 0, external.iter().map(|word| u32::from_le_bytes(*word)).collect()));
+        }
+        let folding = self.folding();
+        let mut words = vec![
+            self.description.fingerprint,
+            folding.pe | folding.lanes << 8,
+            channels | height << 16,
+            width * channels,
+            self.description.parameters.classes,
+            blocks.len() as u32,
+        ];
+        for (destination, address, block) in blocks {
+            words.extend([destination, address, block.len() as u32]);
+            words.extend(block);
+        }
+        let behind: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut file = FILE_MAGIC.to_le_bytes().to_vec();
+        file.extend(crc32(&behind).to_le_bytes());
+        file.extend(behind);
+        file
     }
 }

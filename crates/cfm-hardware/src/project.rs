@@ -182,6 +182,10 @@ pub fn write(
         "logits.hex",
         lines(golden.logits, |line, word| write!(line, "{word:08x}")),
     )?;
+    fs::write(folder.join("engine.bin"), engine.file()).map_err(|source| ProjectError::File {
+        file: folder.join("engine.bin").display().to_string(),
+        source,
+    })?;
     let mut json = serde_json::to_string_pretty(&engine.description)?;
     json.push('\n');
     file("description.json", json)?;

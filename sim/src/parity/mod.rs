@@ -9,7 +9,7 @@ pub use names::Naming;
 pub use report::{Difference, ParityReport, TensorParity};
 
 use cfm_core::executor::ExecuteError;
-use cfm_core::kernels::{Kernels, Portable};
+use cfm_core::kernels::{Kernels, native};
 use cfm_core::model::Model;
 use cfm_core::scorer::ScoreError;
 
@@ -35,7 +35,7 @@ pub enum ParityError {
     Reference(#[from] ReferenceError),
 }
 
-/// Computes everything twice, with the core (row by row, with everything shown on the way; then by its whole-image and
+/// Computes everything twice, with the core and the host's fastest kernels (row by row, with everything shown on the way; then by its whole-image and
 /// whole-segment calls) and with the float reference, and compares every tensor.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub fn check(
     inputs: &Inputs<'_>,
     naming: Naming,
 ) -> Result<ParityReport, ParityError> {
-    check_with(model, inputs, naming, Portable)
+    check_with(model, inputs, naming, native())
 }
 
 /// [`check`] for the core with kernels of the caller's choice.
@@ -65,10 +65,10 @@ pub fn check_with<K: Kernels + Copy>(
     let names = Names::new(model, inputs.rule, naming);
     let empty = Vec::new();
     let features = reference.tensors.last().unwrap_or(&empty);
-    let whole = core_trace::whole_image(model, &inputs.image)?;
+    let whole = core_trace::whole_image(model, &inputs.image, kernels)?;
     let dimensions = names.dimensions.last().map_or(&[][..], |d| &d[..]);
     report.compare(names.whole_image, None, dimensions, &whole, features);
-    let logits = core_trace::logits(model, features, inputs)?;
+    let logits = core_trace::logits(model, features, inputs, kernels)?;
     for (at, (logits, segment)) in logits.iter().zip(&reference.segments).enumerate() {
         report.compare(names.one_call, Some(at), &[], logits, &segment.logits);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cfm_core::kernels::{Kernels, Portable};
+use cfm_core::kernels::{Kernels, native};
 use cfm_core::model::Model;
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use rayon::prelude::*;
@@ -47,7 +47,7 @@ impl std::error::Error for RandomFailure {}
 /// # Errors
 /// [`RandomFailure`] on any difference, or when either side refuses something.
 pub fn check_one(seed: u64, options: &Options) -> Result<ParityReport, Box<RandomFailure>> {
-    check_one_with(seed, options, Portable)
+    check_one_with(seed, options, native())
 }
 
 /// [`check_one`] for the core with kernels of the caller's choice.

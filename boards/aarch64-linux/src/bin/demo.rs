@@ -7,7 +7,7 @@ use aarch64_linux::{FileLabels, FileRows, Out, SystemClock, on_a_large_stack};
 use cfm_boards::demo::{self, MEMORY};
 use cfm_boards::report::{Event, Report};
 use cfm_boards::text::Text;
-use cfm_core::kernels::Portable;
+use cfm_core::kernels::native;
 
 fn main() -> io::Result<ExitCode> {
     on_a_large_stack(|| {
@@ -15,7 +15,7 @@ fn main() -> io::Result<ExitCode> {
         let (mut camera, mut labels) = (FileRows::default(), FileLabels::default());
         let mut report = Text(Out);
         let result = demo::run(
-            &Portable,
+            &native(),
             &mut camera,
             &mut labels,
             &mut SystemClock::start(),

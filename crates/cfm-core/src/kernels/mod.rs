@@ -2,25 +2,34 @@
 //!
 //! [`Portable`] is the specification in code. Every other implementation must return the same bytes.
 
-#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
+// What the fast kernels share, in plain Rust: compiled, and tested, on targets without any, too.
+#[allow(dead_code)]
 mod depthwise;
+#[allow(dead_code)]
+mod elements;
+#[allow(dead_code)]
+mod rounder;
+#[allow(dead_code)]
+mod scratch;
+#[allow(dead_code)]
+mod window;
+
 #[cfg(all(feature = "dsp", target_arch = "arm"))]
 mod dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
+mod native;
+#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+mod neon;
 mod portable;
-#[cfg(any(test, all(any(feature = "dsp", feature = "mve"), target_arch = "arm")))]
-#[cfg_attr(test, allow(dead_code))] // tested everywhere, used on targets
-mod rounder;
-#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
-mod scratch;
-#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
-mod window;
 
 #[cfg(all(feature = "dsp", target_arch = "arm"))]
 pub use dsp::Dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 pub use mve::Mve;
+pub use native::{Native, native};
+#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+pub use neon::Neon;
 pub use portable::Portable;
 
 use crate::model::{Conv2d, Parameters, Shape, WeightOrder, Window};

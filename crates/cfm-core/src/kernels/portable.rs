@@ -221,7 +221,7 @@ impl<'a> Taps<'a> {
 }
 
 /// The cells of a pooling window that lie inside the image, each a slice of all channels.
-fn window_cells<'a>(
+pub(super) fn window_cells<'a>(
     input: &'a Rows<'a>,
     window: &Window,
     y: u16,

@@ -43,6 +43,11 @@ impl Rounder {
         }
     }
 
+    /// The channel's own bias and multiplier.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel
+    }
+
     /// What 32 bits are enough for, if they are.
     #[inline(always)]
     pub(super) fn narrow(&self) -> Option<Narrow> {
@@ -90,10 +95,15 @@ impl Rounder {
 /// Words that a channel takes in a [`Table`].
 pub(super) const TABLE_WORDS: usize = 3;
 
-/// How a backend requantizes whole cells, where 32 bits are enough.
+/// The words of four channels, `[bias, ...]` each, with those of the same kind together.
+pub(super) fn by_field(quad: [[u32; TABLE_WORDS]; 4]) -> [u32; 4 * TABLE_WORDS] {
+    core::array::from_fn(|at| quad[at % 4][at / 4])
+}
+
+/// How a backend requantizes whole cells.
 pub(super) trait Round {
-    /// Words of four channels in a table.
-    fn entries(quad: [Narrow; 4]) -> [u32; 4 * TABLE_WORDS];
+    /// Words of four channels in a table; `None` if the backend has none for one of them.
+    fn entries(quad: [Rounder; 4]) -> Option<[u32; 4 * TABLE_WORDS]>;
 
     /// Sums of a cell, those of four channels at every multiple of `stride`, become its outputs: for as many whole quads
     /// of channels as sums, table and output have.
@@ -107,8 +117,8 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Writes the table of a layer, and returns it with the rest of the memory; no table if a channel needs more than
-    /// 32 bits, if the channels are no multiple of four, or if the memory is too short.
+    /// Writes the table of a layer's whole quads of channels, and returns it with the rest of the memory; no table if the
+    /// backend has no words for one of them, or if the memory is too short.
     pub(super) fn new<R: Round>(
         channels: &Channels<'_>,
         memory: &'a mut [u32],
@@ -117,16 +127,19 @@ impl<'a> Table<'a> {
         let Some((table, rest)) = memory.split_at_mut_checked(words) else {
             return (None, &mut []);
         };
-        let (quads, left_over) = table.as_chunks_mut();
+        let (quads, _) = table.as_chunks_mut();
         let mut rounders = Rounder::all(channels);
-        let mut next = || rounders.next()?.narrow();
+        let mut next = || rounders.next();
         for quad in quads.iter_mut() {
             let (Some(a), Some(b), Some(c), Some(d)) = (next(), next(), next(), next()) else {
                 return (None, rest);
             };
-            *quad = R::entries([a, b, c, d]);
+            let Some(entries) = R::entries([a, b, c, d]) else {
+                return (None, rest);
+            };
+            *quad = entries;
         }
-        (left_over.is_empty().then_some(Self { quads }), rest)
+        (Some(Self { quads }), rest)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a convolution walks its window: as long contiguous stretches where possible.
+//! How a convolution walks its window: as long contiguous stretches where possible, or side by side.
 
 use super::{Rows, origin};
 use crate::model::Window;
@@ -58,6 +58,43 @@ pub(super) fn for_each_stretch<'a>(
             }
         }
     }
+}
+
+/// All inputs of the window at output `(y, x)` side by side: in `place`, which has room for them, unless they lie so
+/// already.
+#[inline(always)]
+pub(super) fn column<'a>(
+    input: &Rows<'a>,
+    window: &Window,
+    y: u16,
+    x: usize,
+    place: &'a mut [i8],
+    copy: impl Fn(&mut [i8], &[i8]),
+) -> &'a [i8] {
+    let filter_len = place.len();
+    let mut only = None;
+    let mut rest = &mut *place;
+    for_each_stretch(input, window, y, x, |stretch| {
+        let len = match stretch {
+            Stretch::Values(values) => values.len(),
+            Stretch::Padding(len) => len,
+        };
+        if let Stretch::Values(values) = stretch
+            && len == filter_len
+        {
+            only = Some(values);
+            return;
+        }
+        let Some((place, later)) = core::mem::take(&mut rest).split_at_mut_checked(len) else {
+            return;
+        };
+        match stretch {
+            Stretch::Values(values) => copy(place, values),
+            Stretch::Padding(_) => place.fill(input.zero_point()),
+        }
+        rest = later;
+    });
+    only.unwrap_or(place)
 }
 
 /// Cell `x` of a row, `None` outside the image.

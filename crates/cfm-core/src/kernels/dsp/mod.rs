@@ -15,7 +15,7 @@ use quads::{MAX_INPUTS, Pair};
 
 use super::rounder::{Round, Rounder, Table};
 use super::scratch::words;
-use super::{Kernels, Portable, Rows};
+use super::{Kernels, Portable, Rows, elements};
 use crate::model::{Conv2d, Parameters, WeightOrder, Window};
 use crate::requantize::OutputScale;
 
@@ -25,8 +25,7 @@ const QUAD: usize = 4;
 /// Kernels for the DSP extension.
 ///
 /// They read models packed with [`reorder`](crate::model::reorder::reorder). What cannot be in quads (grouped convolutions that
-/// are not depthwise, outputs that are no multiple of four) runs on the portable kernels, and so do pooling and
-/// addition.
+/// are not depthwise, outputs that are no multiple of four) runs on the portable kernels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Dsp;
@@ -57,11 +56,11 @@ impl Kernels for Dsp {
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.max_pool_row(input, window, y, out);
+        elements::max_pool_row(self, input, window, y, out);
     }
 
     fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.avg_pool_row(input, window, y, out);
+        elements::avg_pool_row(input, window, y, out);
     }
 
     fn add_row(
@@ -72,7 +71,7 @@ impl Kernels for Dsp {
         y: u16,
         out: &mut [i8],
     ) {
-        Portable.add_row(first, second, output, y, out);
+        elements::add_row(first, second, output, y, out);
     }
 
     fn fully_connected(

@@ -4,7 +4,7 @@
 use core::arch::asm;
 
 use super::Dsp;
-use crate::kernels::rounder::{Narrow, Round, TABLE_WORDS, Table};
+use crate::kernels::rounder::{Round, Rounder, TABLE_WORDS, Table};
 use crate::requantize::OutputScale;
 
 /// The output range and how many quads, for the assembly.
@@ -20,17 +20,18 @@ struct Range {
 }
 
 impl Round for Dsp {
-    fn entries(quad: [Narrow; 4]) -> [u32; 4 * TABLE_WORDS] {
+    fn entries(quad: [Rounder; 4]) -> Option<[u32; 4 * TABLE_WORDS]> {
         let mut words = [0; 4 * TABLE_WORDS];
         let (places, _) = words.as_chunks_mut();
-        for (place, channel) in places.iter_mut().zip(quad) {
+        for (place, rounder) in places.iter_mut().zip(quad) {
+            let channel = rounder.narrow()?;
             *place = [
                 channel.bias.cast_unsigned(),
                 channel.shift,
                 channel.half.cast_unsigned(),
             ];
         }
-        words
+        Some(words)
     }
 
     #[inline(always)]

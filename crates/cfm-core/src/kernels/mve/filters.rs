@@ -1,4 +1,4 @@
-//! Inputs side by side, and the inner products of four filters with them, 16 at a time.
+//! Inputs side by side, the inner products of four filters with them, and maxima: 16 at a time.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
@@ -34,6 +34,16 @@ pub(super) fn copy(to: &mut [i8], from: &[i8]) {
     }
 }
 
+/// `out[c] = max(out[c], cell[c])`, for as many as both have.
+#[inline(always)]
+pub(super) fn maximum(out: &mut [i8], cell: &[i8]) {
+    let len = out.len().min(cell.len());
+    if len > 0 {
+        // SAFETY: both are at least that long, and they do not overlap, since one is borrowed for writing.
+        unsafe { maximum_asm(out.as_mut_ptr(), cell.as_ptr(), len) }
+    }
+}
+
 /// # Safety
 /// `to` is writable and `from` readable for `len` bytes, not 0; they do not overlap.
 #[unsafe(naked)]
@@ -44,6 +54,24 @@ unsafe extern "C" fn copy_asm(to: *mut i8, from: *const i8, len: usize) {
         "dlstp.8 lr, r2",
         "2:",
         "vldrb.u8 q0, [r1], #16",
+        "vstrb.8 q0, [r0], #16",
+        "letp lr, 2b",
+        "pop {{r7, pc}}",
+    )
+}
+
+/// # Safety
+/// `out` is readable and writable, `cell` readable for `len` bytes, not 0; they do not overlap.
+#[unsafe(naked)]
+unsafe extern "C" fn maximum_asm(out: *mut i8, cell: *const i8, len: usize) {
+    naked_asm!(
+        ".cpu cortex-m55",
+        "push {{r7, lr}}",
+        "dlstp.8 lr, r2",
+        "2:",
+        "vldrb.u8 q0, [r0]",
+        "vldrb.u8 q1, [r1], #16",
+        "vmax.s8 q0, q0, q1",
         "vstrb.8 q0, [r0], #16",
         "letp lr, 2b",
         "pop {{r7, pc}}",

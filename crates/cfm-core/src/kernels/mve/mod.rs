@@ -9,8 +9,7 @@ mod rounding;
 
 use super::rounder::{Round, Rounder, Table};
 use super::scratch::{bytes, words};
-use super::window::{Stretch, for_each_stretch};
-use super::{Kernels, Portable, Rows};
+use super::{Kernels, Portable, Rows, elements, window};
 use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::OutputScale;
 
@@ -20,7 +19,7 @@ const QUAD: usize = 4;
 /// Kernels for the M-profile vector extension.
 ///
 /// Grouped convolutions that are not depthwise, and layers whose outputs are no multiple of four, run on the portable
-/// kernels, which the compiler vectorizes; so do pooling and addition.
+/// kernels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mve;
@@ -49,11 +48,11 @@ impl Kernels for Mve {
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.max_pool_row(input, window, y, out);
+        elements::max_pool_row(self, input, window, y, out);
     }
 
     fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        Portable.avg_pool_row(input, window, y, out);
+        elements::avg_pool_row(input, window, y, out);
     }
 
     fn add_row(
@@ -64,7 +63,7 @@ impl Kernels for Mve {
         y: u16,
         out: &mut [i8],
     ) {
-        Portable.add_row(first, second, output, y, out);
+        elements::add_row(first, second, output, y, out);
     }
 
     fn fully_connected(
@@ -106,7 +105,7 @@ impl Kernels for Mve {
     }
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {
-        Portable.maximum(out, cell);
+        filters::maximum(out, cell);
     }
 }
 
@@ -121,30 +120,10 @@ fn dense_row(input: &Rows<'_>, conv: &Conv2d<'_>, y: u16, scratch: &mut [u32], o
     let column = bytes(columns);
     let filter_len = parameters.filter_len();
     for (x, cell) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
-        let mut only = None;
-        let mut rest = &mut *column;
-        for_each_stretch(input, &conv.window, y, x, |stretch| {
-            let len = match stretch {
-                Stretch::Values(values) => values.len(),
-                Stretch::Padding(len) => len,
-            };
-            if let Stretch::Values(values) = stretch
-                && len == filter_len
-            {
-                // The whole window lies side by side already.
-                only = Some(values);
-                return;
-            }
-            let Some((place, later)) = core::mem::take(&mut rest).split_at_mut_checked(len) else {
-                return;
-            };
-            match stretch {
-                Stretch::Values(values) => filters::copy(place, values),
-                Stretch::Padding(_) => place.fill(input.zero_point()),
-            }
-            rest = later;
-        });
-        let values = only.unwrap_or(column.get(..filter_len).unwrap_or(&[]));
+        let Some(place) = column.get_mut(..filter_len) else {
+            return;
+        };
+        let values = window::column(input, &conv.window, y, x, place, filters::copy);
         filters::products(sums, parameters.weights, values);
         match table {
             Some(table) => Mve::round(sums, QUAD, table, &parameters.output, cell),

@@ -4,7 +4,7 @@
 use core::arch::naked_asm;
 
 use super::Mve;
-use crate::kernels::rounder::{Narrow, Round, TABLE_WORDS, Table};
+use crate::kernels::rounder::{Round, Rounder, TABLE_WORDS, Table, by_field};
 use crate::requantize::OutputScale;
 
 /// The output range, for the assembly.
@@ -19,18 +19,17 @@ struct Range {
 
 impl Round for Mve {
     /// Four of each; shifts to the left, negative.
-    fn entries(quad: [Narrow; 4]) -> [u32; 4 * TABLE_WORDS] {
-        let mut words = [0; 4 * TABLE_WORDS];
-        let (fields, _) = words.as_chunks_mut::<4>();
-        let values = [
-            quad.map(|channel| channel.bias.cast_unsigned()),
-            quad.map(|channel| channel.shift.wrapping_neg()),
-            quad.map(|channel| channel.half.cast_unsigned()),
-        ];
-        for (field, values) in fields.iter_mut().zip(values) {
-            *field = values;
+    fn entries(quad: [Rounder; 4]) -> Option<[u32; 4 * TABLE_WORDS]> {
+        let mut words = [[0; TABLE_WORDS]; 4];
+        for (place, rounder) in words.iter_mut().zip(quad) {
+            let channel = rounder.narrow()?;
+            *place = [
+                channel.bias.cast_unsigned(),
+                channel.shift.wrapping_neg(),
+                channel.half.cast_unsigned(),
+            ];
         }
-        words
+        Some(by_field(words))
     }
 
     #[inline(always)]

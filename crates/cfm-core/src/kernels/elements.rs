@@ -1,0 +1,85 @@
+//! Pooling and addition for kernels that have no instructions of their own for them.
+
+use super::portable::window_cells;
+use super::{Kernels, Portable, Rows};
+use crate::model::Window;
+use crate::requantize::{OutputScale, rne_div};
+
+/// [`Kernels::max_pool_row`] by [`Kernels::maximum`].
+pub(super) fn max_pool_row<K: Kernels>(
+    kernels: &K,
+    input: &Rows<'_>,
+    window: &Window,
+    y: u16,
+    out: &mut [i8],
+) {
+    out.fill(i8::MIN);
+    let channels = usize::from(input.shape().channels);
+    for (x, values) in out.chunks_exact_mut(channels.max(1)).enumerate() {
+        for cell in window_cells(input, window, y, x) {
+            kernels.maximum(values, cell);
+        }
+    }
+}
+
+/// Channels whose means are computed together.
+const LANES: usize = 16;
+
+/// [`Kernels::avg_pool_row`], several channels at a time.
+pub(super) fn avg_pool_row(input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+    let zero_point = i32::from(input.zero_point());
+    let channels = usize::from(input.shape().channels);
+    for (x, values) in out.chunks_exact_mut(channels.max(1)).enumerate() {
+        for (first, values) in (0..).step_by(LANES).zip(values.chunks_mut(LANES)) {
+            let (mut sums, mut count) = ([0; LANES], 0);
+            for cell in window_cells(input, window, y, x) {
+                for (sum, &q) in sums.iter_mut().zip(cell.get(first..).unwrap_or(&[])) {
+                    *sum += i32::from(q);
+                }
+                count += 1;
+            }
+            for (value, sum) in values.iter_mut().zip(sums) {
+                let mean = zero_point + rne_div(sum - count * zero_point, count);
+                // A mean of values is between them.
+                *value = mean as i8;
+            }
+        }
+    }
+}
+
+/// Largest shift that keeps the sum of two tensors inside 32 bits: `2 * 255 * 2^20 < 2^30`.
+const NARROW: u8 = 20;
+
+/// [`Kernels::add_row`] in 32 bits, where these are enough.
+pub(super) fn add_row(
+    first: &Rows<'_>,
+    second: &Rows<'_>,
+    output: &OutputScale,
+    y: u16,
+    out: &mut [i8],
+) {
+    let exponents = [first.exponent(), second.exponent(), output.exponent];
+    let finest = exponents.into_iter().fold(i8::MAX, i8::min);
+    let shifts = exponents.map(|exponent| exponent.abs_diff(finest));
+    if shifts.into_iter().any(|shift| shift > NARROW) {
+        return Portable.add_row(first, second, output, y, out);
+    }
+    let (Some(a), Some(b)) = (first.get(i32::from(y)), second.get(i32::from(y))) else {
+        return;
+    };
+    let [left_a, left_b, right] = shifts.map(u32::from);
+    let align = |q: i8, left: u32| i32::from(q).wrapping_shl(left);
+    let zero = align(first.zero_point(), left_a) + align(second.zero_point(), left_b);
+    // Half a step less one, and one more if the quotient is odd: ties go to the even one. A step of one has no half.
+    let one = i32::from(right > 0);
+    let half = (1_i32.wrapping_shl(right) >> 1) - one;
+    for (value, (&qa, &qb)) in out.iter_mut().zip(a.iter().zip(b)) {
+        let sum = align(qa, left_a) + align(qb, left_b) - zero;
+        let odd = sum.wrapping_shr(right) & one;
+        let shifted = (sum + half + odd).wrapping_shr(right) + i32::from(output.zero_point);
+        // `low <= high`, so this cannot panic; and it is in range of i8 then.
+        *value = shifted
+            .max(i32::from(output.low))
+            .min(i32::from(output.high)) as i8;
+    }
+}
