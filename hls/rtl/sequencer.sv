@@ -95,9 +95,10 @@ module sequencer #(
     generate
         for (h = 0; h < 32; h = h + 1) begin : word
             localparam [16:0] NUMBER = h;
+            // Like the store that it is a copy of, it survives a reset.
+            initial header[h*32 +: 32] = 32'd0;
             always_ff @(posedge clock)
-                if (reset) header[h*32 +: 32] <= 32'd0;
-                else if (configuration_write && configuration_address == NUMBER) header[h*32 +: 32] <= configuration_data;
+                if (configuration_write && configuration_address == NUMBER) header[h*32 +: 32] <= configuration_data;
         end
     endgenerate
 

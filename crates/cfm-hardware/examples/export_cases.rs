@@ -39,7 +39,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let frame = common::frame_of(&case, &model);
         let view = frame.view(&model);
         let folder = Path::new(folder).join(name);
-        project::write(&model, &engine, &view, &frame.segments, Language::Rtl, &folder)?;
+        project::write(
+            &model,
+            &engine,
+            &view,
+            &frame.segments,
+            Language::Rtl,
+            &folder,
+        )?;
         written += 1;
     }
     println!("{written} cases");

@@ -60,7 +60,11 @@ pub fn compile(
     let [resident, external] = place_weights(&mut layers, folding, &limits)?;
     let channels = place_channels(&mut layers, &limits)?;
 
-    let programs = [&backbone.program, &scoring.programs[0], &scoring.programs[1]];
+    let programs = [
+        &backbone.program,
+        &scoring.programs[0],
+        &scoring.programs[1],
+    ];
     let mut address = HEADER_WORDS + DESCRIPTOR_WORDS * layers.len();
     let starts = programs.map(|program| {
         let start = address;
@@ -150,11 +154,7 @@ fn header(
 ) -> Vec<u32> {
     let mut words = vec![0; HEADER_WORDS];
     let (image, feature) = (model.input(), model.feature());
-    words[..3].copy_from_slice(&[
-        MAGIC,
-        model.fingerprint(),
-        folding.pe | folding.lanes << 8,
-    ]);
+    words[..3].copy_from_slice(&[MAGIC, model.fingerprint(), folding.pe | folding.lanes << 8]);
     if let (Some(ring), Some(map)) = (rings.first(), rings.last()) {
         words[8..16].copy_from_slice(&[
             ring.first,

@@ -62,9 +62,18 @@ impl Engine {
         let (weights, _) = self.resident.as_chunks::<4>();
         [
             (0, self.control.clone()),
-            (bus::CHANNELS, self.channels.iter().flat_map(|c| c.encode()).collect()),
+            (
+                bus::CHANNELS,
+                self.channels.iter().flat_map(|c| c.encode()).collect(),
+            ),
             (bus::SCORING, self.scoring.clone()),
-            (bus::WEIGHTS, weights.iter().map(|word| u32::from_le_bytes(*word)).collect()),
+            (
+                bus::WEIGHTS,
+                weights
+                    .iter()
+                    .map(|word| u32::from_le_bytes(*word))
+                    .collect(),
+            ),
         ]
     }
 
@@ -93,7 +102,14 @@ impl Engine {
             .collect();
         let (external, _) = self.external.as_chunks::<4>();
         if !external.is_empty() {
-            blocks.push((1, 0, external.iter().map(|word| u32::from_le_bytes(*word)).collect()));
+            blocks.push((
+                1,
+                0,
+                external
+                    .iter()
+                    .map(|word| u32::from_le_bytes(*word))
+                    .collect(),
+            ));
         }
         let folding = self.folding();
         let mut words = vec![

@@ -288,7 +288,9 @@ impl Machine<'_> {
                     })
                     .copied()
                     .collect();
-                let best = (0..classes).rev().max_by_key(|&c| row.get(c).map(|w| w.cast_signed()));
+                let best = (0..classes)
+                    .rev()
+                    .max_by_key(|&c| row.get(c).map(|w| w.cast_signed()));
                 outcome.logits.extend(&row);
                 let index = batch * header.lanes + lane as u32;
                 outcome
