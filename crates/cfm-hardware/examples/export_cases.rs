@@ -1,7 +1,6 @@
 //! Writes a project for every golden case that the engine can represent: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
 
 #[path = "../tests/common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 use std::env;
@@ -39,7 +38,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let frame = common::frame_of(&case, &model);
         let view = frame.view(&model);
         let folder = Path::new(folder).join(name);
-        project::write(&model, &engine, &view, &frame.segments, Language::Rtl, &folder)?;
+        project::write(
+            &model,
+            &engine,
+            &view,
+            &frame.segments,
+            Language::Rtl,
+            &folder,
+        )?;
         written += 1;
     }
     println!("{written} cases");

@@ -83,6 +83,9 @@ mod tests {
     #[test]
     fn buffers_of_different_times_share() {
         let buffer = |from, to| Buffer { words: 5, from, to };
-        assert_eq!(allocate(3, &[buffer(0, 1), buffer(2, 3), buffer(1, 2)]), [3, 3, 8]);
+        assert_eq!(
+            allocate(3, &[buffer(0, 1), buffer(2, 3), buffer(1, 2)]),
+            [3, 3, 8]
+        );
     }
 }

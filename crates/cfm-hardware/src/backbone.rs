@@ -221,7 +221,8 @@ fn plan<'m>(
     };
     match layer.operation {
         LayerOperation::Conv2d(conv) => {
-            let depthwise = conv.groups > 1 && u32::from(conv.groups) == inputs && inputs == outputs;
+            let depthwise =
+                conv.groups > 1 && u32::from(conv.groups) == inputs && inputs == outputs;
             let group_inputs = u64::from(inputs / u32::from(conv.groups.max(1)));
             taken.products = cells * rows * columns * group_inputs;
             set_output(&mut operation, &conv.parameters);

@@ -44,6 +44,17 @@ pub fn compile(
         store_words: limits.store_words.min(Limits::FORMAT.store_words),
         side: limits.side.min(Limits::FORMAT.store_words),
     };
+    let rows: u64 = model
+        .tensors()
+        .iter()
+        .map(|t| u64::from(t.shape.height))
+        .sum();
+    // Long before a program as absurd as that has been made.
+    Limits::check(
+        Memory::Store,
+        rows * RECORD_WORDS as u64,
+        limits.store_words,
+    )?;
     let backbone = backbone::compile(model, folding, &limits)?;
     let first = backbone.layers.len();
     let scoring = head::compile(model, folding, &limits, first, backbone.map_words)?;
@@ -60,7 +71,11 @@ pub fn compile(
     let [resident, external] = place_weights(&mut layers, folding, &limits)?;
     let channels = place_channels(&mut layers, &limits)?;
 
-    let programs = [&backbone.program, &scoring.programs[0], &scoring.programs[1]];
+    let programs = [
+        &backbone.program,
+        &scoring.programs[0],
+        &scoring.programs[1],
+    ];
     let mut address = HEADER_WORDS + DESCRIPTOR_WORDS * layers.len();
     let starts = programs.map(|program| {
         let start = address;
@@ -158,11 +173,7 @@ fn header(
 ) -> Vec<u32> {
     let mut words = vec![0; HEADER_WORDS];
     let (image, feature) = (model.input(), model.feature());
-    words[..3].copy_from_slice(&[
-        MAGIC,
-        fingerprint(model),
-        folding.pe | folding.lanes << 8,
-    ]);
+    words[..3].copy_from_slice(&[MAGIC, fingerprint(model), folding.pe | folding.lanes << 8]);
     if let (Some(ring), Some(map)) = (rings.first(), rings.last()) {
         words[8..16].copy_from_slice(&[
             ring.first,

@@ -201,10 +201,8 @@ fn operation(
     } else {
         0
     };
-    let block = overheads.block
-        + request
-        + u64::from(operation.out_groups) * (group + overheads.group);
-    let cycles =
-        overheads.operation + u64::from(operation.blocks) * block + pe + overheads.drain;
+    let block =
+        overheads.block + request + u64::from(operation.out_groups) * (group + overheads.group);
+    let cycles = overheads.operation + u64::from(operation.blocks) * block + pe + overheads.drain;
     (cycles, bound)
 }

@@ -57,7 +57,10 @@ impl Engine {
     pub fn config(&self) -> Vec<ConfigWrite> {
         let channels: Vec<u32> = self.channels.iter().flat_map(|c| c.encode()).collect();
         let (weights, _) = self.resident.as_chunks::<4>();
-        let weights: Vec<u32> = weights.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let weights: Vec<u32> = weights
+            .iter()
+            .map(|word| u32::from_le_bytes(*word))
+            .collect();
         [
             (0, &self.control),
             (bus::CHANNELS, &channels),

@@ -116,7 +116,10 @@ pub fn fold(model: &Model<'_>, budget: &Budget) -> Result<(Engine, Estimate), Fo
                 continue;
             }
             let key = |estimate: &Estimate| (estimate.frame, estimate.resources.multipliers);
-            if best.as_ref().is_none_or(|(_, other)| key(&estimate) < key(other)) {
+            if best
+                .as_ref()
+                .is_none_or(|(_, other)| key(&estimate) < key(other))
+            {
                 best = Some((engine, estimate));
             }
         }

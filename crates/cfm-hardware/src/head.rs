@@ -121,9 +121,7 @@ pub(crate) fn compile<'m>(
                         [false, true] => Place::Pooled(0),
                         _ => segment.place,
                     },
-                    shape: SourceShape::Vectors(
-                        [vectors(&segment), vectors(&region_end)].concat(),
-                    ),
+                    shape: SourceShape::Vectors([vectors(&segment), vectors(&region_end)].concat()),
                 }
             }
         }

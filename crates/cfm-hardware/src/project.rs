@@ -11,8 +11,8 @@ use cfm_core::segment::Run;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::parameters::Parameters;
 use crate::golden::{Bytes, GoldenError, golden};
+use crate::parameters::Parameters;
 use crate::stream::{image_beats, mask_words};
 
 /// Why a project cannot be written.
@@ -140,7 +140,11 @@ pub fn write(
     };
     let parameters = engine.description.parameters.pairs();
     let parameters = parameters.map(|(name, value)| (name, value as usize));
-    let pairs = parameters.iter().chain(&summary.pairs()).copied().collect::<Vec<_>>();
+    let pairs = parameters
+        .iter()
+        .chain(&summary.pairs())
+        .copied()
+        .collect::<Vec<_>>();
     file(
         "parameters.txt",
         lines(pairs, |line, (name, value)| write!(line, "{name} {value}")),
@@ -153,16 +157,16 @@ pub fn write(
             write!(line, "{:05x} {:08x}", write.address, write.data)
         }),
     )?;
-    file(
-        "image.hex",
-        lines(beats.chunks_exact(pe), |line, beat| hex(line, beat)),
-    )?;
+    file("image.hex", lines(beats.chunks_exact(pe), hex))?;
     file("weights.hex", lines(engine.external_words(), hex))?;
     file(
         "masks.hex",
         lines(masks, |line, word| write!(line, "{word:08x}")),
     )?;
-    file("writes.hex", lines(golden.writes, |line, bytes| expected(line, &bytes)))?;
+    file(
+        "writes.hex",
+        lines(golden.writes, |line, bytes| expected(line, &bytes)),
+    )?;
     file(
         "pooled.hex",
         lines(golden.pooled, |line, (lane, bytes)| {
@@ -203,7 +207,10 @@ fn lines<T>(
 
 /// Bytes as one number, the first lowest.
 fn hex(line: &mut String, bytes: &[u8]) -> std::fmt::Result {
-    bytes.iter().rev().try_for_each(|byte| write!(line, "{byte:02x}"))
+    bytes
+        .iter()
+        .rev()
+        .try_for_each(|byte| write!(line, "{byte:02x}"))
 }
 
 /// Bits as one number, the first lowest.

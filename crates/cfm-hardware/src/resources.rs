@@ -100,7 +100,12 @@ impl Resources {
             memory("feature memory", lanes, feature_words.into(), word),
             memory("weight memory", 1, weight_words.into(), word),
             // Bias, mantissa, shift; or bias and shift.
-            memory("channel memory", 1, channels.into(), if general_scale { 54 } else { 38 }),
+            memory(
+                "channel memory",
+                1,
+                channels.into(),
+                if general_scale { 54 } else { 38 },
+            ),
             memory("control store", 1, store_words.into(), 32),
             memory("scoring memory", 1, 2 * u64::from(side) + 64, 32),
             // Pixels in every cell of the map, and its bit.

@@ -47,7 +47,11 @@ pub fn runs(segment: &Segment<'_>, maps: &[SuperpixelMap<'_>]) -> Vec<Run> {
                     }
                     match runs.last_mut() {
                         Some(run) if run.y == y && run.x1 == x => run.x1 += 1,
-                        _ => runs.push(Run { y, x0: x, x1: x + 1 }),
+                        _ => runs.push(Run {
+                            y,
+                            x0: x,
+                            x1: x + 1,
+                        }),
                     }
                 }
             }

@@ -36,8 +36,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("random-0179", NEAREST),
 ];
 
-const NEAREST: &str =
-    "Design B with the nearest rule: the engine has no pixels when it masks bins";
+const NEAREST: &str = "Design B with the nearest rule: the engine has no pixels when it masks bins";
 
 fn folding(pe: u32, lanes: u32) -> Folding {
     Folding::new(pe, lanes).unwrap()

@@ -200,7 +200,11 @@ fn c(args: &CArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn project(args: &ProjectArgs, language: Language, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+fn project(
+    args: &ProjectArgs,
+    language: Language,
+    out: &mut dyn Write,
+) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
     let (engine, estimate) = args.engine.compile(&model).with_context(|| file.name())?;

@@ -26,7 +26,9 @@ impl Mask<'_> {
         }
         let (i, j) = (x - self.left, y - self.top);
         let at = j * self.row_words() + i / 32;
-        self.words.get(at as usize).is_some_and(|w| w >> (i % 32) & 1 == 1)
+        self.words
+            .get(at as usize)
+            .is_some_and(|w| w >> (i % 32) & 1 == 1)
     }
 }
 
@@ -200,7 +202,8 @@ impl Projection {
         let mut shares = Vec::new();
         for row in top..bottom {
             for column in left..right {
-                let share = projection.share(&rows, &columns, [row, column, row + 1, column + 1])?;
+                let share =
+                    projection.share(&rows, &columns, [row, column, row + 1, column + 1])?;
                 let mut bit = share.bit(header);
                 if header.rule == 2 {
                     bit &= mask.contains(columns.nearest(column)?, rows.nearest(row)?);

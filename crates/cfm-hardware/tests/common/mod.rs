@@ -1,4 +1,5 @@
 //! Conformance cases as the engine sees them, and the comparison with the core.
+#![allow(dead_code)] // every test uses its part
 
 use cfm_conformance::case::{Case, Content, runs, u16s};
 use cfm_core::image::ImageView;
@@ -85,14 +86,24 @@ pub fn compare(model: &Model<'_>, engine: &Engine, frame: &Frame, what: &str) {
         let outcome = machine
             .run(&beats, &masks)
             .unwrap_or_else(|fault| panic!("{what}: {fault}"));
-        assert_eq!(outcome.writes.len(), expected.writes.len(), "{what}: writes");
+        assert_eq!(
+            outcome.writes.len(),
+            expected.writes.len(),
+            "{what}: writes"
+        );
         for (at, (found, wanted)) in outcome.writes.iter().zip(&expected.writes).enumerate() {
-            assert!(wanted.matches(&found.data), "{what}: write {at}: {found:?} {wanted:?}");
+            assert!(
+                wanted.matches(&found.data),
+                "{what}: write {at}: {found:?} {wanted:?}"
+            );
         }
         assert_eq!(outcome.cells, expected.cells, "{what}: cells");
-        assert_eq!(outcome.pooled.len(), expected.pooled.len(), "{what}: pooled");
-        for (at, (found, (lane, wanted))) in
-            outcome.pooled.iter().zip(&expected.pooled).enumerate()
+        assert_eq!(
+            outcome.pooled.len(),
+            expected.pooled.len(),
+            "{what}: pooled"
+        );
+        for (at, (found, (lane, wanted))) in outcome.pooled.iter().zip(&expected.pooled).enumerate()
         {
             assert!(
                 found.lane == *lane && wanted.matches(&found.data),
