@@ -1,7 +1,6 @@
 //! Writes a project for every golden case that the engine can represent: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
 
 #[path = "../tests/common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 use std::env;

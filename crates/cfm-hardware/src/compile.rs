@@ -44,6 +44,17 @@ pub fn compile(
         store_words: limits.store_words.min(Limits::FORMAT.store_words),
         side: limits.side.min(Limits::FORMAT.store_words),
     };
+    let rows: u64 = model
+        .tensors()
+        .iter()
+        .map(|t| u64::from(t.shape.height))
+        .sum();
+    // Long before a program as absurd as that has been made.
+    Limits::check(
+        Memory::Store,
+        rows * RECORD_WORDS as u64,
+        limits.store_words,
+    )?;
     let backbone = backbone::compile(model, folding, &limits)?;
     let first = backbone.layers.len();
     let scoring = head::compile(model, folding, &limits, first, backbone.map_words)?;

@@ -157,10 +157,7 @@ pub fn write(
             write!(line, "{:05x} {:08x}", write.address, write.data)
         }),
     )?;
-    file(
-        "image.hex",
-        lines(beats.chunks_exact(pe), |line, beat| hex(line, beat)),
-    )?;
+    file("image.hex", lines(beats.chunks_exact(pe), hex))?;
     file("weights.hex", lines(engine.external_words(), hex))?;
     file(
         "masks.hex",

@@ -29,10 +29,10 @@ pub(super) struct Array<'r> {
 impl<'r> Array<'r> {
     pub(super) fn new(store: &Words, record: &'r Record, header: &Header) -> Result<Self, Fault> {
         let operation = Descriptor::decode(store, record.operation)?;
-        if operation.kind > AVG_POOL {
-            return Err(Fault::Kind(operation.kind));
-        }
         let (pe, lanes) = (header.pe as usize, header.lanes);
+        if operation.kind > AVG_POOL || !operation.is_sound(lanes) {
+            return Err(Fault::Descriptor(record.operation));
+        }
         Ok(Self {
             operation,
             record,
@@ -119,7 +119,7 @@ impl<'r> Array<'r> {
                 if operation.kind == DENSE {
                     for group in 0..operation.in_groups {
                         self.fetch(memory, address, tap, group)?;
-                        let left = operation.inputs - group * self.pe as u32;
+                        let left = operation.inputs.saturating_sub(group * self.pe as u32);
                         for input in 0..left.min(self.pe as u32) {
                             self.dense(weights, *weight, input as usize)?;
                             *weight += 1;

@@ -38,6 +38,14 @@ impl Header {
         if word(0)? != 0x314D_4643 || !matches!(pe, 4 | 8 | 16) || !(1..=16).contains(&lanes) {
             return Err(Fault::Header);
         }
+        // Rows and words are counted in 16 bits.
+        if [8, 9, 10, 12, 13, 16, 17, 18, 20, 21, 24, 25, 26, 27]
+            .into_iter()
+            .any(|at| word(at).is_ok_and(|word| word > 0xFFFF))
+            || (3..8).any(|at| word(at).is_ok_and(|word| word > 1 << 17))
+        {
+            return Err(Fault::Header);
+        }
         Ok(Self {
             pe,
             lanes,
@@ -166,6 +174,32 @@ impl Descriptor {
             ],
             out_channels: word(23)?,
         })
+    }
+}
+
+impl Descriptor {
+    /// Whether every number is one that hardware has bits for.
+    pub(super) fn is_sound(&self, lanes: u32) -> bool {
+        let positions = [self.start, self.tap, self.pass];
+        let halves = [
+            self.inputs,
+            self.in_groups,
+            self.out_groups,
+            self.blocks,
+            self.width,
+            self.row_step,
+            self.ring_first,
+            self.ring_words,
+            self.out_channels,
+        ];
+        (1..=15).contains(&self.stride)
+            && self.kernel.iter().all(|size| (1..=255).contains(size))
+            && halves.iter().all(|&half| half <= 0xFFFF)
+            && positions
+                .iter()
+                .all(|at| at.r < lanes && at.q.unsigned_abs() <= 0xFFFF)
+            && self.weights <= 1 << 26
+            && self.channels <= 0xFFFF
     }
 }
 

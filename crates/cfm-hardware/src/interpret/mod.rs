@@ -37,9 +37,9 @@ pub enum Fault {
     /// A write that no memory takes.
     #[error("the configuration bus has nothing at {0:#x}")]
     Bus(u32),
-    /// An operation that there is none.
-    #[error("there is no operation of kind {0}")]
-    Kind(u32),
+    /// A descriptor with a number that is none: of which operation.
+    #[error("operation {0}: the descriptor is none")]
+    Descriptor(u32),
     /// Two lanes of one pass want the same bank.
     #[error("operation {operation}: two lanes of a pass read bank {bank}")]
     Bank {
@@ -173,23 +173,6 @@ impl Machine<'_> {
         self.image(image, &mut outcome)?;
         self.segments(masks, &mut outcome)?;
         Ok(outcome)
-    }
-
-    /// The bytes of the feature map's words that count, `[row][column][channel]`, if it has `channels` channels.
-    ///
-    /// # Errors
-    /// [`Fault::Address`].
-    pub fn feature_map(&self, channels: u32) -> Result<Vec<i8>, Fault> {
-        let header = self.header;
-        let mut values = Vec::new();
-        for row in 0..header.map_height {
-            for column in 0..header.map_width {
-                for c in 0..channels {
-                    values.push(pool::feature(&self.memory, &header, row, column, c)?);
-                }
-            }
-        }
-        Ok(values)
     }
 
     fn image(&mut self, beats: &[u8], outcome: &mut Outcome) -> Result<(), Fault> {

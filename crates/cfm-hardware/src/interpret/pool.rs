@@ -5,18 +5,7 @@ use super::mask::{Axis, Projection};
 use super::memory::{FeatureMemory, Words};
 use super::{Fault, Outcome, PooledWrite};
 
-/// A channel of a cell of the feature map.
-pub(super) fn feature(
-    memory: &FeatureMemory,
-    header: &Header,
-    row: u32,
-    column: u32,
-    channel: u32,
-) -> Result<i8, Fault> {
-    let word = cell(memory, header, row, column, channel / header.pe)?;
-    Ok(word[(channel % header.pe) as usize].cast_signed())
-}
-
+/// A word of a cell of the feature map.
 fn cell<'m>(
     memory: &'m FeatureMemory,
     header: &Header,

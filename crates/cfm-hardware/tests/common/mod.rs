@@ -1,4 +1,5 @@
 //! Conformance cases as the engine sees them, and the comparison with the core.
+#![allow(dead_code)] // every test uses its part
 
 use cfm_conformance::case::{Case, Content, runs, u16s};
 use cfm_core::image::ImageView;

@@ -1,0 +1,202 @@
+//! `cfm export rtl`, `cfm export hls` and `cfm inspect --hardware`.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cfm_core::model::Model;
+use cfm_hardware::Folding;
+use cfm_hardware::interpret::configure;
+use cfm_hardware::{Limits, compile};
+use common::{json, model_spec, output, refusal, write_model, write_photo};
+
+fn lines(folder: &Path, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn parameters(folder: &Path) -> BTreeMap<String, usize> {
+    let pair = |line: String| {
+        let (name, value) = line.split_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    };
+    lines(folder, "parameters.txt")
+        .into_iter()
+        .map(pair)
+        .collect()
+}
+
+#[test]
+fn a_project_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let photo = write_photo(root, 96, 72);
+    let photo = photo.to_str().unwrap();
+    for (language, header) in [("rtl", "parameters.svh"), ("hls", "parameters.hpp")] {
+        let arguments = [
+            "export",
+            language,
+            photo,
+            "--model",
+            "tiny.cfm",
+            "--out",
+            language,
+            "--pe",
+            "4",
+            "--lanes",
+            "3",
+            "--max-segments",
+            "7",
+            "--json",
+        ];
+        let report = json(root, &arguments);
+        assert_eq!(report["project"]["segments"], 7);
+        let made = root.join(language);
+        let found = parameters(&made);
+        assert_eq!((found["PE"], found["L"], found["SEGMENTS"]), (4, 3, 7));
+        for (file, count) in [
+            ("config.hex", "CONFIG_WRITES"),
+            ("image.hex", "IMAGE_BEATS"),
+            ("masks.hex", "MASK_WORDS"),
+            ("weights.hex", "EXTERNAL_WORDS"),
+            ("writes.hex", "WRITES"),
+            ("pooled.hex", "POOLED_WRITES"),
+            ("cells.hex", "SEGMENTS"),
+            ("logits.hex", "LOGIT_WORDS"),
+        ] {
+            assert_eq!(lines(&made, file).len(), found[count], "{file}");
+        }
+        // The name of every parameter, and its value.
+        let header = fs::read_to_string(made.join(header)).unwrap();
+        assert!(header.contains("FEATURE_WORDS"), "{header}");
+        assert!(header.contains(&found["STORE_WORDS"].to_string()));
+    }
+}
+
+/// What the files hold, executed as the specification says, gives what the files expect.
+#[test]
+fn the_files_alone_make_an_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    output(
+        root,
+        &[
+            "export", "rtl", "--model", "tiny.cfm", "--out", "made", "--pe", "8", "--lanes", "5",
+        ],
+    );
+    let made = root.join("made");
+    let words = |file: &str| -> Vec<u32> {
+        let word = |line: String| u32::from_str_radix(&line, 16).unwrap();
+        lines(&made, file).into_iter().map(word).collect()
+    };
+    let bytes = |file: &str| -> Vec<u8> {
+        let beat = |line: String| {
+            let digits = line.into_bytes();
+            let byte =
+                |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+            digits.chunks(2).rev().map(byte).collect::<Vec<u8>>()
+        };
+        lines(&made, file).into_iter().flat_map(beat).collect()
+    };
+    let config: Vec<_> = lines(&made, "config.hex")
+        .into_iter()
+        .map(|line| {
+            let (address, data) = line.split_once(' ').unwrap();
+            cfm_hardware::engine::ConfigWrite {
+                address: u32::from_str_radix(address, 16).unwrap(),
+                data: u32::from_str_radix(data, 16).unwrap(),
+            }
+        })
+        .collect();
+    let found = parameters(&made);
+    let external = bytes("weights.hex");
+    let (side, feature_words) = (found["SIDE"] as u32, found["FEATURE_WORDS"] as u32);
+    let mut machine = configure(&config, &external, side, feature_words).unwrap();
+    let outcome = machine
+        .run(&bytes("image.hex"), &words("masks.hex"))
+        .unwrap();
+    assert_eq!(outcome.logits, words("logits.hex"));
+    assert_eq!(outcome.writes.len(), found["WRITES"]);
+    assert!(found["SEGMENTS"] > 10);
+}
+
+#[test]
+fn inspect_tells_what_the_engine_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let text = output(root, &["inspect", "street", "--hardware"]);
+    for part in [
+        "engine: folding",
+        "on ecp5-85f",
+        "feature memory",
+        "images a second",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    fs::write(
+        root.join("budget.json"),
+        r#"{"target": "zynq-7020", "multipliers": 70}"#,
+    )
+    .unwrap();
+    let report = json(
+        root,
+        &[
+            "inspect",
+            "street",
+            "--hardware",
+            "--budget",
+            "budget.json",
+            "--json",
+        ],
+    );
+    let hardware = &report["hardware"];
+    assert_eq!(hardware["budget"]["target"], "zynq-7020");
+    assert!(
+        hardware["estimate"]["resources"]["multipliers"]
+            .as_u64()
+            .unwrap()
+            <= 70
+    );
+    assert!(hardware["estimate"]["images_per_second"].as_f64().unwrap() > 1.0);
+    assert_eq!(
+        hardware["description"]["stages"].as_array().unwrap().len(),
+        26
+    );
+    assert_eq!(report["layers"].as_array().unwrap().len(), 23);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let budget = root.join("budget.json");
+    for (text, said) in [
+        (r#"{"target": "ecp5-85f", "block_rams": 20}"#, "too small"),
+        (r#"{"target": "ecp5-85f", "blocks": 20}"#, "unknown field"),
+        (r#"{"target": "other"}"#, "unknown variant"),
+        (r#"{"target": "ecp5-85f", "clock_hz": 0}"#, "clock"),
+        ("", "EOF"),
+    ] {
+        fs::write(&budget, text).unwrap();
+        let arguments = ["inspect", "--hardware", "--budget", "budget.json"];
+        let refused = refusal(root, &arguments);
+        assert!(refused.contains(said), "{refused}");
+    }
+    let arguments = ["inspect", "--hardware", "--pe", "5", "--lanes", "3"];
+    let refused = refusal(root, &arguments);
+    assert!(refused.contains("PE is 4, 8 or 16"), "{refused}");
+    let refused = refusal(root, &["inspect", "--hardware", "--budget", "no.json"]);
+    assert!(refused.contains("no.json"), "{refused}");
+}
+
+#[test]
+fn the_tiny_model_needs_no_weights_from_outside() {
+    let bytes = model_spec().to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let engine = compile(&model, Folding::new(4, 3).unwrap(), &Limits::FORMAT).unwrap();
+    assert!(engine.external.is_empty());
+}
