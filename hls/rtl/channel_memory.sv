@@ -3,7 +3,8 @@
 // Ports: write, write_address (two words a channel: bias; mantissa | shift << 16), write_data; read_address (a channel),
 // bias, mantissa, shift 2 cycles later.
 module channel_memory #(
-    parameter CHANNELS = 1024
+    parameter CHANNELS = 1024,
+    parameter GENERAL_SCALE = 0
 ) (
     input  logic        clock,
     input  logic        write,
@@ -22,9 +23,20 @@ module channel_memory #(
         .write_data(write_data), .read_address(read_address[BITS-1:0]), .read_data(bias)
     );
 
-    memory #(.WIDTH(22), .WORDS(CHANNELS)) scales (
-        .clock(clock), .write(write && write_address[0]), .write_address(write_address[1 +: BITS]),
-        .write_data(write_data[21:0]), .read_address(read_address[BITS-1:0]), .read_data({shift, mantissa})
-    );
+    // without general scales every mantissa is the same: no memory for it
+    generate
+        if (GENERAL_SCALE != 0) begin : general
+            memory #(.WIDTH(22), .WORDS(CHANNELS)) scales (
+                .clock(clock), .write(write && write_address[0]), .write_address(write_address[1 +: BITS]),
+                .write_data(write_data[21:0]), .read_address(read_address[BITS-1:0]), .read_data({shift, mantissa})
+            );
+        end else begin : power
+            memory #(.WIDTH(6), .WORDS(CHANNELS)) shifts (
+                .clock(clock), .write(write && write_address[0]), .write_address(write_address[1 +: BITS]),
+                .write_data(write_data[21:16]), .read_address(read_address[BITS-1:0]), .read_data(shift)
+            );
+            assign mantissa = 16'h4000;
+        end
+    endgenerate
 
 endmodule

@@ -228,7 +228,7 @@ module engine #(
         .read_address(weight_address), .read_data(weight_data)
     );
 
-    channel_memory #(.CHANNELS(CHANNELS)) channel_records (
+    channel_memory #(.CHANNELS(CHANNELS), .GENERAL_SCALE(GENERAL_SCALE)) channel_records (
         .clock(clock), .write(write_channel), .write_address(bus_address[16:0]), .write_data(bus_data),
         .read_address(channel_address), .bias(bias), .mantissa(mantissa), .shift(shift)
     );

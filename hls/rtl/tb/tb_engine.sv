@@ -235,11 +235,15 @@ module tb_engine;
 
     always @(posedge clock) if (enable) begin
         if (dut.frame_begin && frames != 32'd0) begin
-            expect_end;
-            got = $rewind(writes_file);
-            got = $rewind(pooled_file);
-            got = $rewind(cells_file);
-            got = $rewind(logits_file);
+            expect_end;                         // opened anew: $rewind keeps Verilator's mark of the end
+            $fclose(writes_file);
+            writes_file = open(project, "writes.hex", 1);
+            $fclose(pooled_file);
+            pooled_file = open(project, "pooled.hex", 1);
+            $fclose(cells_file);
+            cells_file = open(project, "cells.hex", 1);
+            $fclose(logits_file);
+            logits_file = open(project, "logits.hex", 1);
         end
         if (dut.start) begin
             operations = operations + 1;
