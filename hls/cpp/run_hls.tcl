@@ -3,7 +3,8 @@
 #   vitis_hls -f run_hls.tcl -tclargs UNIT [csim|csynth|cosim] [PROJECT] [FLAGS]
 #
 # UNIT is a file of tops/ without its ending; its test bench is tests/test_UNIT.cpp. The engine's test bench reads the
-# exported project PROJECT. FLAGS: -D flags as in include/cfm/instance.hpp.
+# exported project PROJECT. FLAGS: `-include PROJECT/parameters.hpp` (an absolute path), or -D flags as in
+# include/cfm/instance.hpp.
 set at [lsearch $argv -tclargs]
 set rest [expr {$at < 0 ? $argv : [lrange $argv [expr {$at + 1}] end]}]
 set unit [lindex $rest 0]

@@ -1,4 +1,5 @@
-// The instance: the parameters of hls/ENGINE.md, from the command line (run.sh takes them from parameters.txt).
+// The instance: the parameters of hls/ENGINE.md, from the command line or of an exported project (`-include
+// PROJECT/parameters.hpp`).
 #pragma once
 
 // Channels of a memory word.
@@ -53,7 +54,8 @@ struct Instance {
     static constexpr int PE = CFM_PE;
     static constexpr int L = CFM_L;
     static constexpr int FEATURE_WORDS = CFM_FEATURE_WORDS;
-    static constexpr int WEIGHT_WORDS = CFM_WEIGHT_WORDS;
+    // All weights may be outside.
+    static constexpr int WEIGHT_WORDS = CFM_WEIGHT_WORDS > 0 ? CFM_WEIGHT_WORDS : 1;
     static constexpr int CHANNELS = CFM_CHANNELS;
     static constexpr int STORE_WORDS = CFM_STORE_WORDS;
     static constexpr int SIDE = CFM_SIDE;
@@ -62,7 +64,7 @@ struct Instance {
     static constexpr bool AVERAGE_POOL = CFM_AVERAGE_POOL != 0;
     static constexpr int ROW_WORDS = CFM_ROW_WORDS;
     static_assert(PE == 4 || PE == 8 || PE == 16, "PE is 4, 8 or 16");
-    static_assert(L >= 1 && L <= 32, "1 to 32 lanes");
+    static_assert(L >= 1 && L <= 16, "1 to 16 lanes");
 };
 
 }  // namespace cfm
