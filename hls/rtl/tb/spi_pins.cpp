@@ -88,6 +88,8 @@ private:
             address_ = first;
             reading_ = words;
         }
+        // A run for an engine that has been reset is given up.
+        if (top_.engine_reset) reading_ = 0;
         ++clocks_;
     }
 
