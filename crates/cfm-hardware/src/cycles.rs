@@ -11,7 +11,7 @@ use crate::error::Part;
 use crate::folding::Folding;
 use crate::operation::{Kind, Operation};
 
-/// Cycles beside the loops, as the RTL takes them.
+/// Cycles beside the loops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overheads {
     /// From a record to its first fetch: reading the record and the descriptor.
@@ -31,7 +31,7 @@ pub struct Overheads {
 }
 
 impl Overheads {
-    /// Of the RTL in `hls/rtl`.
+    /// Of the RTL in `hls/rtl`: assumed, not measured; for layers of the built-in models they are a few percent.
     pub const RTL: Self = Self {
         operation: 40,
         block: 2,

@@ -1,4 +1,4 @@
-//! What an engine takes of a part: multipliers and block memory by construction, look-up tables by experience.
+//! What an engine takes of a part: multipliers and block memory by construction, look-up tables by a rough guess that no synthesis has confirmed.
 
 use serde::{Deserialize, Serialize};
 

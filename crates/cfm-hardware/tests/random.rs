@@ -5,6 +5,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use cfm_core::model::Model;
+use cfm_hardware::budget::Target;
+use cfm_hardware::fold::{Estimate, compile_within};
 use cfm_hardware::{Folding, Limits, compile, stream};
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use common::{Frame, compare};
@@ -68,4 +70,37 @@ fn random_models_agree() {
     );
     // Two designs with one path, with and without layers, and all four sorts of Design A.
     assert_eq!(heads.len(), 8, "{heads:?}");
+}
+
+/// Models far from what an engine is made for: they are refused, or compiled and estimated, and nothing panics.
+#[test]
+fn large_models_are_refused_or_compiled() {
+    let options = Options {
+        max_side: 700,
+        max_channels: 300,
+        max_layers: 40,
+        max_classes: 255,
+        max_macs: 1_000_000_000,
+        rgb_only: false,
+    };
+    let budget = Target::Zynq7020.budget();
+    let mut refused = 0;
+    for seed in 0..24 {
+        let bytes = random_model(seed, &options).to_bytes().unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        for (pe, lanes) in [(4, 1), (16, 16)] {
+            let folding = Folding::new(pe, lanes).unwrap();
+            match compile_within(&model, folding, &budget) {
+                Ok(engine) => {
+                    let estimate = Estimate::of(&engine, &budget);
+                    assert!(estimate.cycles.image > 0 && estimate.resources.block_rams > 0);
+                }
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
 }
