@@ -38,11 +38,10 @@ fn a_broken_model_does_not_compile() {
     );
 }
 
-/// The Rust program in a text whose lines begin with `prefix`.
+/// The first program in a text whose lines, unless empty, begin with `prefix`; without its hidden lines.
 fn program(text: &str, prefix: &str, fence: &str) -> Vec<String> {
     text.lines()
-        .filter_map(|line| line.strip_prefix(prefix))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .map(|line| line.strip_prefix(prefix).unwrap_or(""))
         .skip_while(|line| *line != fence)
         .skip(1)
         .take_while(|line| *line != "```")
@@ -56,7 +55,7 @@ fn the_program_in_the_readme_is_the_one_that_the_documentation_compiles_and_runs
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| fs::read_to_string(root.join(path)).expect("it is there");
     let readme = program(&read("README.md"), "", "```rust");
-    let tested = program(&read("crates/cfm-core/src/lib.rs"), "//!", "```").join("\n");
+    let tested = program(&read("crates/cfm-core/src/lib.rs"), "//! ", "```").join("\n");
     // A program's own model lies beside it.
     let tested = tested.replace("../../../sim/models/street.cfm", "street.cfm");
     assert_eq!(readme.join("\n"), tested);

@@ -86,7 +86,7 @@ impl<'a> Rows<'a> {
 }
 
 /// Bytes that [`Kernels::conv2d_row`] may work in, for an input of `inputs` channels: dense, the windows and sums of two
-/// cells, as 16-bit and 32-bit values; depthwise, the filters, transposed, a cell
+/// cells, as 16-bit and 32-bit values, or the windows of four cells as they are; depthwise, the filters, transposed, a cell
 /// of padding, and the sums of a cell; and either way what
 /// requantization takes. Alignment included.
 #[must_use]
