@@ -64,6 +64,9 @@ bash crates/cfm-c/tests/cmake.sh
 step "C firmware in QEMU, its labels compared with the host's"
 bash boards/mps2-an386-c/run.sh
 
+step "engine: C++ and RTL"
+bash hls/run.sh
+
 step "boards"
 bash boards/run.sh
 

@@ -5,6 +5,7 @@
 #   run.sh [options] random [N]     N random image programs for each of several folds (tb/random_project.py)
 #   run.sh [options] units          the units' own benches
 #   run.sh [options] faults PROJECT...   every built-in fault must make the bench fail in at least one of the projects
+#   run.sh [options] pins PE L      builds the engine behind SPI, to be driven at its pins (tb/spi_pins.cpp); prints where it is
 #
 # Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
 # --frames N, --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
@@ -171,6 +172,19 @@ case $1 in
         done
         build "$builds/$simulator-units" tb_units "" "$rtl"/{multiplier,mac_array,max_pool,avg_pool}.sv "$rtl/tb/tb_units.sv"
         "$builds/$simulator-units/run" "+seed=$seed" | grep -E '^ok'
+        ;;
+    pins)
+        find_tools
+        pe=$2 l=$3 output=$builds/pins-$2-$3
+        mkdir -p "$output"
+        nice -n 5 "$verilator" --cc --exe --build -O3 -j 1 --build-jobs 1 -Wno-fatal -Wno-lint -Wno-style \
+            -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1" --top-module engine_spi "-GPE=$pe" "-GL=$l" \
+            -GFEATURE_WORDS=4096 -GWEIGHT_WORDS=256 -GCHANNELS=1024 -GSTORE_WORDS=4096 -GGENERAL_SCALE=1 -GAVERAGE_POOL=1 \
+            --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/spi_pins.cpp" > "$output/log" 2>&1 || {
+            tail -30 "$output/log" >&2
+            exit 1
+        }
+        echo "$output/run"
         ;;
     faults)
         find_tools

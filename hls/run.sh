@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Both twins of the engine against the core: units, the golden cases that the engine can represent, deliberate faults, and the
+# RTL at its pins, driven through cfm-device. Exits non-zero at the first difference.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
+export CARGO_TARGET_DIR=$OUT
+
+step() { printf '\n== %s\n' "$*"; }
+
+if ! command -v iverilog >/dev/null; then
+    step "apt-get install iverilog"
+    apt-get install --yes --quiet iverilog || sudo -n apt-get install --yes --quiet iverilog || true
+    command -v iverilog >/dev/null || {
+        echo "missing: iverilog (Debian package iverilog); the RTL cannot be tested without it" >&2
+        exit 1
+    }
+fi
+
+step "golden cases, compiled for the engine"
+CASES=$OUT/engine-cases
+rm -rf "$CASES"
+cargo run --release --locked --quiet -p cfm-hardware --example export_cases -- "$CASES" 4 3
+projects=("$CASES"/*/)
+projects=("${projects[@]%/}")
+
+step "C++: units, faults, golden cases"
+bash hls/cpp/run.sh "${projects[@]}"
+
+step "RTL: units, with Icarus and with Verilator"
+bash hls/rtl/run.sh units
+bash hls/rtl/run.sh --icarus units
+bash hls/rtl/units.sh
+
+step "RTL: golden cases, with random stalls"
+bash hls/rtl/run.sh "${projects[@]}"
+bash hls/rtl/run.sh --icarus "${projects[@]:0:3}"
+
+step "RTL: faults are noticed"
+bash hls/rtl/run.sh faults "${projects[@]:0:6}"
+
+step "RTL at its pins, driven through cfm-device, with faults"
+SIMULATOR=$(bash hls/rtl/run.sh pins 8 5)
+cargo run --release --locked --quiet -p cfm-sim --example engine_over_spi -- "$SIMULATOR" 8 5
+
+step "SDRAM controller of the ULX3S"
+SDRAM=$OUT/rtl/sdram.vvp
+iverilog -g2012 -s tb_sdram -o "$SDRAM" boards/ulx3s-85f/tb/*.sv boards/ulx3s-85f/rtl/sdram.sv
+vvp -n "$SDRAM" | tee "$OUT/rtl/sdram.log"
+grep -q 'words equal' "$OUT/rtl/sdram.log"
+
+step "engine: all passed"
