@@ -113,6 +113,48 @@ check_defmt() {
     done
 }
 
+# check_engine BOARD TARGET: the whole image with the hardware engine, whose RTL is simulated at its SPI pins, also after
+# faults on the wires.
+check_engine() {
+    local board=$1 target=$2 folder=$CARGO_TARGET_DIR/run/$1-engine project simulator pid
+    step "$board: a whole image by the engine, simulated at its pins, with faults"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    project=$folder/project
+    (
+        cd ..
+        export CARGO_TARGET_DIR=$OUT
+        # The model in the order that this board's kernels read, for they take over when the engine fails.
+        cargo run --release --locked --quiet -p cfm-sim -- pack street --order quads --out "$folder/street.cfm"
+        cargo run --release --locked --quiet -p cfm-sim -- export rtl --model "$folder/street.cfm" --pe 8 --lanes 5 \
+            --max-segments 1 --out "$project"
+    )
+    simulator=$(CARGO_TARGET_DIR=$OUT bash ../hls/rtl/run.sh pins "$project")
+    CFM_ENGINE=$project in_board "$board" cargo clippy --release --locked --features engine -- -D warnings
+    CFM_ENGINE=$project in_board "$board" cargo build --release --locked --features engine --bin engine
+    cp "$CARGO_TARGET_DIR/run/scene.rgb" "$folder/"
+    mkfifo "$folder/engine.request" "$folder/engine.answer"
+    # A firmware that does not open the pipes must not leave the simulation waiting for ever.
+    timeout 1200 sh -c '"$1" <"$2/engine.request" >"$2/engine.answer"' - "$simulator" "$folder" &
+    pid=$!
+    runner=$(sed -n 's/^runner = "\(.*\)"$/\1/p' "$board/.cargo/config.toml")
+    (cd "$folder" && timeout 1200 $runner "$CARGO_TARGET_DIR/$target/release/engine") >"$folder/engine.log" 2>&1 || {
+        cat "$folder/engine.log" >&2
+        kill "$pid" 2>/dev/null || true
+        echo "$board: engine failed" >&2
+        exit 1
+    }
+    wait "$pid"
+    grep '^computed by' "$folder/engine.log"
+    for map in clean bits reset after-reset stuck after-stuck; do
+        cmp "$folder/labels-$map.bin" "$CARGO_TARGET_DIR/run/labels.expected" || {
+            echo "$board: the label map ($map) differs from the host's" >&2
+            exit 1
+        }
+    done
+    echo "six label maps: equal to the host's"
+}
+
 # check_kernels TARGET: random layers on all kernels of the target, and that the suite left none of them out.
 check_kernels() {
     local target=$1
@@ -179,6 +221,7 @@ for board in $BOARDS; do
         mps2-an386)
             need qemu-system-arm qemu-system-arm
             emulate "$board" "$target"
+            check_engine "$board" "$target"
             check_defmt "$board" "$target"
             step "$board: size and panics"
             bash check-firmware.sh "$CARGO_TARGET_DIR/$target/release/demo"

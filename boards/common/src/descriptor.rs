@@ -38,18 +38,24 @@ impl Descriptor {
             .map(Self)
     }
 
-    /// Fills `bytes`; whether there was as much.
-    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> bool {
-        let length = bytes.len();
-        let mut block = [
-            ParamRegW::usize(self.0),
-            ParamRegW::buf(bytes),
-            ParamRegW::usize(length),
-        ];
-        // SAFETY: `SYS_READ` takes descriptor, address and length, and writes to no more than these bytes, which are
-        // borrowed mutably until then.
-        let left = unsafe { syscall(OperationNumber::SYS_READ, ParamRegW::block(&mut block)) };
-        left.usize() == 0
+    /// Fills `bytes`; whether there was as much. A pipe gives what there is, so that it may take several reads.
+    pub(crate) fn read(&mut self, mut bytes: &mut [u8]) -> bool {
+        while !bytes.is_empty() {
+            let length = bytes.len();
+            let mut block = [
+                ParamRegW::usize(self.0),
+                ParamRegW::buf(bytes),
+                ParamRegW::usize(length),
+            ];
+            // SAFETY: `SYS_READ` takes descriptor, address and length, and writes to no more than these bytes, which are
+            // borrowed mutably until then.
+            let left = unsafe { syscall(OperationNumber::SYS_READ, ParamRegW::block(&mut block)) };
+            match length.checked_sub(left.usize()) {
+                None | Some(0) => return false,
+                Some(read) => bytes = bytes.get_mut(read..).unwrap_or_default(),
+            }
+        }
+        true
     }
 
     /// Writes `bytes`; whether all were written.

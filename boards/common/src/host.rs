@@ -68,19 +68,37 @@ impl RowSource for FileRows {
 }
 
 /// A file of the host as the place for labels.
-#[derive(Debug, Default)]
-pub struct FileLabels(Option<Descriptor>);
+#[derive(Debug)]
+pub struct FileLabels {
+    path: &'static CStr,
+    file: Option<Descriptor>,
+}
+
+impl FileLabels {
+    /// The file at `path`.
+    #[must_use]
+    pub const fn at(path: &'static CStr) -> Self {
+        Self { path, file: None }
+    }
+}
+
+impl Default for FileLabels {
+    /// The file [`LABELS`].
+    fn default() -> Self {
+        Self::at(LABELS)
+    }
+}
 
 impl LabelSink for FileLabels {
     type Error = FileError;
 
     fn start(&mut self) -> Result<(), FileError> {
-        self.0 = Some(Descriptor::open(LABELS, Mode::Write).ok_or(FileError::Open)?);
+        self.file = Some(Descriptor::open(self.path, Mode::Write).ok_or(FileError::Open)?);
         Ok(())
     }
 
     fn put_row(&mut self, labels: &[u8]) -> Result<(), FileError> {
-        let file = self.0.as_mut().ok_or(FileError::Open)?;
+        let file = self.file.as_mut().ok_or(FileError::Open)?;
         if file.write(labels) {
             Ok(())
         } else {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the conformance suite and wrong use, on the target | [`suite`], [`refusals`] |
 //! | a whole image with proposals made on the target | [`demo`] |
+//! | the same with the hardware engine, over SPI | `engine`, `simulated_pins` (feature `engine`) |
 //! | an image without a frame buffer: tiles as segments | [`live`], [`tiles`] |
 //! | where rows come from and labels go | [`rows`], [`spi_camera`], [`spi_display`] |
 //! | what is said about it, and how long it took | [`report`], [`clock`], [`text`], `log` (feature `defmt`) |
@@ -21,6 +22,8 @@ pub mod clock;
 pub mod demo;
 #[cfg(feature = "semihosting")]
 mod descriptor;
+#[cfg(feature = "engine")]
+pub mod engine;
 #[cfg(feature = "semihosting")]
 pub mod host;
 pub mod live;
@@ -29,9 +32,12 @@ pub mod log;
 pub mod refusals;
 pub mod report;
 pub mod rows;
+#[cfg(all(feature = "engine", feature = "semihosting"))]
+pub mod simulated_pins;
 pub mod spi_camera;
 pub mod spi_display;
 pub mod stack;
+mod stopwatch;
 pub mod suite;
 #[cfg(feature = "cortex-m")]
 pub mod systick;

@@ -11,9 +11,10 @@ use cfm_core::scorer::Scorer;
 use cfm_core::segment::Run;
 
 use crate::clock::Clock;
-use crate::demo::{DemoError, INPUT, put, stage_done};
+use crate::demo::{DemoError, INPUT, put};
 use crate::report::{Event, Report, Stage};
 use crate::rows::{AsyncLabelSink, AsyncRowSource, LabelSink, RowSource};
+use crate::stopwatch::Stopwatch;
 use crate::tiles::{COUNT, Tiles, runs_needed};
 
 const PIXELS: usize = INPUT.width as usize * INPUT.height as usize;
@@ -62,7 +63,7 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
     report: &mut impl Report,
     memory: &mut Memory,
 ) -> Result<(), DemoError<S::Error, L::Error>> {
-    let start = clock.ticks();
+    let mut watch = Stopwatch::start(clock, report);
     source.start().map_err(DemoError::Source)?;
     let mut executor =
         Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
@@ -72,17 +73,17 @@ pub fn run<K: Kernels + Clone, S: RowSource, L: LabelSink>(
             .map_err(DemoError::Source)?;
         executor.push_row(&memory.row)?;
     }
-    let now = stage_done(clock, report, Stage::Convolution, start);
+    watch.done(Stage::Convolution);
     let work = Work {
         runs: &mut memory.runs,
         logits: &mut memory.logits,
         words: &mut memory.words,
         map: &mut memory.map,
     };
-    let now = label(kernels, executor, work, clock, report, now)?;
+    label(kernels, executor, work, &mut watch)?;
     put(sink, &memory.map).map_err(DemoError::Sink)?;
-    stage_done(clock, report, Stage::Output, now);
-    stage_done(clock, report, Stage::Total, start);
+    watch.done(Stage::Output);
+    watch.finish();
     Ok(())
 }
 
@@ -98,7 +99,7 @@ pub async fn run_async<K: Kernels + Clone, S: AsyncRowSource, L: AsyncLabelSink>
     report: &mut impl Report,
     memory: &mut Memory,
 ) -> Result<(), DemoError<S::Error, L::Error>> {
-    let start = clock.ticks();
+    let mut watch = Stopwatch::start(clock, report);
     source.start().await.map_err(DemoError::Source)?;
     let mut executor =
         Executor::with_kernels(&MODEL, memory.arena.as_mut_slice(), kernels.clone())?;
@@ -107,20 +108,20 @@ pub async fn run_async<K: Kernels + Clone, S: AsyncRowSource, L: AsyncLabelSink>
         row.map_err(DemoError::Source)?;
         executor.push_row(&memory.row)?;
     }
-    let now = stage_done(clock, report, Stage::Convolution, start);
+    watch.done(Stage::Convolution);
     let work = Work {
         runs: &mut memory.runs,
         logits: &mut memory.logits,
         words: &mut memory.words,
         map: &mut memory.map,
     };
-    let now = label(kernels, executor, work, clock, report, now)?;
+    label(kernels, executor, work, &mut watch)?;
     sink.start().await.map_err(DemoError::Sink)?;
     for row in memory.map.chunks_exact(INPUT.width.into()) {
         sink.put_row(row).await.map_err(DemoError::Sink)?;
     }
-    stage_done(clock, report, Stage::Output, now);
-    stage_done(clock, report, Stage::Total, start);
+    watch.done(Stage::Output);
+    watch.finish();
     Ok(())
 }
 
@@ -132,23 +133,21 @@ struct Work<'a> {
     map: &'a mut [u8],
 }
 
-/// Scores the tiles and labels the pixels; returns the time now.
+/// Scores the tiles and labels the pixels.
 fn label<K: Kernels + Clone, S, L>(
     kernels: &K,
     executor: Executor<'_, '_, K>,
     work: Work<'_>,
-    clock: &mut impl Clock,
-    report: &mut impl Report,
-    since: u64,
-) -> Result<u64, DemoError<S, L>> {
+    watch: &mut Stopwatch<'_, impl Clock, impl Report>,
+) -> Result<(), DemoError<S, L>> {
     let tiles = Tiles::new(INPUT.width, INPUT.height, work.runs).ok_or(DemoError::Memory)?;
     let (features, scratch) = executor.finish()?;
     let mut scorer = Scorer::with_kernels(&MODEL, features, scratch, kernels.clone())?;
-    report.event(&Event::Segments(COUNT));
+    watch.report(&Event::Segments(COUNT));
     for (index, logits) in work.logits.iter_mut().enumerate() {
         scorer.score(&tiles.get(index).0, &[], logits)?;
     }
-    let now = stage_done(clock, report, Stage::Scoring, since);
+    watch.done(Stage::Scoring);
     let scored = |index| {
         let (segment, area) = tiles.get(index);
         let logits = work.logits.get(index).map_or(&[][..], |logits| logits);
@@ -160,7 +159,8 @@ fn label<K: Kernels + Clone, S, L>(
     };
     label_pixels(&MODEL, RULE, &[], COUNT, scored, work.words, work.map)
         .map_err(DemoError::Label)?;
-    Ok(stage_done(clock, report, Stage::Labelling, now))
+    watch.done(Stage::Labelling);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ impl Report for Log {
             Event::Stage(stage, microseconds) => {
                 defmt::info!("{}: {=u64:us} s", stage, microseconds)
             }
+            Event::Engine(None) => defmt::info!("computed by the engine"),
+            Event::Engine(Some(why)) => defmt::warn!("computed by software: {=str}", why),
             Event::Segments(count) => defmt::info!("{=usize} segments", count),
             Event::Stack { used, size } => {
                 defmt::info!("stack: {=usize} of {=usize} bytes used", used, size)

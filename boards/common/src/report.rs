@@ -6,6 +6,8 @@ use cfm_conformance::core_backend::RunError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Stage {
+    /// Rows arrive, for an engine that gets them later.
+    Capture,
     /// Rows arrive and are convolved.
     Convolution,
     /// Candidate segments are made.
@@ -27,6 +29,7 @@ impl Stage {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Capture => "capture",
             Self::Convolution => "convolution",
             Self::Proposals => "proposals",
             Self::Index => "index",
@@ -49,6 +52,8 @@ pub enum Event<'a> {
     Suite(Outcome),
     /// A stage took so many microseconds.
     Stage(Stage, u64),
+    /// The hardware engine computed an image, or software did because of this.
+    Engine(Option<&'a str>),
     /// So many segments were scored.
     Segments(usize),
     /// The stack: most bytes ever used, and bytes that there are.

@@ -113,6 +113,10 @@ impl<C: Console> Report for Text<C> {
                     Word(" us"),
                 ]);
             }
+            Event::Engine(None) => self.line(&[Word("computed by the engine")]),
+            Event::Engine(Some(why)) => {
+                self.line(&[Word("computed by software: "), Word(why)]);
+            }
             Event::Segments(count) => self.line(&[Number(count as u64), Word(" segments")]),
             Event::Stack { used, size } => self.line(&[
                 Word("stack: "),

@@ -59,10 +59,12 @@ pub enum DeviceError<E> {
     Argument,
 }
 
-impl<E: core::fmt::Debug> core::fmt::Display for DeviceError<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let message = match self {
-            Self::Bus(error) => return write!(f, "the engine's bus failed: {error:?}"),
+impl<E> DeviceError<E> {
+    /// The error in words, without what the bus says of itself.
+    #[must_use]
+    pub const fn message(&self) -> &'static str {
+        match self {
+            Self::Bus(_) => "the engine's bus failed",
             Self::Disturbed => "transfers to the engine are disturbed",
             Self::Timeout => "the engine does not get ready",
             Self::Lost => "the engine was reset, or words were lost",
@@ -72,8 +74,16 @@ impl<E: core::fmt::Debug> core::fmt::Display for DeviceError<E> {
             Self::Verify => "the configuration does not read back as it was sent",
             Self::NotConfigured => "the model is not loaded",
             Self::Argument => "a row, a segment or the slice for the logits does not fit the model",
-        };
-        f.write_str(message)
+        }
+    }
+}
+
+impl<E: core::fmt::Debug> core::fmt::Display for DeviceError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Bus(error) => write!(f, "{}: {error:?}", self.message()),
+            _ => f.write_str(self.message()),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use cfm_hardware::parameters::Parameters;
 use cfm_hardware::project::{self, Language, Summary};
 use cfm_hardware::stream;
 use cfm_sim::c_source::{CSource, identifier};
+use cfm_sim::model_file::ModelFile;
 use cfm_sim::photo;
 use cfm_sim::pipeline::NetworkInput;
 use cfm_sim::scene::{SAMPLE_SEED, Scene};
@@ -207,7 +208,12 @@ fn project(
 ) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
-    let (engine, estimate) = args.engine.compile(&model).with_context(|| file.name())?;
+    // A device that runs the model packed asks the engine for the packed file's fingerprint.
+    let as_it_is = ModelFile::open_in_any_order(args.model.model.as_deref())?;
+    let (engine, estimate) = args
+        .engine
+        .compile(&as_it_is.parse()?)
+        .with_context(|| file.name())?;
     let pipeline = pipeline(&file, &model)?;
     let input = model.input();
     let photo = match &args.image {
