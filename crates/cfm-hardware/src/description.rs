@@ -32,8 +32,8 @@ pub struct Description {
     pub image: [u16; 3],
     /// Height, width and channels of the feature map.
     pub feature_map: [u16; 3],
-    /// Outputs of the pyramid: levels of the segment path, and of the region path.
-    pub levels: u32,
+    /// Levels of the pyramids of the segment path and of the region path; one that both have is pooled once.
+    pub levels: Vec<u32>,
     /// All stages, those of the backbone first.
     pub stages: Vec<Stage>,
     /// How many stages the backbone has.

@@ -3,7 +3,7 @@
 // difference.
 //
 // Plusargs: project=DIRECTORY, seed=N, stall=P (a stream pauses in P of 16 cycles; default 4, 0 for the engine's own speed),
-// frames=N (the same image and segments N times). Parameters: the engine's.
+// frames=N (the same image and segments N times), timing (a line for every operation). Parameters: the engine's.
 // Macros: NO_SCORING (tb/scoring_stub.sv in place of scoring.sv: the image program alone).
 `timescale 1ns/1ps
 module tb_engine;
@@ -219,6 +219,9 @@ module tb_engine;
     logic [31:0]       want_logit;
     integer            class_at = 0;
     integer            operations = 0, writes_of_operation = 0, image_cycles = 0, image_busy = 0, i;
+    integer            operation_start = 0, operation_busy = 0, operation_end = 0;
+    reg                timing = 0;
+    initial timing = $test$plusargs("timing") != 0;
 
     task expect_end;                            // of the golden files
         begin
@@ -248,7 +251,13 @@ module tb_engine;
         if (dut.start) begin
             operations = operations + 1;
             writes_of_operation = 0;
+            operation_start = count_total;
+            operation_busy  = count_busy;
         end
+        if (dut.finished && timing)
+            $display("operation %0d kind %0d cycles %0d busy %0d pause %0d", operations, dut.kind, count_total - operation_start,
+                     count_busy - operation_busy, operation_start - operation_end);
+        if (dut.finished) operation_end = count_total;
         if (dut.map_ready && image_cycles == 0) begin
             image_cycles = count_total;
             image_busy   = count_busy;
