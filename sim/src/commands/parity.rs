@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use cfm_hardware::project::Language;
 use cfm_model::random::Options;
 use cfm_sim::parity::random::{RandomFailure, SEGMENTS, check_many};
 use cfm_sim::parity::{Naming, ParityReport, check};
@@ -13,7 +14,21 @@ use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::trace::Inputs;
 use serde::Serialize;
 
-use super::{ModelArg, display, pipeline, print_json, progress};
+use super::engine_project::{Project, ProjectInput};
+use super::hardware::EngineArg;
+use super::{ModelArg, display, pipeline, print_json, progress, twin};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Backend {
+    /// The core, with the float reference
+    Core,
+    /// The engine's RTL, simulated by Verilator, with the core
+    Rtl,
+    /// The engine in C++ for HLS, compiled by g++, with the core
+    Hls,
+}
 
 /// Arguments of `cfm parity`.
 #[derive(Debug, clap::Args)]
@@ -33,9 +48,34 @@ pub struct Args {
     /// Seed of the first random model, or of the rendered scene
     #[arg(long, value_name = "S", conflicts_with = "image")]
     seed: Option<u64>,
+    /// What is compared
+    #[arg(long, value_enum, default_value = "core", conflicts_with = "random")]
+    backend: Backend,
+    #[command(flatten)]
+    engine: EngineArg,
+    /// Most segments for the engine, evenly spread over the proposals
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    max_segments: usize,
+    /// Where the engine's test benches are built, and kept for the next time
+    #[arg(long, value_name = "DIR", default_value = "target/engine")]
+    build: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What a twin of the engine showed.
+#[derive(Serialize)]
+struct TwinReport {
+    backend: Backend,
+    model: String,
+    folding: String,
+    segments: usize,
+    /// Words of the convolutions, of pooling, masks and logits.
+    words: usize,
+    exact: bool,
+    /// What the test bench said.
+    said: String,
 }
 
 /// What was compared, and what was found.
@@ -63,11 +103,19 @@ struct Report {
     parity: ParityReport,
 }
 
-/// Runs the command; the status is 1 when core and reference differ.
+/// Runs the command; the status is 1 when core and reference, or engine and core, differ.
 ///
 /// # Errors
 /// When an input is broken or an output cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let language = match args.backend {
+        Backend::Core => None,
+        Backend::Rtl => Some(Language::Rtl),
+        Backend::Hls => Some(Language::Hls),
+    };
+    if let Some(language) = language {
+        return twin_parity(args, language, out);
+    }
     let report = match args.random {
         Some(count) => random(args, count),
         None => photograph(args)?,
@@ -78,6 +126,49 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         print(&report, out)?;
     }
     let exact = report.refused.is_none() && report.parity.is_exact();
+    Ok(ExitCode::from(u8::from(!exact)))
+}
+
+/// Has a twin of the engine compute the image, and compares every stage's words.
+fn twin_parity(args: &Args, language: Language, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::tempdir()?;
+    let input = ProjectInput {
+        image: args.image.clone(),
+        model: args.model.clone(),
+        engine: args.engine.clone(),
+        max_segments: args.max_segments,
+        seed: args.seed,
+    };
+    let Project {
+        model,
+        engine,
+        summary,
+        ..
+    } = input.write(language, folder.path())?;
+    let (exact, said) = twin::run(folder.path(), &args.build)?;
+    let report = TwinReport {
+        backend: args.backend,
+        model,
+        folding: engine.folding().to_string(),
+        segments: summary.segments,
+        words: summary.writes + summary.pooled + summary.segments + summary.logits,
+        exact,
+        said,
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        writeln!(out, "{}", report.said.trim_end())?;
+        writeln!(
+            out,
+            "{}, folding {}, {} segments: {} words, {}",
+            report.model,
+            report.folding,
+            report.segments,
+            report.words,
+            if exact { "0 mismatches" } else { "MISMATCH" }
+        )?;
+    }
     Ok(ExitCode::from(u8::from(!exact)))
 }
 
