@@ -56,7 +56,7 @@ case ${1:-} in
         {
             echo "seed $seed, $mhz MHz asked for"
             sed -n '/Device utilisation/,/^$/p' nextpnr.log | grep -E 'DP16KD|MULT18X18D|TRELLIS_FF|TRELLIS_COMB|TRELLIS_IO' | sed 's/^Info: *//'
-            tac nextpnr.log | grep -m1 -E "Max frequency for clock .*glbnet.clock'" | sed 's/^Info: *//'
+            sed -nE "/Max frequency for clock .*glbnet.clock'/s/^Info: *//p" nextpnr.log | tail -1
         } > summary.txt
         cat summary.txt
         ;;
