@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Both twins of the engine against the core: units, the golden cases that the engine can represent, deliberate faults, and the
-# RTL at its pins, driven through cfm-device. Exits non-zero at the first difference.
+# Both twins of the engine against the core: units, the golden cases that the engine can represent, deliberate faults, the
+# default model, its cycles, the RTL at its pins driven through cfm-device, and synthesis. Exits non-zero at the first
+# difference.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,6 +43,34 @@ bash hls/rtl/run.sh --icarus "${projects[@]:0:3}"
 step "RTL: faults are noticed"
 bash hls/rtl/run.sh faults "${projects[@]:0:6}"
 
+step "street, a whole image and 110 segments, in both twins from the ordinary command"
+cfm() { cargo run --release --locked --quiet -p cfm-sim -- "$@"; }
+for backend in hls rtl; do
+    cfm parity --backend "$backend" --pe 8 --lanes 8 --max-segments 110 --build "$OUT" | tail -2
+done
+# A compiler that builds another engine: the command has to say so.
+printf '#!/bin/sh\nexec g++ -DCFM_FAULT=%s "$@"\n' "$(sed -nE 's/^ *swapped_channels = ([0-9]+),.*/\1/p' hls/cpp/include/cfm/faults.hpp)" \
+    >"$OUT/faulty-g++"
+chmod +x "$OUT/faulty-g++"
+status=0
+CXX=$OUT/faulty-g++ cfm parity --backend hls --pe 8 --lanes 4 --max-segments 4 --build "$OUT/faulty" >"$OUT/faulty.log" 2>&1 || status=$?
+[ "$status" = 1 ] || {
+    echo "a broken twin passes (exit status $status)" >&2
+    exit 1
+}
+echo "a broken twin: noticed"
+
+step "street: cycles of the RTL without stalls, beside the model's"
+STREET=$OUT/engine-street
+rm -rf "$STREET"
+folds=()
+for fold in 4x4 8x4 8x8; do
+    cfm export rtl --pe "${fold%x*}" --lanes "${fold#*x}" --max-segments 110 --out "$STREET/$fold"
+    folds+=("$STREET/$fold")
+done
+bash hls/rtl/run.sh --stall 0 --timing "$STREET" "${folds[@]}" >/dev/null
+cargo run --release --locked --quiet -p cfm-hardware --example compare_cycles -- "$STREET" "${folds[@]}"
+
 step "RTL at its pins, driven through cfm-device, with faults"
 SIMULATOR=$(bash hls/rtl/run.sh pins 8 5)
 cargo run --release --locked --quiet -p cfm-sim --example engine_over_spi -- "$SIMULATOR" 8 5
@@ -51,5 +80,8 @@ SDRAM=$OUT/rtl/sdram.vvp
 iverilog -g2012 -s tb_sdram -o "$SDRAM" boards/ulx3s-85f/tb/*.sv boards/ulx3s-85f/rtl/sdram.sv
 vvp -n "$SDRAM" | tee "$OUT/rtl/sdram.log"
 grep -q 'words equal' "$OUT/rtl/sdram.log"
+
+step "synthesis for the ULX3S"
+bash boards/ulx3s-85f/build.sh synthesis
 
 step "engine: all passed"
