@@ -5,7 +5,7 @@ use embedded_hal::delay::DelayNs;
 use crate::configuration::Configuration;
 use crate::protocol::{
     CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
-    TRANSFER_WORDS,
+    STATUS_WEIGHTS_FAILED, TRANSFER_WORDS,
 };
 use crate::segment_words::END_OF_FRAME;
 use crate::transport::{Transport, TransportError};
@@ -55,6 +55,8 @@ pub enum DeviceError<E> {
     Verify,
     /// No model, or another one than the configuration's, is loaded.
     NotConfigured,
+    /// The engine could not read its weights from the memory outside.
+    Weights,
     /// A row or a slice for logits has the wrong length, or the segment has no pixels.
     Argument,
 }
@@ -71,6 +73,7 @@ impl<E: core::fmt::Debug> core::fmt::Display for DeviceError<E> {
             Self::Folding => "the configuration was made for another folding",
             Self::Verify => "the configuration does not read back as it was sent",
             Self::NotConfigured => "the model is not loaded",
+            Self::Weights => "the engine cannot read its weights from memory",
             Self::Argument => "a row, a segment or the slice for the logits does not fit the model",
         };
         f.write_str(message)
@@ -373,7 +376,8 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// Ends the frame, and hands on the rest of the logits.
     ///
     /// # Errors
-    /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing.
+    /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing,
+    /// [`DeviceError::Weights`] when the logits cannot be trusted.
     pub fn finish(mut self, mut scored: impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
         self.push_words(core::iter::once(END_OF_FRAME), &mut scored)?;
         let mut waited = 0;
@@ -386,7 +390,11 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
                 self.device.wait(&mut waited);
             }
         }
-        if self.device.read(Register::STATUS)? & STATUS_OVERFLOW != 0 {
+        let status = self.device.read(Register::STATUS)?;
+        if status & STATUS_WEIGHTS_FAILED != 0 {
+            return Err(DeviceError::Weights);
+        }
+        if status & STATUS_OVERFLOW != 0 {
             return Err(DeviceError::Lost);
         }
         Ok(())
