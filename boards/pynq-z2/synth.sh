@@ -43,6 +43,7 @@ python3 - stat.json <<'PYTHON'
 import json, sys
 stat = json.load(open(sys.argv[1]))
 cells = stat["design"]["num_cells_by_type"]
+cells.pop("$scopeinfo", None)   # where a cell came from: no hardware
 # Look-up tables of a SLICEM that a distributed memory takes.
 memory = {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32X1S": 1, "RAM64X1S": 1,
           "RAM128X1S": 2, "RAM256X1S": 4, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}

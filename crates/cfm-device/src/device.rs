@@ -99,6 +99,7 @@ pub struct Device<T, D> {
     transport: T,
     delay: D,
     policy: Policy,
+    channels: u16,
     row_bytes: usize,
 }
 
@@ -111,6 +112,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             transport,
             delay,
             policy,
+            channels: 0,
             row_bytes: 0,
         }
     }
@@ -239,11 +241,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         {
             return Err(DeviceError::NotConfigured);
         }
-        self.write(
-            Register::IMAGE_CHANNELS,
-            u32::from(configuration.channels()),
-        )?;
-        self.write(Register::IMAGE_ROW_BYTES, configuration.row_bytes())?;
+        self.channels = configuration.channels();
         self.row_bytes = configuration.row_bytes() as usize;
         Ok(())
     }
@@ -281,6 +279,10 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.write(Register::CONTROL, CONTROL_ENABLE)?;
         // The next frame is another call's.
         self.write(Register::CONTROL, 0)?;
+        // Now, and not once for all frames: after a reset that nobody noticed they would be gone. One that comes from here on
+        // ends the frame.
+        self.write(Register::IMAGE_CHANNELS, u32::from(self.channels))?;
+        self.write(Register::IMAGE_ROW_BYTES, self.row_bytes as u32)?;
         match self.read(Register::STATUS)? & STATUS_IDLE {
             0 => Ok(()),
             _ => Err(DeviceError::NotConfigured),
