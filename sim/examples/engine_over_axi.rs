@@ -48,6 +48,8 @@ enum Fault {
     Weights,
     /// The access is refused.
     Refused,
+    /// Nobody takes logits from their stream.
+    Logits,
 }
 
 /// The register map: AXI4-Lite at the simulation's pins, and a fault at some access.
@@ -56,6 +58,8 @@ struct Pins {
     weights: WeightMemory,
     accesses: Rc<Cell<usize>>,
     fault: Option<(usize, Fault)>,
+    /// The reset pin was used: what was under way is gone.
+    pin_reset: Rc<Cell<bool>>,
 }
 
 impl Pins {
@@ -74,7 +78,11 @@ impl Pins {
             return Ok(());
         };
         match fault {
-            Fault::Reset => self.ask("r"),
+            Fault::Reset => {
+                self.pin_reset.set(true);
+                self.ask("r")
+            }
+            Fault::Logits => self.ask("o 1"),
             Fault::Stuck => self.ask("h 1"),
             Fault::Weights => self.ask("e 1"),
             Fault::Refused => Err(Refused("a fault".to_owned())),
@@ -127,9 +135,10 @@ struct Board {
     logits: VecDeque<u32>,
     classes: usize,
     /// Words of the segment at hand.
-    of_segment: usize,
+    of_segment: Rc<Cell<usize>>,
     /// Segments that a reset has cut off, and whose packet was ended.
     cut_off: Rc<Cell<usize>>,
+    pin_reset: Rc<Cell<bool>>,
 }
 
 type Failure = TransportError<Refused>;
@@ -194,30 +203,41 @@ impl Board {
 
     /// What a driver does with its DMA while the engine is in reset: nothing of the old frame may stay.
     fn reset_streams(&mut self) -> Result<(), Failure> {
+        let fails = |message: String| Err(TransportError::Bus(Refused(message)));
         self.ask("d")?;
-        for _ in 0..100 {
-            self.ask("w 20")?;
-            if self.queues()?[..2] == [0, 0] {
-                break;
+        self.ask("o 0")?;
+        self.ask("w 400")?;
+        let [image, masks, come] = self.queues()?;
+        if [image, masks] != [0, 0] {
+            return fails(format!("{image} and {masks} beats stay in the streams"));
+        }
+        if self.pin_reset.replace(false) {
+            self.of_segment.set(0);
+        }
+        for (word, last) in self.words(come)? {
+            self.of_segment.set(self.of_segment.get() + 1);
+            let whole = self.of_segment.get() == self.classes + 1;
+            // A packet that is cut off ends all the same.
+            if last && !whole && word == u32::MAX {
+                self.cut_off.set(self.cut_off.get() + 1);
+            } else if last != whole {
+                return fails(format!(
+                    "tlast at word {} of a segment",
+                    self.of_segment.get()
+                ));
+            }
+            if last {
+                self.of_segment.set(0);
             }
         }
-        if self.queues()?[..2] != [0, 0] {
-            return Err(TransportError::Bus(Refused("beats are left".to_owned())));
-        }
-        let left = self.queues()?[2];
-        let words = self.words(left)?;
-        if words.len() + self.of_segment != 0 && self.of_segment + words.len() <= self.classes {
-            // Of a packet that was cut off, the end must have come.
-            match words.last() {
-                Some((u32::MAX, true)) => self.cut_off.set(self.cut_off.get() + 1),
-                end => {
-                    let message = format!("a packet without an end: {end:x?}");
-                    return Err(TransportError::Bus(Refused(message)));
-                }
-            }
+        if self.of_segment.get() != 0 {
+            return fails(format!(
+                "a packet of {} words does not end",
+                self.of_segment.get()
+            ));
         }
         self.samples.clear();
-        (self.at, self.of_segment) = (0, 0);
+        self.at = 0;
         self.logits.clear();
         Ok(())
     }
@@ -272,13 +292,13 @@ impl Transport for Board {
         self.registers.read_registers(Register::STATUS, &mut [0])?;
         let come = self.queues()?[2];
         for (word, last) in self.words(come)? {
-            self.of_segment += 1;
-            if last != (self.of_segment == self.classes + 1) {
+            self.of_segment.set(self.of_segment.get() + 1);
+            if last != (self.of_segment.get() == self.classes + 1) {
                 // Not within the protocol: the driver's business ends here.
-                panic!("tlast at word {} of a segment", self.of_segment);
+                panic!("tlast at word {} of a segment", self.of_segment.get());
             }
             if last {
-                self.of_segment = 0;
+                self.of_segment.set(0);
             }
             self.logits.push_back(word);
         }
@@ -311,6 +331,9 @@ struct Bench {
     folding: Folding,
     accesses: Rc<Cell<usize>>,
     cut_off: Rc<Cell<usize>>,
+    /// Words of a packet of logits that the device before has taken.
+    of_segment: Rc<Cell<usize>>,
+    pin_reset: Rc<Cell<bool>>,
 }
 
 impl Bench {
@@ -334,6 +357,8 @@ impl Bench {
             folding,
             accesses: Rc::default(),
             cut_off: Rc::default(),
+            of_segment: Rc::default(),
+            pin_reset: Rc::default(),
         })
     }
 
@@ -347,6 +372,7 @@ impl Bench {
             simulation: Rc::clone(&self.simulation),
             weights: self.weights,
             accesses: Rc::clone(&self.accesses),
+            pin_reset: Rc::clone(&self.pin_reset),
             fault: fault.map(|(after, fault)| (self.accesses.get() + after, fault)),
         };
         Board {
@@ -360,8 +386,9 @@ impl Bench {
             at: 0,
             logits: VecDeque::new(),
             classes,
-            of_segment: 0,
+            of_segment: Rc::clone(&self.of_segment),
             cut_off: Rc::clone(&self.cut_off),
+            pin_reset: Rc::clone(&self.pin_reset),
         }
     }
 
@@ -512,11 +539,18 @@ impl Bench {
                 by_engine += 1;
             }
             // Every fault somewhere in a frame; then the engine must be there again.
-            for (number, fault) in [Fault::Reset, Fault::Stuck, Fault::Weights, Fault::Refused]
-                .into_iter()
-                .cycle()
-                .take(8)
-                .enumerate()
+            for (number, fault) in [
+                Fault::Reset,
+                Fault::Stuck,
+                Fault::Weights,
+                Fault::Refused,
+                Fault::Logits,
+            ]
+            .into_iter()
+            .cycle()
+            .take(10)
+            .filter(|fault| self.streams || *fault != Fault::Logits)
+            .enumerate()
             {
                 let at = 12 + (accesses - 12) * ((seed * 5 + number * 7) % 16) / 16;
                 let mut device = self.device(&configuration, Some((at, fault)))?;
@@ -533,17 +567,22 @@ impl Bench {
                     (Fault::Stuck, Backend::Software(DeviceError::Timeout)) if reads_outside => {
                         recovered += 1;
                     }
+                    (Fault::Logits, Backend::Software(DeviceError::Timeout)) => recovered += 1,
                     (Fault::Weights, Backend::Software(DeviceError::Weights)) if reads_outside => {
                         recovered += 1;
                         weights_failed += 1;
                     }
                     // All of the weights had come, or none are needed; a refused access may be repeated where it is safe.
-                    (Fault::Stuck | Fault::Weights | Fault::Refused, Backend::Engine) => {
+                    (
+                        Fault::Stuck | Fault::Weights | Fault::Refused | Fault::Logits,
+                        Backend::Engine,
+                    ) => {
                         by_engine += 1;
                         refused += usize::from(fault == Fault::Refused);
                     }
                     (fault, backend) => bail!("seed {seed}: {fault:?} led to {backend:?}"),
                 }
+                self.ask("o 0")?;
                 // The driver resets it while what the memory owes it is still to come.
                 self.ask("e 0")?;
                 self.ask("h 0")?;

@@ -10,10 +10,11 @@
 //   k HEX...       words for the mask stream, likewise
 //   q              answers the beats of image and masks that have not been taken, and the words of logits that have come
 //   l N            answers N words of the logits stream, with `!` behind the one with tlast
-//   d              throws queued beats and words of logits away, as resetting a DMA does; answers "ok"
+//   d              throws queued beats away, as resetting a DMA does; answers "ok"
 //   w N            lets N clocks pass; answers "ok"
-//   r              aresetn, for ten clocks; answers "ok"
+//   r              aresetn, for ten clocks, also of what is queued; answers "ok"
 //   h N            the memory for weights stands still (1) or not (0); answers "ok"
+//   o N            nobody takes logits from the stream (1) or somebody does (0); answers "ok"
 //   e N            the memory for weights answers SLVERR (1) or not (0); answers "ok"
 //   s SEED P       every channel pauses in P of 16 cycles, at random; answers "ok"
 //   c              answers the number of clocks so far
@@ -87,6 +88,7 @@ public:
         write_ = read_ = false;
         offer_aw_ = offer_w_ = offer_ar_ = false;
         bursts_.clear();
+        image.clear(), masks.clear(), logits.clear();
         image_valid_ = masks_valid_ = r_valid_ = false;
         b_.reset(), r_.reset(), logits_rule_.reset(), ar_.reset();
         answers_due_ = reads_due_ = 0;
@@ -105,6 +107,7 @@ public:
         share_ = share;
     }
     void hold(bool held) { held_ = held; }
+    void block(bool blocked) { blocked_ = blocked; }
     void fail(bool fails) { fails_ = fails; }
     uint64_t clocks() const { return clocks_; }
     void store(size_t index, uint32_t word) {
@@ -186,7 +189,7 @@ private:
         if (image_valid_) set_beat(top_.s_axis_image_tdata, image.front());
         top_.s_axis_masks_tvalid = masks_valid_;
         if (masks_valid_) top_.s_axis_masks_tdata = masks.front();
-        top_.m_axis_logits_tready = !pause();
+        top_.m_axis_logits_tready = !blocked_ && !pause();
         // The memory.
         top_.m_axi_arready = bursts_.size() < 4 && !held_ && !pause();
         if (!r_valid_) r_valid_ = running && !bursts_.empty() && !held_ && bursts_.front().not_before <= clocks_ && !pause();
@@ -267,7 +270,7 @@ private:
     Offer b_{"B"}, r_{"R"}, logits_rule_{"logits"}, ar_{"AR of the weights"};
     bool write_ = false, read_ = false, offer_aw_ = false, offer_w_ = false, offer_ar_ = false;
     bool aw_taken_ = false, w_taken_ = false, image_valid_ = false, masks_valid_ = false, r_valid_ = false;
-    bool held_ = false, fails_ = false;
+    bool held_ = false, fails_ = false, blocked_ = false;
     unsigned aw_delay_ = 0, w_delay_ = 0, ar_delay_ = 0, answers_due_ = 0, reads_due_ = 0, share_ = 0;
     uint32_t random_ = 1;
     uint64_t clocks_ = 0, reset_clocks_ = 0;
@@ -277,7 +280,6 @@ public:
     void discard() {
         while (image.size() > (image_valid_ ? 1u : 0u)) image.pop_back();
         while (masks.size() > (masks_valid_ ? 1u : 0u)) masks.pop_back();
-        logits.clear();
     }
 };
 
@@ -364,6 +366,10 @@ int main(int argc, char** argv) {
         } else if (command == 'h') {
             words >> a;
             board.hold(a != 0);
+            std::cout << "ok" << std::endl;
+        } else if (command == 'o') {
+            words >> a;
+            board.block(a != 0);
             std::cout << "ok" << std::endl;
         } else if (command == 'e') {
             words >> a;
