@@ -7,7 +7,7 @@ use crate::protocol::{
     CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
     STATUS_WEIGHTS_FAILED, TRANSFER_WORDS,
 };
-use crate::segment_words::END_OF_FRAME;
+use crate::segment_words::{END_OF_FRAME, words_behind};
 use crate::transport::{Transport, TransportError};
 
 /// How patient the driver is.
@@ -101,6 +101,7 @@ pub struct Device<T, D> {
     policy: Policy,
     channels: u16,
     row_bytes: usize,
+    rows: u16,
 }
 
 type Outcome<T, R> = Result<R, DeviceError<<T as Transport>::Error>>;
@@ -114,6 +115,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             policy,
             channels: 0,
             row_bytes: 0,
+            rows: 0,
         }
     }
 
@@ -242,6 +244,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             return Err(DeviceError::NotConfigured);
         }
         self.channels = configuration.channels();
+        self.rows = configuration.rows();
         self.row_bytes = configuration.row_bytes() as usize;
         Ok(())
     }
@@ -363,15 +366,30 @@ pub struct Scoring<'d, T, D> {
 impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// Pushes the words of a segment, and hands on what has been scored: `scored(index, logits, arg max)`.
     ///
+    /// The engine believes what it is told, so nothing is sent of a box that does not lie inside the image. The words behind
+    /// the box must be as many as it takes; when they are not, the engine has to be reset.
+    ///
     /// # Errors
-    /// [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
+    /// [`DeviceError::Argument`] for such a box or such words, [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
     pub fn push(
         &mut self,
         words: impl Iterator<Item = u32>,
         mut scored: impl FnMut(usize, &[i16], usize),
     ) -> Outcome<T, ()> {
+        let mut words = words.into_iter();
+        let (Some(first), Some(second)) = (words.next(), words.next()) else {
+            return Err(DeviceError::Argument);
+        };
+        let width = self.device.row_bytes as u32 / u32::from(self.device.channels).max(1);
+        let height = u32::from(self.device.rows);
+        let behind = words_behind(first, second, width, height).ok_or(DeviceError::Argument)?;
+        let mut sent = 0;
+        let rows = words.by_ref().take(behind).inspect(|_| sent += 1);
         self.pushed += 1;
-        self.push_words(words, &mut scored)?;
+        self.push_words([first, second].into_iter().chain(rows), &mut scored)?;
+        if sent != behind || words.next().is_some() {
+            return Err(DeviceError::Argument);
+        }
         self.drain(&mut scored).map(|_| ())
     }
 
