@@ -109,7 +109,7 @@ module engine_axi #(
     wire         do_write = state == LOOK && writing && whole;
     wire         do_read  = state == LOOK && !writing;
 
-    assign s_axil_awready = !aw_held;
+    assign s_axil_awready = !aw_held && (fault != 10 || s_axil_wvalid);
     assign s_axil_wready  = !w_held;
     assign s_axil_arready = !ar_held;
 
@@ -204,7 +204,7 @@ module engine_axi #(
     wire            weight_request_valid, weight_request_ready, weights_ready;
     wire [31:0]     weight_request_address, weight_request_words;
 
-    assign s_axis_image_tready = STREAMS != 0 && (image_ready || engine_reset);
+    assign s_axis_image_tready = STREAMS != 0 && (image_ready || (engine_reset && fault != 9));
     assign s_axis_masks_tready = STREAMS != 0 && (masks_ready || engine_reset);
 
     // Logits leave through a register, which a reset of the engine does not touch.

@@ -23,8 +23,8 @@ use cfm_hardware::Folding;
 use engine_pins::{Case, Clock, POLICY, Shared, Simulation, load};
 
 /// The mistakes in `engine_axi.sv` (`+fault=N`) that can show with ports, and those that need streams.
-const FAULTS: [u32; 5] = [1, 2, 6, 7, 8];
-const STREAM_FAULTS: [u32; 3] = [3, 4, 5];
+const FAULTS: [u32; 6] = [1, 2, 6, 7, 8, 10];
+const STREAM_FAULTS: [u32; 4] = [3, 4, 5, 9];
 
 /// `CONTROL`'s reset.
 const RESET: u32 = 2;
@@ -507,6 +507,63 @@ impl Bench {
         Ok(())
     }
 
+    /// What no driver should send: boxes that are not inside the image, and noise. Whatever the engine makes of it, a reset
+    /// must bring it back, with the model unharmed. Whether the frame hung, for each.
+    fn check_garbage(
+        &self,
+        case: &Case,
+        configuration: &Configuration<'_>,
+        seed: usize,
+    ) -> Result<Vec<bool>> {
+        let rows = u32::from(configuration.rows());
+        let width = configuration.row_bytes() / u32::from(configuration.channels());
+        let pair = |low: u32, high: u32| low | high << 16;
+        let noise = |i: usize| ((i + 977 * seed + 1) as u32).wrapping_mul(0x9E37_79B9);
+        let boxes = [
+            [pair(0, 0), pair(width + 7, rows - 1)],
+            [pair(0, 0), pair(width - 1, rows + 7)],
+            [pair(width + 3, rows + 3), pair(width + 9, rows + 9)],
+            [pair(0xFFFE, 0xFFFE), pair(0xFFFF, 0xFFFF)],
+            [pair(width - 1, 0), pair(0, rows - 1)],
+            [pair(0, rows - 1), pair(width - 1, 0)],
+            [noise(1), noise(2)],
+        ];
+        let mut hung = Vec::new();
+        for header in boxes {
+            let mut device = self.device(configuration, None)?;
+            device.begin_frame().map_err(|e| anyhow::anyhow!("{e}"))?;
+            for row in case.image.pixels.chunks(configuration.row_bytes() as usize) {
+                device.push_row(row).map_err(|e| anyhow::anyhow!("{e}"))?;
+            }
+            let (mut board, _) = device.release();
+            let mut words = header.to_vec();
+            words.extend((0..200).map(|i| noise(i + 5)));
+            words.extend([u32::MAX; 4]);
+            let mut words = &words[..];
+            for _ in 0..60 {
+                let (some, rest) = words.split_at(words.len().min(8));
+                match board.push(Port::Masks, some) {
+                    Ok(()) => words = rest,
+                    Err(TransportError::Busy) => {}
+                    Err(error) => bail!("{error}"),
+                }
+                self.ask("w 200")?;
+                board
+                    .logits_available()
+                    .map_err(|e| anyhow::anyhow!("{e}"))?;
+            }
+            self.ask("w 20000")?;
+            hung.push(self.read(4 * 4)?.0 & 1 == 0);
+            let mut device = self.device(configuration, None)?;
+            let backend = case.check(&mut device)?;
+            ensure!(
+                backend == Backend::Engine,
+                "seed {seed}: not there again after the box {header:x?}: {backend:?}"
+            );
+        }
+        Ok(hung)
+    }
+
     /// Frames of random models with pauses, faults and resets.
     fn run(&self) -> Result<String> {
         self.ask("s 1 0")?;
@@ -515,6 +572,7 @@ impl Bench {
         self.check_register_map()?;
         let (mut frames, mut by_engine, mut recovered, mut outside, mut refused) = (0, 0, 0, 0, 0);
         let (mut weights_failed, mut resets) = (0, 0);
+        let (mut garbage, mut hangs) = (0, [0; 7]);
         for seed in 0..16_usize {
             let case = Case::random(seed as u64)?;
             let Some(file) = case.compile(self.folding)? else {
@@ -537,6 +595,11 @@ impl Bench {
                 accesses = self.accesses.get() - before;
                 frames += 1;
                 by_engine += 1;
+            }
+            let hung = self.check_garbage(&case, &configuration, seed)?;
+            for (count, hung) in hangs.iter_mut().zip(hung) {
+                *count += u32::from(hung);
+                garbage += 1;
             }
             // Every fault somewhere in a frame; then the engine must be there again.
             for (number, fault) in [
@@ -609,7 +672,8 @@ impl Bench {
         Ok(format!(
             "{frames} frames ({outside} models with weights outside, {} clocks): {by_engine} by the engine, {refused} of them \
              after a repeated access, {recovered} by software after a fault ({weights_failed} because of wrong weights), {} packets \
-             cut off: all labels are the host's",
+             cut off; {garbage} frames \
+             with boxes that are none, of which {hangs:?} hung, by kind, until the reset: all labels are the host's",
             clocks,
             self.cut_off.get()
         ))

@@ -112,7 +112,8 @@ impl FrameSource for Pixels<'_> {
 pub struct Case {
     /// The model's file.
     pub bytes: Vec<u8>,
-    image: RandomImage,
+    /// What it sees.
+    pub image: RandomImage,
     segments: RandomSegments,
 }
 
