@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR=$OUT/boards
 # Flags of the caller's environment would take the place of the boards' linker flags.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 
-ALL="mps2-an386 mps3-an547 zynq-7000 aarch64-linux rp2350 stm32h7"
+ALL="mps2-an386 mps3-an547 zynq-7000 pynq-z2 aarch64-linux rp2350 stm32h7"
 BOARDS=${*:-$ALL}
 
 step() { printf '\n== %s\n' "$*"; }
@@ -155,6 +155,21 @@ check_engine() {
     echo "six label maps: equal to the host's"
 }
 
+# build_with_engine BOARD TARGET: the program for the engine beside the processor; there is no emulator that has one.
+build_with_engine() {
+    local board=$1 target=$2 project=$CARGO_TARGET_DIR/run/$1-engine/project
+    step "$board: program for the engine"
+    (
+        cd ..
+        export CARGO_TARGET_DIR=$OUT
+        cargo run --release --locked --quiet -p cfm-sim -- export rtl --budget boards/pynq-z2/budget.json --max-segments 1 \
+            --out "$project"
+    )
+    CFM_ENGINE=$project in_board "$board" cargo clippy --release --locked --features engine -- -D warnings
+    CFM_ENGINE=$project in_board "$board" cargo build --release --locked --features engine
+    echo "$board: built; there is no emulator for it"
+}
+
 # check_kernels TARGET: random layers on all kernels of the target, and that the suite left none of them out.
 check_kernels() {
     local target=$1
@@ -204,13 +219,13 @@ for board in $BOARDS; do
         mps2-an386 | stm32h7) target=thumbv7em-none-eabihf ;;
         mps3-an547 | rp2350) target=thumbv8m.main-none-eabihf ;;
         aarch64-linux) target=aarch64-unknown-linux-gnu ;;
-        zynq-7000) target=armv7a-none-eabihf ;;
+        zynq-7000 | pynq-z2) target=armv7a-none-eabihf ;;
         *)
             echo "$board is no board: $ALL" >&2
             exit 2
             ;;
     esac
-    if [ "$board" = zynq-7000 ]; then need_nightly_source; else need_target "$target"; fi
+    if [ "$target" = armv7a-none-eabihf ]; then need_nightly_source; else need_target "$target"; fi
     if [ "$board" = aarch64-linux ]; then
         need qemu-aarch64 qemu-user
         need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
@@ -231,6 +246,7 @@ for board in $BOARDS; do
             in_board "$board" cargo clippy --release --locked --features defmt -- -D warnings
             emulate "$board" "$target"
             ;;
+        pynq-z2) build_with_engine "$board" "$target" ;;
         aarch64-linux)
             emulate "$board" "$target"
             check_kernels "$target"

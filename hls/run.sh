@@ -74,6 +74,12 @@ cargo run --release --locked --quiet -p cfm-hardware --example compare_cycles --
 step "RTL at its pins, driven through cfm-device, with faults"
 SIMULATOR=$(bash hls/rtl/run.sh pins 8 5)
 cargo run --release --locked --quiet -p cfm-sim --example engine_over_spi -- "$SIMULATOR" 8 5
+for streams in 0 1; do
+    SIMULATOR=$(bash hls/rtl/run.sh axi 4 2 "$streams")
+    for what in "" faults; do
+        cargo run --release --locked --quiet -p cfm-sim --example engine_over_axi -- "$SIMULATOR" 4 2 $what
+    done
+done
 
 step "SDRAM controller of the ULX3S"
 SDRAM=$OUT/rtl/sdram.vvp

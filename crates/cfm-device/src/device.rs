@@ -5,9 +5,9 @@ use embedded_hal::delay::DelayNs;
 use crate::configuration::Configuration;
 use crate::protocol::{
     CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
-    TRANSFER_WORDS,
+    STATUS_WEIGHTS_FAILED, TRANSFER_WORDS,
 };
-use crate::segment_words::END_OF_FRAME;
+use crate::segment_words::{END_OF_FRAME, words_behind};
 use crate::transport::{Transport, TransportError};
 
 /// How patient the driver is.
@@ -55,6 +55,8 @@ pub enum DeviceError<E> {
     Verify,
     /// No model, or another one than the configuration's, is loaded.
     NotConfigured,
+    /// The engine could not read its weights from the memory outside.
+    Weights,
     /// A row or a slice for logits has the wrong length, or the segment has no pixels.
     Argument,
 }
@@ -73,6 +75,7 @@ impl<E> DeviceError<E> {
             Self::Folding => "the configuration was made for another folding",
             Self::Verify => "the configuration does not read back as it was sent",
             Self::NotConfigured => "the model is not loaded",
+            Self::Weights => "the engine cannot read its weights from memory",
             Self::Argument => "a row, a segment or the slice for the logits does not fit the model",
         }
     }
@@ -106,7 +109,9 @@ pub struct Device<T, D> {
     transport: T,
     delay: D,
     policy: Policy,
+    channels: u16,
     row_bytes: usize,
+    rows: u16,
 }
 
 type Outcome<T, R> = Result<R, DeviceError<<T as Transport>::Error>>;
@@ -118,7 +123,9 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             transport,
             delay,
             policy,
+            channels: 0,
             row_bytes: 0,
+            rows: 0,
         }
     }
 
@@ -246,11 +253,8 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         {
             return Err(DeviceError::NotConfigured);
         }
-        self.write(
-            Register::IMAGE_CHANNELS,
-            u32::from(configuration.channels()),
-        )?;
-        self.write(Register::IMAGE_ROW_BYTES, configuration.row_bytes())?;
+        self.channels = configuration.channels();
+        self.rows = configuration.rows();
         self.row_bytes = configuration.row_bytes() as usize;
         Ok(())
     }
@@ -288,6 +292,10 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.write(Register::CONTROL, CONTROL_ENABLE)?;
         // The next frame is another call's.
         self.write(Register::CONTROL, 0)?;
+        // Now, and not once for all frames: after a reset that nobody noticed they would be gone. One that comes from here on
+        // ends the frame.
+        self.write(Register::IMAGE_CHANNELS, u32::from(self.channels))?;
+        self.write(Register::IMAGE_ROW_BYTES, self.row_bytes as u32)?;
         match self.read(Register::STATUS)? & STATUS_IDLE {
             0 => Ok(()),
             _ => Err(DeviceError::NotConfigured),
@@ -368,22 +376,38 @@ pub struct Scoring<'d, T, D> {
 impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// Pushes the words of a segment, and hands on what has been scored: `scored(index, logits, arg max)`.
     ///
+    /// The engine believes what it is told, so nothing is sent of a box that does not lie inside the image. The words behind
+    /// the box must be as many as it takes; when they are not, the engine has to be reset.
+    ///
     /// # Errors
-    /// [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
+    /// [`DeviceError::Argument`] for such a box or such words, [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
     pub fn push(
         &mut self,
         words: impl Iterator<Item = u32>,
         mut scored: impl FnMut(usize, &[i16], usize),
     ) -> Outcome<T, ()> {
+        let mut words = words.into_iter();
+        let (Some(first), Some(second)) = (words.next(), words.next()) else {
+            return Err(DeviceError::Argument);
+        };
+        let width = self.device.row_bytes as u32 / u32::from(self.device.channels).max(1);
+        let height = u32::from(self.device.rows);
+        let behind = words_behind(first, second, width, height).ok_or(DeviceError::Argument)?;
+        let mut sent = 0;
+        let rows = words.by_ref().take(behind).inspect(|_| sent += 1);
         self.pushed += 1;
-        self.push_words(words, &mut scored)?;
+        self.push_words([first, second].into_iter().chain(rows), &mut scored)?;
+        if sent != behind || words.next().is_some() {
+            return Err(DeviceError::Argument);
+        }
         self.drain(&mut scored).map(|_| ())
     }
 
     /// Ends the frame, and hands on the rest of the logits.
     ///
     /// # Errors
-    /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing.
+    /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing,
+    /// [`DeviceError::Weights`] when the logits cannot be trusted.
     pub fn finish(mut self, mut scored: impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
         self.push_words(core::iter::once(END_OF_FRAME), &mut scored)?;
         let mut waited = 0;
@@ -396,7 +420,11 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
                 self.device.wait(&mut waited);
             }
         }
-        if self.device.read(Register::STATUS)? & STATUS_OVERFLOW != 0 {
+        let status = self.device.read(Register::STATUS)?;
+        if status & STATUS_WEIGHTS_FAILED != 0 {
+            return Err(DeviceError::Weights);
+        }
+        if status & STATUS_OVERFLOW != 0 {
             return Err(DeviceError::Lost);
         }
         Ok(())

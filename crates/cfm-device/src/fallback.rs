@@ -165,8 +165,7 @@ fn on_engine<T: Transport, D: DelayNs, S: FrameSource>(
     let mut scoring = device.scoring(logits);
     for segment in segments {
         // What the engine would not understand, the software names.
-        let bounds = segment_bounds(segment, maps)
-            .filter(|b| b.right < model.input().width && b.bottom < model.input().height)
+        let bounds = segment_bounds(segment, maps, model.input().width, model.input().height)
             .ok_or(DeviceError::Argument)?;
         scoring.push(segment_words(segment, maps, bounds), |i, values, _| {
             scored(i, values)

