@@ -13,54 +13,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use cfm_hardware::cycles::{Cycles, Overheads};
 use cfm_hardware::description::Description;
+use cfm_hardware::simulation::{Simulated, number_after};
 
 /// Most that the model may be off.
 const ERROR: f64 = 0.03;
 /// Least that the multipliers have to do: over an image, and over a batch.
 const USEFUL: [f64; 2] = [0.85, 0.80];
-
-/// What the bench says of a frame.
-struct Simulated {
-    image: u64,
-    busy: u64,
-    frame: u64,
-    /// Cycles of the last batch, and those with a product.
-    batch: [u64; 2],
-}
-
-/// The number behind `name` in a line of words.
-fn after(line: &str, name: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(name)?;
-    let digits: String = rest
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    digits.parse().ok()
-}
-
-fn simulated(log: &str, head: usize) -> Option<Simulated> {
-    let last = log.lines().find(|line| line.contains("last frame:"))?;
-    let (image, busy) = last.split_once("image program")?.1.split_once("busy")?;
-    let number = |text: &str| text.trim().trim_end_matches(',').parse().ok();
-    let operations: Vec<&str> = log
-        .lines()
-        .filter(|line| line.starts_with("operation "))
-        .collect();
-    let batch = operations.get(operations.len().checked_sub(head)?..)?;
-    let sum = |name| {
-        batch
-            .iter()
-            .map(|line| after(line, name))
-            .sum::<Option<u64>>()
-    };
-    Some(Simulated {
-        image: number(image)?,
-        busy: number(busy)?,
-        frame: after(last, "last frame:")?,
-        batch: [sum("cycles")? + sum("pause")?, sum("busy")?],
-    })
-}
 
 fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
@@ -80,9 +38,12 @@ fn main() -> Result<ExitCode> {
             fs::read_to_string(&description).with_context(|| description.display().to_string())?;
         let description: Description = serde_json::from_str(&description)?;
         let parameters = fs::read_to_string(project.join("parameters.txt"))?;
-        let segments = parameters.lines().find_map(|line| after(line, "SEGMENTS "));
+        let segments = parameters
+            .lines()
+            .find_map(|line| number_after(line, "SEGMENTS "));
         let segments = u32::try_from(segments.context("SEGMENTS")?)?;
-        let found = simulated(&text, description.head().len()).context("the log is not whole")?;
+        let found =
+            Simulated::parse(&text, description.head().len()).context("the log is not whole")?;
         let folding = description.parameters.folding;
         // The bench's memory answers with a word a cycle.
         let cycles = Cycles::of(&description, 8 * folding.pe, &Overheads::RTL);
@@ -99,12 +60,12 @@ fn main() -> Result<ExitCode> {
             useful(products(description.backbone()), found.image),
             useful(
                 products(description.head()) * u64::from(folding.lanes),
-                found.batch[0],
+                found.batch,
             ),
         ];
         let pairs = [
             (cycles.image, found.image),
-            (cycles.batch, found.batch[0]),
+            (cycles.batch, found.batch),
             (cycles.frame(segments, folding), found.frame),
         ];
         print!("{}", name.display());
@@ -115,8 +76,8 @@ fn main() -> Result<ExitCode> {
         }
         print!(
             "; busy {:.1} %, {:.1} %",
-            100.0 * found.busy as f64 / found.image as f64,
-            100.0 * found.batch[1] as f64 / found.batch[0] as f64
+            100.0 * found.image_busy as f64 / found.image as f64,
+            100.0 * found.batch_busy as f64 / found.batch as f64
         );
         println!(
             "; useful {:.1} %, {:.1} %",
@@ -124,8 +85,8 @@ fn main() -> Result<ExitCode> {
             100.0 * useful[1]
         );
         let busy = [
-            found.busy as f64 / found.image as f64,
-            found.batch[1] as f64 / found.batch[0] as f64,
+            found.image_busy as f64 / found.image as f64,
+            found.batch_busy as f64 / found.batch as f64,
         ];
         good &= busy.iter().zip(USEFUL).all(|(busy, least)| *busy >= least);
         projects += 1;

@@ -35,6 +35,7 @@ pub mod project;
 pub mod resources;
 mod schedule;
 mod scoring;
+pub mod simulation;
 pub mod stream;
 
 pub use compile::compile;
