@@ -185,7 +185,7 @@ impl Board {
             self.samples.push(sample);
             self.at += 1;
             let group_ends = self.samples.len() == self.beat_bytes;
-            if group_ends || self.at % self.channels == 0 {
+            if group_ends || self.at.is_multiple_of(self.channels) {
                 beats.push(' ');
                 // What lies beyond the channels is anything.
                 for at in (0..self.beat_bytes).rev() {
