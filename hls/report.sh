@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The report of the engine on the ULX3S (hls/docs/report.md): for several foldings, cycles by simulation and cells by synthesis.
 #
-#   report.sh           simulation and synthesis (about 12 minutes)
-#   report.sh --place   and places and routes the folding 8x8 with a fixed seed; the report says what came of it
+#   report.sh               simulation and synthesis, and the folding 8x8 to a bitstream: placed and routed with a fixed seed.
+#                           About an hour
+#   report.sh --synthesis   only as far as synthesis: about 12 minutes
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,6 @@ OUT=${CARGO_TARGET_DIR:-$PWD/target}/engine-report
 BUDGET=boards/ulx3s-85f/budget.json
 rm -rf "$OUT"
 mkdir -p "$OUT"
-projects=()
 for fold in 4x4 8x4 8x8 8x10; do
     mkdir -p "$OUT/$fold"
     cargo run --release --locked --quiet -p cfm-sim -- export rtl --budget "$BUDGET" --pe "${fold%x*}" --lanes "${fold#*x}" \
@@ -18,11 +18,10 @@ for fold in 4x4 8x4 8x8 8x10; do
     # The bench's words are named after the folder.
     bash hls/rtl/run.sh --stall 0 --timing "$OUT" "$OUT/$fold/project"
     mv "$OUT/project.log" "$OUT/$fold.log"
-    PE=${fold%x*} LANES=${fold#*x} bash boards/ulx3s-85f/build.sh synthesis
+    upto=synthesis
+    if [ "$fold" = 8x8 ] && [ "${1:-}" != --synthesis ]; then upto=bitstream; fi
+    PE=${fold%x*} LANES=${fold#*x} bash boards/ulx3s-85f/build.sh "$upto"
     rm -rf "${OUT:?}/$fold/build"
     cp -r "${OUT%/*}/ulx3s-85f/build" "$OUT/$fold/build"
 done
-if [ "${1:-}" = --place ]; then
-    bash hls/rtl/syn/ecp5.sh place "$OUT/8x8/build" top boards/ulx3s-85f/ulx3s.lpf 80 1 || true
-fi
 cargo run --release --locked --quiet -p cfm-sim --example engine_report -- "$BUDGET" "$OUT" hls/docs

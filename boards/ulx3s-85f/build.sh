@@ -2,8 +2,8 @@
 # From a model to a bitstream for the ULX3S-85F: exports the engine, synthesizes, places and routes it with a fixed seed, and
 # packs it. Fails when the clock of 80 MHz is missed. Everything goes to ${CARGO_TARGET_DIR:-target}/ulx3s-85f.
 #
-#   build.sh            the whole build
-#   build.sh synthesis  only as far as synthesis
+#   build.sh [bitstream]  the whole build
+#   build.sh synthesis    only as far as synthesis
 #
 # MODEL, PE, LANES and SEED choose another model (file or name), folding or seed.
 set -euo pipefail

@@ -2,13 +2,13 @@
 //
 // Ports:
 //   start, fields    as of window; fields are constant until `finished`
-//   finished         one cycle: the last word is on result_* (or the last logit on logit_*) in this cycle
+//   finished         one cycle: the last word is on result_* in this cycle, or the last logit was on logit_* in the one before
 //   weight_address   to weight_memory, weight_data 2 cycles later; weights_* the stream for operations with `external`
 //   channel_address  to channel_memory, bias, mantissa, shift 2 cycles later
 //   result_*         a word of all lanes; never refused
 //   logit_*          one class of all lanes; never refused
 //   product          the array takes a product in this cycle (statistics); starved: it lacks a weight from outside
-// Latency: 12 (window) + 8 + PE + 9 cycles from start to the end of an operation of one word (GENERAL_SCALE 4 more).
+// Latency: 13 (window) + 9 + PE + 9 cycles from start to the end of an operation of one word (GENERAL_SCALE 4 more).
 //
 // A product that has been issued never waits: only the issue looks at what may be missing (activations, weights from outside,
 // and for the last product of a group the shadow registers).
@@ -97,15 +97,21 @@ module array_path #(
     localparam AVERAGE_CYCLES = 16;                         // a channel of avg_pool
     localparam [3:0] LAST = PE - 1;
 
-    wire dense    = kind == DENSE;
-    wire maximum  = kind == MAX_POOL;
-    wire average  = AVERAGE_POOL != 0 && kind == AVG_POOL;
+    // Registers: they are used all over the path, and only long after `start`.
+    logic dense, maximum, average, add, depthwise;
+    always_ff @(posedge clock) begin
+        dense     <= kind == DENSE;
+        depthwise <= kind == DEPTHWISE;
+        add       <= kind == ADD;
+        maximum   <= kind == MAX_POOL;
+        average   <= AVERAGE_POOL != 0 && kind == AVG_POOL;
+    end
     wire [7:0] zero_in  = scale[7:0];
     wire [7:0] zero_out = scale[15:8];
 
     // ---- activations ----
 
-    wire              head_valid, head_group_end, head_block_end, head_operation_end, pop;
+    wire              head_valid, head_single, head_group_end, head_block_end, head_operation_end, pop;
     wire [3:0]        head_last;
     wire [L*WORD-1:0] word;
     wire [L-1:0]      present;
@@ -120,7 +126,7 @@ module array_path #(
         .first_row(first_row), .rows(rows), .row_address(row_address), .second_address(second_address), .zero(zero_in),
         .read_address(read_address), .read_data(read_data),
         .other_request(other_request), .other_address(other_address), .other_grant(other_grant), .other_valid(other_valid),
-        .head_valid(head_valid), .head_last(head_last), .head_group_end(head_group_end), .head_block_end(head_block_end),
+        .head_valid(head_valid), .head_last(head_last), .head_single(head_single), .head_group_end(head_group_end), .head_block_end(head_block_end),
         .head_operation_end(head_operation_end), .pop(pop), .word(word), .present(present)
     );
 
@@ -130,9 +136,11 @@ module array_path #(
     logic        first;
     logic [8:0]  wait_count;                                // until the shadow registers may change again
     logic        hold;
-    wire         word_end  = index == head_last;
+    logic        index_zero, index_last;                    // index is 0; is head_last, if the head's word is not a new one
+    wire         word_end  = index_zero ? head_single : index_last;
+    wire  [3:0]  index_next = word_end ? 4'd0 : index + 4'd1;
     wire         group_end = word_end & head_group_end;
-    wire         from_outside = external & (dense || kind == DEPTHWISE);
+    logic        from_outside;
     wire         may_issue = head_valid & !(group_end & hold);
 
     assign product       = may_issue & (weights_valid | !from_outside);
@@ -141,17 +149,19 @@ module array_path #(
     assign pop           = product & word_end;
 
     always_ff @(posedge clock) begin
+        from_outside <= external & (dense | depthwise);
+        index_last   <= (product ? index + 4'd1 : index) == head_last;
         if (reset | start) begin
             index          <= 4'd0;
+            index_zero     <= 1'b1;
             first          <= 1'b1;
             wait_count     <= 9'd0;
             hold           <= 1'b0;
-            weight_address <= weights;
         end else begin
             if (product) begin
-                index          <= word_end ? 4'd0 : index + 4'd1;
-                first          <= group_end;
-                weight_address <= word_end & head_block_end ? weights : weight_address + 32'd1;
+                index <= index_next;
+                index_zero <= word_end;
+                first <= group_end;
             end
             if (product & group_end & !maximum) begin
                 wait_count <= average ? PE * AVERAGE_CYCLES + 8 : PE - 1;
@@ -161,6 +171,8 @@ module array_path #(
                 hold       <= wait_count > 9'd1;
             end
         end
+        if (start) weight_address <= weights;
+        else if (product) weight_address <= word_end & head_block_end ? weights : weight_address + 32'd1;
     end
 
     // ---- stages 1 to 3: the operands ----
@@ -172,7 +184,7 @@ module array_path #(
     logic [L*WORD-1:0] word2, a3;
     logic [PE*18-1:0]  b3;
     wire  [WORD-1:0]   weight2 = external ? outside2 : weight_data;
-    logic [6:0]        block_ends, operation_ends;          // tags, stages 1 to 7
+    logic [7:0]        block_ends, operation_ends;          // tags, stages 1 to 8
 
     genvar l, p;
     always_ff @(posedge clock) begin
@@ -185,8 +197,8 @@ module array_path #(
         outside1  <= weights_data;
         outside2  <= outside1;
         word2     <= word;
-        block_ends     <= {block_ends[5:0], head_block_end};
-        operation_ends <= {operation_ends[5:0], head_operation_end};
+        block_ends     <= {block_ends[6:0], head_block_end};
+        operation_ends <= {operation_ends[6:0], head_operation_end};
     end
 
     generate
@@ -199,12 +211,12 @@ module array_path #(
         end
         for (p = 0; p < PE; p = p + 1) begin : channel_operand
             always_ff @(posedge clock)
-                b3[p*18 +: 18] <= kind == ADD ? {2'b00, first2 ? add_weights[15:0] : add_weights[31:16]}
+                b3[p*18 +: 18] <= add ? {2'b00, first2 ? add_weights[15:0] : add_weights[31:16]}
                                 : average ? 18'd1 : {{10{weight2[p*8+7]}}, weight2[p*8 +: 8]};
         end
     endgenerate
 
-    // ---- stages 4 to 7: products and sums ----
+    // ---- stages 4 to 8: products and sums ----
 
     wire            done;
     logic [3:0]     channel;
@@ -224,8 +236,8 @@ module array_path #(
     logic [DEPTH-1:0] drain_valid, drain_last, drain_final;
     wire              early = (done & !average) | early_active;
     wire              early_last = early_channel == LAST;
-    wire              block_end = done ? block_ends[6] : drain_block_end;
-    wire              operation_end = done ? operation_ends[6] : drain_operation_end;
+    wire              block_end = done ? block_ends[7] : drain_block_end;
+    wire              operation_end = done ? operation_ends[7] : drain_operation_end;
 
     logic             slow_active;
     logic [3:0]       slow_channel, slow_cycle;
@@ -234,18 +246,18 @@ module array_path #(
     always_ff @(posedge clock) begin
         channel <= average ? slow_channel : early_channel;
         if (done) begin
-            drain_block_end     <= block_ends[6];
-            drain_operation_end <= operation_ends[6];
+            drain_block_end     <= block_ends[7];
+            drain_operation_end <= operation_ends[7];
         end
         if (reset | start) begin
             early_active    <= 1'b0;
             early_channel   <= 4'd0;
-            channel_address <= channels;
         end else if (early) begin
             early_active    <= !early_last;
             early_channel   <= early_last ? 4'd0 : early_channel + 4'd1;
-            channel_address <= early_last & block_end ? channels : channel_address + 16'd1;
         end
+        if (start) channel_address <= channels;
+        else if (early) channel_address <= early_last & block_end ? channels : channel_address + 16'd1;
         drain_valid <= reset ? {DEPTH{1'b0}} : {drain_valid[DEPTH-2:0], early};
         drain_last  <= {drain_last[DEPTH-2:0], early_last};
         drain_final <= {drain_final[DEPTH-2:0], early_last & operation_end};
@@ -314,17 +326,18 @@ module array_path #(
         end
     endgenerate
 
-    wire              max_done;
+    wire              max_ending;
     wire [L*WORD-1:0] max_word;
     max_pool #(.PE(PE), .L(L)) maxima (
         .clock(clock), .reset(reset), .valid(valid1 & maximum), .first(first1), .last(end1), .word(word), .present(present),
-        .done(max_done), .maximum(max_word)
+        .ending(max_ending), .maximum(max_word)
     );
 
-    logic word_done, word_final;
+    // What is decided here is needed everywhere: registers, a cycle early for words, a cycle late for the last logit.
+    wire word_ending = maximum ? max_ending : result_valid & result_last & !logits;
     always_ff @(posedge clock) begin
-        word_done  <= !reset & result_valid & result_last & !logits;
-        word_final <= result_final;
+        result_write <= !reset & word_ending;
+        finished     <= !reset & (maximum ? max_ending & operation_ends[1] : result_valid & result_last & result_final);
         if (start) begin
             result_address <= target_address;
             logit_class    <= 16'd0;
@@ -345,10 +358,7 @@ module array_path #(
 `else
     assign result_data  = maximum ? max_word : assembled;
 `endif
-    assign result_write = maximum ? max_done : word_done;
     assign logit_valid  = result_valid & logits;
     assign logit_values = results;
-    assign finished     = logits ? logit_valid & result_last & result_final
-                        : maximum ? max_done & operation_ends[2] : word_done & word_final;
 
 endmodule

@@ -2,7 +2,7 @@
 //
 // Register reads: `register_read_data` is the register of the cycle before. Pushes: one word a cycle while the port's `space` is not 0.
 // Logits: `logit_data` is the word at `logit_offset` (of the cycle before) behind the oldest that has not been released.
-// `space` and `sequence_number` are those of `port`, combinational.
+// `space` and `sequence_number` are those of `port`, combinational. `logit_data` comes a cycle later still.
 module engine_registers #(
     parameter PE = 8,
     parameter L = 8
@@ -68,6 +68,10 @@ module engine_registers #(
     logic [7:0]  image_channels;
     logic [15:0] image_row_bytes;
 
+    // Reset goes everywhere: from a register, which is this module's own.
+    logic clear;
+    always_ff @(posedge clock) clear <= reset | engine_reset;
+
     always_ff @(posedge clock) begin
         if (register_write && register_index == 5'd3)  {engine_reset, enable} <= register_write_data[1:0];
         if (register_write && register_index == 5'd14) image_channels <= register_write_data[7:0];
@@ -79,42 +83,34 @@ module engine_registers #(
         end
     end
 
-    // ---- ports 0 to 3: FIFOs ----
+    // ---- ports 0 to 3: FIFOs; CONFIG needs none, its words leave at once ----
 
     logic [BITS:0]   filled [0:3];
     logic [15:0]     taken  [0:3];
-    logic [31:0]     head_word [0:3];
-    logic [3:0]      pop;
+    logic [3:0]      word_valid, word_taken;
+    logic [31:0]     word_data [0:3];
     wire  [3:0]      pushed = {push && port == EXTERNAL, push && port == MASKS, push && port == IMAGE, push && port == CONFIG};
-    // A word is at the head one cycle after it came or the one before it left.
-    logic [3:0]      head_valid;
+    wire  [3:0]      take = pushed & ~{filled[3][BITS], filled[2][BITS], filled[1][BITS], filled[0][BITS]};
 
-    for (genvar p = 0; p < 4; p = p + 1) begin : fifo
-        logic [31:0]     words [0:(1<<BITS)-1];
-        logic [BITS-1:0] head, tail;
-        wire             take = pushed[p] && !filled[p][BITS];
-        wire  [BITS-1:0] next = pop[p] ? head + 1'b1 : head;
-        always_ff @(posedge clock) begin
-            if (take) words[tail] <= push_data;
-            head_word[p]  <= words[next];
-            head_valid[p] <= filled[p] > {{BITS{1'b0}}, pop[p]};
-            head          <= next;
-            if (take) tail <= tail + 1'b1;
-            filled[p] <= filled[p] + {{BITS{1'b0}}, take} - {{BITS{1'b0}}, pop[p]};
-            if (take) taken[p] <= taken[p] + 16'd1;
-            if (reset | engine_reset) begin
-                head <= '0;
-                tail <= '0;
-                filled[p] <= '0;
-                taken[p] <= '0;
-                head_valid[p] <= 1'b0;
-            end
+    assign filled[CONFIG] = '0;
+    for (genvar p = 0; p < 4; p = p + 1) begin : ports
+        always_ff @(posedge clock)
+            if (clear) taken[p] <= 16'd0;
+            else if (take[p]) taken[p] <= taken[p] + 16'd1;
+        if (p != CONFIG) begin : queued
+            fifo #(.WIDTH(32), .BITS(BITS)) queue (
+                .clock, .reset(clear), .put(take[p]), .put_data(push_data), .filled(filled[p]), .out_valid(word_valid[p]),
+                .out_ready(word_taken[p]), .out_data(word_data[p]));
         end
+    end
+    always_ff @(posedge clock) begin
+        word_valid[CONFIG] <= !clear && take[CONFIG];
+        word_data[CONFIG]  <= push_data;
     end
 
     always_ff @(posedge clock) begin
         if (push && port < LOGITS && filled[port[1:0]][BITS]) overflow <= 1'b1;
-        if (reset | engine_reset) overflow <= 1'b0;
+        if (clear) overflow <= 1'b0;
     end
 
     // ---- CONFIG: a word a cycle onto the configuration bus ----
@@ -127,15 +123,18 @@ module engine_registers #(
         end
     endfunction
 
-    assign configuration_write = head_valid[CONFIG];
+    assign configuration_write = word_valid[CONFIG];
     assign configuration_address = config_address;
-    assign configuration_data = head_word[CONFIG];
-    assign pop[CONFIG] = head_valid[CONFIG];
+    assign configuration_data = word_data[CONFIG];
+    assign word_taken[CONFIG] = 1'b1;
+    // The CRC is linear: the word's part of it is found a cycle before.
+    logic        part_valid;
+    logic [31:0] word_part;
     always_ff @(posedge clock) begin
-        if (configuration_write) begin
-            config_address <= config_address + 20'd1;
-            config_check <= crc32(config_check, configuration_data);
-        end
+        part_valid <= take[CONFIG];
+        word_part  <= crc32(32'd0, push_data);
+        if (part_valid) config_check <= crc32(config_check, 32'd0) ^ word_part;
+        if (configuration_write) config_address <= config_address + 20'd1;
         if (register_write && register_index == 5'd11) begin
             config_address <= register_write_data[19:0];
             config_check <= 32'hFFFFFFFF;
@@ -149,21 +148,27 @@ module engine_registers #(
     logic [15:0] row_byte;
     localparam PLACE_BITS = $clog2(PE);
     logic [PLACE_BITS-1:0] place;
-    wire sample_taken = head_valid[IMAGE] && (!image_valid || image_ready);
-    wire last_channel = channel + 8'd1 == image_channels;
-    wire last_of_row  = row_byte + 16'd1 == image_row_bytes;
-    assign pop[IMAGE] = sample_taken && (sample == 2'd3 || last_of_row);
+    wire sample_taken = word_valid[IMAGE] && (!image_valid || image_ready);
+    logic last_channel, last_of_row;
+    wire  one_channel = image_channels == 8'd1;
+    wire  one_byte    = image_row_bytes == 16'd1;
+    assign word_taken[IMAGE] = sample_taken && (sample == 2'd3 || last_of_row);
     always_ff @(posedge clock) begin
         if (image_ready) image_valid <= 1'b0;
         if (sample_taken) begin
-            image_data[8*place +: 8] <= head_word[IMAGE][8*sample +: 8];
+            image_data[8*place +: 8] <= word_data[IMAGE][8*sample +: 8];
             image_valid <= last_channel || &place;
             place    <= last_channel ? '0 : place + 1'b1;
             channel  <= last_channel ? 8'd0 : channel + 8'd1;
             sample   <= last_of_row ? 2'd0 : sample + 2'd1;
             row_byte <= last_of_row ? 16'd0 : row_byte + 16'd1;
+            last_channel <= last_channel ? one_channel : channel + 8'd2 == image_channels;
+            last_of_row  <= last_of_row ? one_byte : row_byte + 16'd2 == image_row_bytes;
+        end else begin
+            last_channel <= channel + 8'd1 == image_channels;
+            last_of_row  <= row_byte + 16'd1 == image_row_bytes;
         end
-        if (reset | engine_reset) begin
+        if (clear) begin
             image_valid <= 1'b0;
             image_data <= '0;
             place <= '0;
@@ -175,16 +180,16 @@ module engine_registers #(
 
     // ---- MASKS ----
 
-    assign masks_valid = head_valid[MASKS];
-    assign masks_data = head_word[MASKS];
-    assign pop[MASKS] = masks_valid && masks_ready;
+    assign masks_valid = word_valid[MASKS];
+    assign masks_data = word_data[MASKS];
+    assign word_taken[MASKS] = masks_ready;
 
     // ---- EXTERNAL: PE / 4 words to a weight word ----
 
     localparam PARTS = PE / 4;
     logic [3:0] part;
-    wire part_taken = head_valid[EXTERNAL] && (!external_valid || external_ready);
-    assign pop[EXTERNAL] = part_taken;
+    wire part_taken = word_valid[EXTERNAL] && (!external_valid || external_ready);
+    assign word_taken[EXTERNAL] = !external_valid || external_ready;
     assign external_address = external_next;
     always_ff @(posedge clock) begin
         if (external_valid && external_ready) begin
@@ -192,12 +197,12 @@ module engine_registers #(
             external_next <= external_next + 32'd1;
         end
         if (part_taken) begin
-            external_data[32*part +: 32] <= head_word[EXTERNAL];
+            external_data[32*part +: 32] <= word_data[EXTERNAL];
             part <= part + 4'd1 == PARTS ? 4'd0 : part + 4'd1;
             if (part + 4'd1 == PARTS) external_valid <= 1'b1;
         end
         if (register_write && register_index == 5'd13) external_next <= register_write_data;
-        if (reset | engine_reset) begin
+        if (clear) begin
             external_valid <= 1'b0;
             part <= 4'd0;
         end
@@ -210,18 +215,22 @@ module engine_registers #(
     logic [LOGIT_BITS-1:0] logits_head, logits_tail;
     logic [15:0]           logits_released;
     wire                   logit_taken = logits_valid && logits_ready;
-    assign logits_ready = !logits_filled[LOGIT_BITS];
+    logic                  logit_stored;            // a word counts a cycle after it came, when it can be read
+    logic [31:0]           logit_fetched;
     assign attention = logits_filled != 0;
     always_ff @(posedge clock) begin
         if (logit_taken) logits[logits_tail] <= logits_data;
-        logit_data <= logits[logits_head + logit_offset];
+        logit_fetched <= logits[logits_head + logit_offset];
+        logit_data <= logit_fetched;
+        logit_stored <= !clear && logit_taken;
+        logits_ready <= !clear && logits_filled < (1 << LOGIT_BITS) - 3;    // those that are under way find room
         if (logit_taken) logits_tail <= logits_tail + 1'b1;
         if (logit_release) begin
             logits_head <= logits_head + logit_release_words[LOGIT_BITS-1:0];
             logits_released <= logits_released + {7'd0, logit_release_words};
         end
-        logits_filled <= logits_filled + {{LOGIT_BITS{1'b0}}, logit_taken} - (logit_release ? logit_release_words : '0);
-        if (reset | engine_reset) begin
+        logits_filled <= logits_filled + {{LOGIT_BITS{1'b0}}, logit_stored} - (logit_release ? logit_release_words : '0);
+        if (clear) begin
             logits_head <= '0;
             logits_tail <= '0;
             logits_filled <= '0;

@@ -41,10 +41,10 @@ module image_input #(
     logic [1:0]  ahead;                                     // rows begun and not taken
     logic        end_pending;                               // the beat in the register ends a row
 
-    wire last_group = group + 16'd1 == groups;
-    wire last_cell  = x + 16'd1 == width;
-    wire last_row   = row + 16'd1 == height;
-    wire last_lane  = lane == L - 1;
+    logic last_group, last_cell, last_lane;                 // of the next beat
+    logic last_row, last_in_ring;                           // of the row; a row begins only after the one before it is taken
+    wire  one_group = groups == 16'd1;
+    wire  one_cell  = width == 16'd1;
     wire row_end    = last_group & last_cell;
     wire accepted   = image_valid & image_ready;
     wire written    = write_request & write_grant;
@@ -75,23 +75,34 @@ module image_input #(
             x            <= 16'd0;
             lane         <= 4'd0;
             group        <= 16'd0;
+            last_group   <= one_group;
+            last_cell    <= one_cell;
+            last_lane    <= L == 1;
+            last_row     <= height == 16'd1;
+            last_in_ring <= ring_rows == 16'd1;
         end else if (accepted) begin
             write_lane    <= lane;
             write_address <= cell_address + group;
             write_data    <= image_data ^ {PE{8'h80}};      // u8 to i8: minus 128
             end_pending   <= row_end;
             group         <= last_group ? 16'd0 : group + 16'd1;
+            last_group    <= last_group ? one_group : group + 16'd2 == groups;
             if (last_group) begin
-                x    <= last_cell ? 16'd0 : x + 16'd1;
-                lane <= last_cell | last_lane ? 4'd0 : lane + 4'd1;
+                x         <= last_cell ? 16'd0 : x + 16'd1;
+                last_cell <= last_cell ? one_cell : x + 16'd2 == width;
+                lane      <= last_cell | last_lane ? 4'd0 : lane + 4'd1;
+                last_lane <= L == 1 || (!last_cell && !last_lane && lane == L - 2);
                 if (last_lane) cell_address <= cell_address + groups;
             end
             if (row_end) begin
                 row         <= row + 16'd1;
-                row_in_ring <= row_in_ring + 16'd1 == ring_rows ? 16'd0 : row_in_ring + 16'd1;
-                row_start   <= row_in_ring + 16'd1 == ring_rows ? ring_address : row_start + row_words;
-                cell_address <= row_in_ring + 16'd1 == ring_rows ? ring_address : row_start + row_words;
+                row_in_ring <= last_in_ring ? 16'd0 : row_in_ring + 16'd1;
+                row_start   <= last_in_ring ? ring_address : row_start + row_words;
+                cell_address <= last_in_ring ? ring_address : row_start + row_words;
             end
+        end else begin
+            last_row     <= row + 16'd1 == height;
+            last_in_ring <= row_in_ring + 16'd1 == ring_rows;
         end
     end
 

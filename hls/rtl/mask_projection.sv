@@ -16,7 +16,7 @@
 //   bits_next, bits_row, bits_block -> bits: lanes of a block of L columns (absolute), 2 steps of bits_next later
 //   bin_next, bin_index -> bin_bit: 2 steps of bin_next later
 //   trace_*: see PORTS.md; simulation only
-// Latency of a segment: about (columns + rows of the map) / 1 + pixel rows * (spans + words + 8) + cells + 12 * rows of cells.
+// Latency of a segment: about (columns + rows of the map) / 1 + pixel rows * (spans + words + 9) + cells + 12 * rows of cells.
 module mask_projection #(
     parameter L = 8,
     parameter SIDE = 256,
@@ -185,10 +185,10 @@ module mask_projection #(
     wire [5:0]     end_position = word_end[5:0] - word_start[5:0];
     wire [5:0]     span_end = (cell_ends & cell_at != right_cell) ? cell_position : end_position;
 
-    logic          t1_valid, t2_valid, t3_valid, t1_first, t2_first, t3_first;
+    logic          t1_valid, t2_valid, t3_valid, t4_valid, t1_first, t2_first, t3_first;
     logic [31:0]   t1_word, t2_word;
     logic [5:0]    t1_from, t1_to, t3_count;
-    logic [SB-1:0] t1_cell, t2_cell, t3_cell;
+    logic [SB-1:0] t1_cell, t2_cell, t3_cell, t4_cell;
     logic [31:0]   running;
 
     // Pixels inside, for each column of the row of cells at hand.
@@ -231,16 +231,16 @@ module mask_projection #(
         t3_first <= t2_first;
         t3_count <= ones_of_32(t2_word);
 
-        if (t3_valid) begin
-            counts[t3_cell] <= sum;
-            running         <= sum;
-        end
+        t4_valid <= t3_valid & ~reset;
+        t4_cell  <= t3_cell;
+        if (t3_valid) running <= sum;
+        if (t4_valid) counts[t4_cell] <= running;
         if (go) begin
             count_fetched <= counts[count_address];
             count_value   <= count_fetched;
         end
     end
-    wire counting = t1_valid | t2_valid | t3_valid;
+    wire counting = t1_valid | t2_valid | t3_valid | t4_valid;
 
     // Nearest rule: the cell's pixel in two steps, where it lies, then its bit.
     logic          near_active, near_flush, near_placed, near_inside, near_later;
@@ -315,13 +315,18 @@ module mask_projection #(
     logic [31:0]   bin_sum, bin_fetched, bin_value;
     (* no_rw_check *)
     logic [31:0]   bin_sums [0:BINS-1];
-    logic [NB-1:0] bin_at;
+    logic [NB-1:0] bin_at, bin_sum_at;
+    logic          first_of_bin, bin_sum_write;
+    logic [31:0]   bin_sum_value;
     logic [SB-1:0] sum_cell, sum_end;
     logic          sum_1, sum_2;
     logic [SB-1:0] relative_row;
     wire           row_in_bin = relative_row >= row_bin[SB-1:0] & relative_row < row_bin[2*SB-1:SB];
-    wire           last_i = bin_i == bin_level - 6'd1;
-    wire           last_j = bin_j == bin_level - 6'd1;
+    logic          last_i, last_j;              // no state that changes bin_i or bin_j is followed by one that asks
+    always_ff @(posedge clock) begin
+        last_i <= bin_i == bin_level - 6'd1;
+        last_j <= bin_j == bin_level - 6'd1;
+    end
 
     wire [SB-1:0] window_width = right_cell - left_cell + 1'b1;
     wire [SB-1:0] window_height = bottom_cell - top_cell + 1'b1;
@@ -343,7 +348,11 @@ module mask_projection #(
         end
         column_bin <= column_bins[bin_j[4:0]];
         row_bin    <= row_bins[bin_i[4:0]];
-        if (state == SUM_6) bin_sums[bin_at] <= bin_sum + (relative_row == row_bin[SB-1:0] ? 32'd0 : bin_value);
+        first_of_bin   <= relative_row == row_bin[SB-1:0];
+        bin_sum_write  <= state == SUM_6;
+        bin_sum_at     <= bin_at;
+        bin_sum_value  <= bin_sum + (first_of_bin ? 32'd0 : bin_value);
+        if (bin_sum_write) bin_sums[bin_sum_at] <= bin_sum_value;
         if (go) begin
             bin_fetched <= bin_sums[bin_address];
             bin_value   <= bin_fetched;

@@ -142,9 +142,8 @@ module masked_spp #(
     logic          bin_first;
     logic          advance;
     wire           issue = state == ISSUE;
-    wire           block_end = block == block_1;
-    wire           row_last = row == row_1;
-    wire           group_last = group == map_groups - 16'd1;
+    logic          block_end, row_last, group_last;     // in the last turn of each loop
+    logic          one_block, one_row;
     wire [15:0]    next_line = line_address + map_row_words;
     wire [15:0]    next_group = group_address + 16'd1;
     assign bin_over = issue & advance & block_end & row_last & group_last;
@@ -207,7 +206,8 @@ module masked_spp #(
 
     // Data meets its lanes and bits; lanes that do not count take the lowest value.
     logic                data_valid, data_keep, data_first, data_last;
-    logic [L-1:0]        data_lanes, data_bits;
+    logic [L-1:0]        data_bits;
+    wire  [L*PE-1:0]     data_lanes;            // a copy for each channel
     logic [WORD*L-1:0]   data;
     logic [LEVELS:0]     tree_valid, tree_keep, tree_first, tree_last;
     /* verilator lint_off UNUSEDSIGNAL */
@@ -216,10 +216,25 @@ module masked_spp #(
     /* verilator lint_on UNDRIVEN */
     /* verilator lint_on UNUSEDSIGNAL */
     integer              l, p;
+    logic              early_valid, early_keep, early_first, early_last;
+    logic [L-1:0]      early_lanes, early_bits;
+    genvar copy;
+    generate
+        for (copy = 0; copy < L; copy = copy + 1) begin : lane_copies
+            replica #(.WIDTH(PE)) register (.clock(clock), .d({PE{early_lanes[copy]}}), .q(data_lanes[copy*PE +: PE]));
+        end
+    endgenerate
+    logic [WORD*L-1:0] early;
     always_ff @(posedge clock) begin
-        data_valid <= read_valid & ~reset;
-        data       <= read_data;
-        {data_keep, data_first, data_last, data_lanes, data_bits} <= front;
+        early_valid <= read_valid & ~reset;
+        early       <= read_data;
+        {early_keep, early_first, early_last, early_lanes, early_bits} <= front;
+        data_valid <= early_valid & ~reset;
+        data       <= early;
+        data_keep  <= early_keep;
+        data_first <= early_first;
+        data_last  <= early_last;
+        data_bits  <= early_bits;
         tree_valid[0] <= data_valid & ~reset;
         tree_keep[0]  <= data_keep;
         tree_first[0] <= data_first;
@@ -231,9 +246,9 @@ module masked_spp #(
             if (g < L) begin : real_lane
                 for (c = 0; c < PE; c = c + 1) begin : channel
                     always_ff @(posedge clock) begin
-                        masked[(g*PE+c)*8 +: 8] <= ~data_lanes[g] ? LOWEST
+                        masked[(g*PE+c)*8 +: 8] <= ~data_lanes[g*PE+c] ? LOWEST
                             : data_bits[g] ? data[(g*PE+c)*8 +: 8] : zero_point;
-                        whole[(g*PE+c)*8 +: 8]  <= ~data_lanes[g] ? LOWEST : data[(g*PE+c)*8 +: 8];
+                        whole[(g*PE+c)*8 +: 8]  <= ~data_lanes[g*PE+c] ? LOWEST : data[(g*PE+c)*8 +: 8];
                     end
                 end
             end else begin : no_lane
@@ -412,6 +427,11 @@ module masked_spp #(
                 line_address  <= bin_address;
                 address       <= bin_address;
                 bin_first     <= 1'b1;
+                one_block     <= block_0 == block_1;
+                block_end     <= block_0 == block_1;
+                one_row       <= row_0 == row_1;
+                row_last      <= row_0 == row_1;
+                group_last    <= map_groups == 16'd1;
                 if (~p1_valid) begin        // the lanes of the bin before are no longer needed
                     for (l = 0; l < L; l = l + 1) begin
                         from_lanes[l] <= l >= {28'd0, lane_0};
@@ -423,17 +443,22 @@ module masked_spp #(
             ISSUE: if (advance) begin
                 bin_first <= 1'b0;
                 if (~block_end) begin
-                    block   <= block + 1'b1;
-                    address <= address + map_groups;
+                    block     <= block + 1'b1;
+                    block_end <= block + 1'b1 == block_1;
+                    address   <= address + map_groups;
                 end else begin
-                    block <= block_0;
+                    block     <= block_0;
+                    block_end <= one_block;
                     if (~row_last) begin
                         row          <= row + 1'b1;
+                        row_last     <= row + 1'b1 == row_1;
                         address      <= next_line;
                         line_address <= next_line;
                     end else begin
                         row           <= row_0;
+                        row_last      <= one_row;
                         group         <= group + 16'd1;
+                        group_last    <= group + 16'd2 == map_groups;
                         group_address <= next_group;
                         line_address  <= next_group;
                         address       <= next_group;

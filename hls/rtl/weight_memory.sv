@@ -1,6 +1,7 @@
 // Weight memory: words of PE weights, written 32 bits at a time through the configuration bus, low channels first.
 //
-// Ports: write, write_address (in units of 32 bits), write_data; read_address (in words), read_data 2 cycles later.
+// Ports: write, write_address (in units of 32 bits), write_data; read_address (in words), read_data 2 cycles later. A write
+// takes a cycle longer than the bus: it is far away.
 module weight_memory #(
     parameter PE = 8,
     parameter WEIGHT_WORDS = 4096
@@ -17,14 +18,23 @@ module weight_memory #(
     localparam PART_BITS = $clog2(PARTS);
     localparam BITS = $clog2(WEIGHT_WORDS);
 
+    logic        bus_write;
+    logic [18:0] bus_address;
+    logic [31:0] bus_data;
+    always_ff @(posedge clock) begin
+        bus_write   <= write;
+        bus_address <= write_address;
+        bus_data    <= write_data;
+    end
+
     genvar i;
     generate
         for (i = 0; i < PARTS; i = i + 1) begin : part
             memory #(.WIDTH(32), .WORDS(WEIGHT_WORDS)) words (
                 .clock(clock),
-                .write(write && (write_address & (PARTS - 1)) == i),
-                .write_address(write_address[PART_BITS +: BITS]),
-                .write_data(write_data),
+                .write(bus_write && (bus_address & (PARTS - 1)) == i),
+                .write_address(bus_address[PART_BITS +: BITS]),
+                .write_data(bus_data),
                 .read_address(read_address[BITS-1:0]),
                 .read_data(read_data[i*32 +: 32])
             );

@@ -3,12 +3,12 @@
 // Ports:
 //   start            one cycle; the operation's fields are constant from then until its last word has been popped
 //   fields           see ENGINE.md; *_a are the fields times in_groups (an offset in words), *_ag one in_groups more
-//   read_address     one address for each bank; read_data of all banks comes 2 cycles later
+//   read_address     one address for each bank; read_data of all banks comes 3 cycles later
 //   other_*          somebody else's reads: granted when the fetch needs none; other_valid marks read_data as theirs
 //   head_*           tags of the word at the head of the queue; pop takes it
 //   word, present     that word (of all lanes) and its lanes' flags, one cycle later (while head_valid and not popped they
 //                    describe the head, so that a word can be used for as many cycles as it has channels)
-// Latency: 12 cycles from start to head_valid; then a read (a pass) a cycle.
+// Latency: 13 cycles from start to head_valid; then a read (a pass) a cycle.
 //
 // The position of lane 0 is kept as q * L + r, the word offset of q beside it. Each stage of the pipeline updates one of
 // them, one adder deep, and passes on what the next one needs to know: first the counters (which loop moves on), then r, then q
@@ -65,6 +65,7 @@ module window #(
 
     output logic                head_valid,
     output logic [3:0]          head_last,          // the word's last channel (0 unless DENSE)
+    output logic                head_single,        // which is its first one, too
     output logic                head_group_end,     // last word of an output group
     output logic                head_block_end,     // ... and of the block
     output logic                head_operation_end, // ... and of the operation
@@ -326,14 +327,14 @@ module window #(
     endgenerate
 
     // tags and flags from here to the crossbar
-    logic [2:0]   other_pipeline;                   // stages 7 to 9
-    logic         valid7, valid8, valid9, pass_last6, pass_last7, pass_last8, pass_last9;
-    logic [3:0]   tags6, tags7, tags8, tags9;
-    logic [3:0]   r7, r8, pass6, pass7, pass8;
-    logic [L-1:0] present7, present8, present9;
+    logic [3:0]   other_pipeline;                   // stages 7 to 10
+    logic         valid7, valid8, valid9, valid10, pass_last6, pass_last7, pass_last8, pass_last9, pass_last10;
+    logic [3:0]   tags6, tags7, tags8, tags9, tags10;
+    logic [3:0]   r7, r8, r9, pass6, pass7, pass8, pass9;
+    logic [L-1:0] present7, present8, present9, present10;
 
     assign other_grant = other_request & !valid6;
-    assign other_valid = other_pipeline[2];
+    assign other_valid = other_pipeline[3];
 
     always_ff @(posedge clock) begin
         address6      <= base5 + a5;
@@ -341,56 +342,59 @@ module window #(
         valid6 <= !reset & valid5;  r6 <= r5;  pass6 <= pass5;
         valid7 <= !reset & valid6;  r7 <= r6;  pass7 <= pass6;  present7 <= present6;
         valid8 <= !reset & valid7;  r8 <= r7;  pass8 <= pass7;  present8 <= present7;
-        valid9 <= !reset & valid8;                              present9 <= present8;
+        valid9 <= !reset & valid8;  r9 <= r8;  pass9 <= pass8;  present9 <= present8;
+        valid10 <= !reset & valid9;                             present10 <= present9;
         tags6  <= {last5, out_end5, row_end5, group_last5};
         tags7  <= tags6;
         tags8  <= tags7;
         tags9  <= tags8;
-        {pass_last9, pass_last8, pass_last7, pass_last6} <= {pass_last8, pass_last7, pass_last6, pass_last5};
-        other_pipeline <= reset ? 3'd0 : {other_pipeline[1:0], other_grant};
+        tags10 <= tags9;
+        {pass_last10, pass_last9, pass_last8, pass_last7, pass_last6} <=
+            {pass_last9, pass_last8, pass_last7, pass_last6, pass_last5};
+        other_pipeline <= reset ? 4'd0 : {other_pipeline[2:0], other_grant};
     end
 
-    // ---- 9 to 11: lanes from banks, the zero point outside ----
+    // ---- 10 to 12: lanes from banks, the zero point outside ----
 
     logic         push;
-    logic [3:0]   tags10, tags11;
-    logic         valid10, pass_last10;
+    logic [3:0]   tags11, tags12;
+    logic         valid11, pass_last11;
     logic [L*WORD-1:0] assembled;
     logic [L-1:0] assembled_present;
 
     generate
         for (l = 0; l < L; l = l + 1) begin : lane
-            wire [4:0] sum = r8 + lane_offset[l*4 +: 4];
+            wire [4:0] sum = r9 + lane_offset[l*4 +: 4];
             wire [4:0] less = sum - L[4:0];
-            logic [3:0] select9;
-            logic active9, active10, present10;
-            logic [WORD-1:0] data10;
+            logic [3:0] select10;
+            logic active10, active11, present11;
+            logic [WORD-1:0] data11;
             always_ff @(posedge clock) begin
-                select9  <= sum >= L ? less[3:0] : sum[3:0];
-                active9  <= lane_pass[l*4 +: 4] == pass8;
-                active10 <= active9;
-                present10 <= present9[select9];
-                if (active10) begin
-                    assembled[l*WORD +: WORD] <= present10 ? data10 : {PE{zero}};
-                    assembled_present[l]       <= present10;
+                select10  <= sum >= L ? less[3:0] : sum[3:0];
+                active10  <= lane_pass[l*4 +: 4] == pass9;
+                active11  <= active10;
+                present11 <= present10[select10];
+                if (active11) begin
+                    assembled[l*WORD +: WORD] <= present11 ? data11 : {PE{zero}};
+                    assembled_present[l]       <= present11;
                 end
             end
-            always_ff @(posedge clock) data10 <= read_data[select9*WORD +: WORD];
+            always_ff @(posedge clock) data11 <= read_data[select10*WORD +: WORD];
         end
     endgenerate
 
     always_ff @(posedge clock) begin
-        valid10     <= !reset & valid9;
-        pass_last10 <= pass_last9;
-        tags10      <= tags9;
-        push        <= !reset & valid10 & pass_last10;
+        valid11     <= !reset & valid10;
+        pass_last11 <= pass_last10;
         tags11      <= tags10;
+        push        <= !reset & valid11 & pass_last11;
+        tags12      <= tags11;
     end
 
     // ---- queue: 16 words, room for all that are under way, so that a step once begun never waits ----
 
     logic [L*WORD+L-1:0] queue [0:15];
-    logic [6:0]          queue_tags [0:15];
+    logic [7:0]          queue_tags [0:15];
     logic [3:0]          write_at, read_at;
     logic [4:0]          level, reserved;
     logic                pushed;
@@ -398,14 +402,15 @@ module window #(
     wire  [4:0]          level_next = level + {4'd0, pushed} - {4'd0, pop};
     wire  [4:0]          reserved_next = reserved + {4'd0, step & pass_last} - {4'd0, pop};
     wire  [3:0]          full_word = PE - 1;
+    wire  [3:0]          push_last = dense ? (tags12[0] ? tail : full_word) : 4'd0;
 
     always_ff @(posedge clock) begin
         if (push) begin
             queue[write_at]      <= {assembled_present, assembled};
-            queue_tags[write_at] <= {tags11[3:1], dense ? (tags11[0] ? tail : full_word) : 4'd0};
+            queue_tags[write_at] <= {tags12[3:1], push_last == 4'd0, push_last};
         end
         {present, word} <= queue[read_at];
-        {head_operation_end, head_block_end, head_group_end, head_last} <= queue_tags[read_next];
+        {head_operation_end, head_block_end, head_group_end, head_single, head_last} <= queue_tags[read_next];
         if (reset) begin
             write_at   <= 4'd0;
             read_at    <= 4'd0;

@@ -86,6 +86,13 @@ fn point(folder: &Path, name: &str, budget: &Budget) -> Result<Point> {
     })
 }
 
+/// The clock that placement and routing have reached.
+fn megahertz(summary: &str) -> Option<f64> {
+    let (_, found) = summary.rsplit_once("Max frequency")?;
+    let (found, _) = found.split_once("MHz")?;
+    found.split_whitespace().last()?.parse().ok()
+}
+
 fn report(points: &[Point], budget: &Budget) -> Result<String> {
     let mut text = String::new();
     let mhz = budget.clock_hz as f64 / 1e6;
@@ -156,12 +163,20 @@ fn report(points: &[Point], budget: &Budget) -> Result<String> {
     if points.iter().all(|point| point.placed.is_none()) {
         writeln!(
             text,
-            "Not run for this report (`bash hls/report.sh --place`)."
+            "Not run for this report (`bash hls/report.sh` without `--synthesis`)."
         )?;
     }
     for point in points {
         if let Some(placed) = &point.placed {
             writeln!(text, "{}:\n\n```text\n{}\n```", point.name, placed.trim())?;
+            let megahertz = megahertz(placed).context("summary.txt has no frequency")?;
+            let rate = |cycles: u64| megahertz * 1e6 / cycles as f64;
+            writeln!(
+                text,
+                "\nAt {megahertz:.1} MHz a frame's cycles would make {:.1} images a second, {:.1} with the board's SDRAM.",
+                rate(point.simulated.frame),
+                rate(point.on_board),
+            )?;
         }
     }
     Ok(text)

@@ -67,9 +67,11 @@ module sdram #(
 
     logic [3:0] state;
     localparam int WAIT_BITS = $clog2(T_POWER_UP + 1);
-    logic [WAIT_BITS-1:0] wait_cycles;
-    logic [15:0] refresh_timer;
+    // Counters to -1: their sign says that they are through, no comparison.
+    logic [WAIT_BITS:0] wait_cycles;
+    logic [16:0] refresh_timer;
     logic refresh_due;
+    wire  waited = wait_cycles[WAIT_BITS];
 
     // The run being read.
     logic        reading, writing;
@@ -101,14 +103,14 @@ module sdram #(
     wire pop = filled != 0 && (read_ready || flush);
     wire word_done = beats[0] && beat == BURST[BURST_BITS:0] - 1;
     // The last burst has been issued BURST cycles ago, and the FIFO has room for one more.
-    wire issue = state == S_ACTIVE && reading && wait_cycles == 0 && spacing == 0 && left != 0
-              && promised < (1 << FIFO_BITS) && !refresh_due;
+    wire issue = state == S_ACTIVE && reading && waited && spacing == 0 && !flush && !promised[FIFO_BITS] && !refresh_due;
 
     assign read_valid = filled != 0 && !flush;
     assign read_data = fifo[head];
-    assign request_ready = state == S_IDLE && wait_cycles == 0 && !refresh_due && !reading && !writing && !flush;
-    wire write_room = state == S_IDLE && wait_cycles == 0 && !refresh_due && !reading && !writing;
-    assign write_ready = write_room && !(request_valid && request_ready);
+    // Decided a cycle before, in which nothing else begins: the one who asks is far away.
+    logic open;
+    assign request_ready = open;
+    assign write_ready = open && !request_valid;
     assign sdram_cke = 1;
     assign sdram_csn = 0;
     assign sdram_dqm = 0;
@@ -123,9 +125,10 @@ module sdram #(
         sdram_dq_enable <= 0;
         dq <= dq_fall;
         beats <= beats >> 1;
-        if (wait_cycles != 0) wait_cycles <= wait_cycles - 1;
+        open <= state == S_IDLE && waited && !refresh_due && !reading && !writing && !open;
+        if (!waited) wait_cycles <= wait_cycles - 1;
         if (spacing != 0) spacing <= spacing - 1;
-        if (refresh_timer != 0) refresh_timer <= refresh_timer - 1;
+        if (!refresh_timer[16]) refresh_timer <= refresh_timer - 1;
         else refresh_due <= 1;
 
         if (beats[0]) begin
@@ -140,16 +143,24 @@ module sdram #(
         filled <= filled + (FIFO_BITS + 1)'(word_done) - (FIFO_BITS + 1)'(pop);
         promised <= promised + (FIFO_BITS + 1)'(issue) - (FIFO_BITS + 1)'(pop);
 
-        if (wait_cycles == 0) case (state)
+        if (open) begin
+            address <= request_valid ? request_address : write_address;
+            write_word <= write_data;
+            left <= request_count;
+            reading <= request_valid && request_count != 0;
+            writing <= !request_valid && write_valid;
+        end
+
+        if (waited) case (state)
             S_POWER_UP: begin
                 command <= PRECHARGE;
                 sdram_a <= 13'h400; // all banks
-                wait_cycles <= WAIT_BITS'(T_RP - 1);
+                wait_cycles <= (WAIT_BITS + 1)'(T_RP - 2);
                 state <= S_INIT_REFRESH_1;
             end
             S_INIT_REFRESH_1, S_INIT_REFRESH_2: begin
                 command <= REFRESH;
-                wait_cycles <= WAIT_BITS'(T_RFC - 1);
+                wait_cycles <= (WAIT_BITS + 1)'(T_RFC - 2);
                 state <= state == S_INIT_REFRESH_1 ? S_INIT_REFRESH_2 : S_INIT_MODE;
             end
             S_INIT_MODE: begin
@@ -157,32 +168,26 @@ module sdram #(
                 sdram_ba <= 0;
                 // CAS latency 2, sequential bursts of BURST, in reads and in writes.
                 sdram_a <= 13'h020 | 13'(BURST_BITS);
-                wait_cycles <= WAIT_BITS'(T_MRD - 1);
+                wait_cycles <= (WAIT_BITS + 1)'(T_MRD - 2);
                 state <= S_IDLE;
             end
             S_IDLE: begin
-                if (refresh_due) begin
+                if (open) begin
+                    // taken above
+                end else if (refresh_due) begin
                     command <= REFRESH;
-                    wait_cycles <= WAIT_BITS'(T_RFC - 1);
+                    wait_cycles <= (WAIT_BITS + 1)'(T_RFC - 2);
                     refresh_due <= 0;
-                    refresh_timer <= 16'(T_REFRESH);
+                    refresh_timer <= 17'(T_REFRESH - 1);
                 end else if (reading || writing) begin
                     state <= S_ACTIVATE;
-                end else if (request_valid && request_ready) begin
-                    address <= request_address;
-                    left <= request_count;
-                    reading <= request_count != 0;
-                end else if (write_valid) begin
-                    address <= write_address;
-                    write_word <= write_data;
-                    writing <= 1;
                 end
             end
             S_ACTIVATE: begin
                 command <= ACTIVATE;
                 sdram_ba <= bank;
                 sdram_a <= row;
-                wait_cycles <= WAIT_BITS'(T_RCD - 1);
+                wait_cycles <= (WAIT_BITS + 1)'(T_RCD - 2);
                 write_beat <= 0;
                 state <= writing ? S_WRITE : S_ACTIVE;
             end
@@ -199,18 +204,18 @@ module sdram #(
                     if (left == 1 || last_of_row) begin
                         reading <= left != 1;
                         // A precharge would cut the burst short.
-                        wait_cycles <= WAIT_BITS'(BURST + 1);
+                        wait_cycles <= (WAIT_BITS + 1)'(BURST);
                         state <= S_PRECHARGE;
                     end
                 end else if (refresh_due && spacing == 0) begin
-                    wait_cycles <= 1;
+                    wait_cycles <= 0;
                     state <= S_PRECHARGE;
                 end
             end
             S_WRITE: begin
                 if (write_beat == BURST[BURST_BITS:0]) begin
                     writing <= 0;
-                    wait_cycles <= WAIT_BITS'(T_WR - 1);
+                    wait_cycles <= (WAIT_BITS + 1)'(T_WR - 2);
                     state <= S_PRECHARGE;
                 end else begin
                     command <= write_beat == 0 ? WRITE : NOP;
@@ -225,25 +230,25 @@ module sdram #(
             S_PRECHARGE: begin
                 command <= PRECHARGE;
                 sdram_a <= 13'h400;
-                wait_cycles <= WAIT_BITS'(T_RP - 1);
+                wait_cycles <= (WAIT_BITS + 1)'(T_RP - 2);
                 state <= S_IDLE;
             end
             default: state <= S_IDLE;
         endcase
 
-        if (flush) left <= 0;
-        if (flush && state == S_ACTIVE && !issue && wait_cycles == 0) begin
+        if (flush && state == S_ACTIVE && !issue && waited) begin
             reading <= 0;
-            wait_cycles <= WAIT_BITS'(BURST + 1);
+            wait_cycles <= (WAIT_BITS + 1)'(BURST);
             state <= S_PRECHARGE;
         end
         if (flush && state != S_ACTIVE) reading <= 0;
 
         if (reset) begin
             state <= S_POWER_UP;
-            wait_cycles <= WAIT_BITS'(T_POWER_UP);
-            refresh_timer <= 16'(T_REFRESH);
+            wait_cycles <= (WAIT_BITS + 1)'(T_POWER_UP - 1);
+            refresh_timer <= 17'(T_REFRESH - 1);
             refresh_due <= 0;
+            open <= 0;
             reading <= 0;
             writing <= 0;
             beats <= 0;

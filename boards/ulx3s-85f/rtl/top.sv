@@ -52,30 +52,34 @@ module top #(
         .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1), .PHASELOADREG(1'b1), .PLLWAKESYNC(1'b0), .ENCLKOP(1'b0),
         .LOCK(locked));
 
-    logic [7:0] reset_counter = 8'd0;
+    logic [8:0] reset_counter = 9'd0;        // its highest bit ends the reset
     logic [1:0] button;
     logic       reset = 1'b1;
     logic [25:0] heartbeat;
     always_ff @(posedge clock) begin
         button <= {button[0], button_reset};
-        if (!locked || button[1]) reset_counter <= 8'd0;
-        else if (!(&reset_counter)) reset_counter <= reset_counter + 8'd1;
-        reset <= !(&reset_counter);
+        if (!locked || button[1]) reset_counter <= 9'd0;
+        else if (!reset_counter[8]) reset_counter <= reset_counter + 9'd1;
+        reset <= !reset_counter[8];
         heartbeat <= heartbeat + 26'd1;
     end
+
+    wire engine_reset, reset_engine, reset_requests, reset_stores, reset_memory;
+    replica resets [3:0] (
+        .clock, .d({reset, reset | engine_reset, reset, reset}), .q({reset_engine, reset_requests, reset_stores, reset_memory}));
 
     // ---- the engine ----
 
     wire            weight_request_valid, weight_request_ready, weights_valid, weights_ready, store_valid, store_ready;
     wire [31:0]     weight_request_address, weight_request_words, store_address;
     wire [8*PE-1:0] weights_data, store_data;
-    wire            engine_reset, busy;
+    wire            busy;
 
     engine_spi #(
         .PE(PE), .L(L), .FEATURE_WORDS(FEATURE_WORDS), .WEIGHT_WORDS(WEIGHT_WORDS), .CHANNELS(CHANNELS),
         .STORE_WORDS(STORE_WORDS), .SIDE(SIDE), .CLASSES(CLASSES), .GENERAL_SCALE(GENERAL_SCALE), .AVERAGE_POOL(AVERAGE_POOL)
     ) engine (
-        .clock, .reset, .sck(spi_sck), .csn(spi_csn), .mosi(spi_mosi), .miso(spi_miso), .attention, .weight_request_valid,
+        .clock, .reset(reset_engine), .sck(spi_sck), .csn(spi_csn), .mosi(spi_mosi), .miso(spi_miso), .attention, .weight_request_valid,
         .weight_request_ready, .weight_request_address, .weight_request_words, .weights_valid, .weights_ready, .weights_data,
         .store_valid, .store_ready, .store_address, .store_data, .engine_reset, .busy);
 
@@ -83,14 +87,28 @@ module top #(
 
     wire [15:0] dq_out, dq_in;
     wire        dq_enable;
+    // Registers on the way: the memory's states must not reach into the engine. Requests are forgotten with the engine's state,
+    // words to store are not.
+    wire            request_valid, request_ready, word_valid, word_ready;
+    wire [31:0]     request_address, request_words, word_address;
+    wire [8*PE-1:0] word_data;
+    register_slice #(.WIDTH(64)) requests (
+        .clock, .reset(reset_requests), .in_valid(weight_request_valid), .in_ready(weight_request_ready),
+        .in_data({weight_request_address, weight_request_words}), .out_valid(request_valid), .out_ready(request_ready),
+        .out_data({request_address, request_words}));
+    register_slice #(.WIDTH(32 + 8 * PE)) stores (
+        .clock, .reset(reset_stores), .in_valid(store_valid), .in_ready(store_ready), .in_data({store_address, store_data}),
+        .out_valid(word_valid), .out_ready(word_ready), .out_data({word_address, word_data}));
+
     // What it still reads for an engine that has been reset is thrown away with the rest of its state.
+    logic flush;
+    always_ff @(posedge clock) flush <= engine_reset;
     sdram #(.WORD(8 * PE), .CLOCK_KHZ(80_000)) memory (
-        .clk(clock), .reset(reset), .flush(engine_reset), .request_valid(weight_request_valid),
-        .request_ready(weight_request_ready), .request_address(weight_request_address), .request_count(weight_request_words),
-        .read_valid(weights_valid), .read_ready(weights_ready), .read_data(weights_data), .write_valid(store_valid),
-        .write_ready(store_ready), .write_address(store_address), .write_data(store_data), .sdram_cke, .sdram_csn, .sdram_rasn,
-        .sdram_casn, .sdram_wen, .sdram_ba, .sdram_a, .sdram_dqm, .sdram_dq_out(dq_out), .sdram_dq_enable(dq_enable),
-        .sdram_dq_in(dq_in));
+        .clk(clock), .reset(reset_memory), .flush, .request_valid, .request_ready, .request_address,
+        .request_count(request_words), .read_valid(weights_valid), .read_ready(weights_ready), .read_data(weights_data),
+        .write_valid(word_valid), .write_ready(word_ready), .write_address(word_address), .write_data(word_data), .sdram_cke,
+        .sdram_csn, .sdram_rasn, .sdram_casn, .sdram_wen, .sdram_ba, .sdram_a, .sdram_dqm, .sdram_dq_out(dq_out),
+        .sdram_dq_enable(dq_enable), .sdram_dq_in(dq_in));
 
     ODDRX1F sdram_clock (.D0(1'b0), .D1(1'b1), .SCLK(clock), .RST(1'b0), .Q(sdram_clk));
     for (genvar i = 0; i < 16; i = i + 1) begin : pin

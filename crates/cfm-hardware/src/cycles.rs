@@ -1,7 +1,7 @@
 //! How many cycles an engine takes.
 //!
 //! Loop bounds give the products' cycles; a fetch or the requantization may be slower, and weights from outside may be.
-//! [`Overheads`] has what lies between: the depth of the pipeline. `hls/rtl/timing.sh` compares all of it with a simulation of
+//! [`Overheads`] has what lies between: the depth of the pipeline. `examples/compare_cycles.rs` compares it with simulations of
 //! the RTL.
 
 use serde::{Deserialize, Serialize};
@@ -37,9 +37,9 @@ pub struct Overheads {
 impl Overheads {
     /// Of the RTL in `hls/rtl`: the latencies that its modules state.
     pub const RTL: Self = Self {
-        operation: 30,
+        operation: 32,
         general_scale: 4,
-        preparation: 48,
+        preparation: 50,
         row: 5,
         batch: 57,
         level: 25,

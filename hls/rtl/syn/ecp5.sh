@@ -34,7 +34,7 @@ case ${1:-} in
         cp "$lpf" pins.lpf
         rm -f "$top.config" report.json summary.txt
         "$nextpnr" --85k --package CABGA381 --speed 6 --seed "$seed" --freq "$mhz" --lpf pins.lpf --json "$top.json" \
-            --textcfg "$top.config" --report report.json --router router2 > nextpnr.log 2>&1 || {
+            --textcfg "$top.config" --report report.json > nextpnr.log 2>&1 || {
             grep -E 'Max frequency|ERROR' nextpnr.log >&2
             exit 1
         }

@@ -15,7 +15,8 @@ module tb_units;
     logic [CELLS*8-1:0] a;
     logic [PE*18-1:0]   b;
     logic               valid = 1'b0, first = 1'b0, last = 1'b0;
-    wire                done, max_done;
+    wire                done, max_ending;
+    logic               max_done = 1'b0;
     logic [3:0]         channel = 4'd0;
     wire  [L*32-1:0]    sums;
     wire  [CELLS*8-1:0] maximum;
@@ -26,9 +27,11 @@ module tb_units;
         .sums(sums)
     );
     max_pool #(.PE(PE), .L(L)) maxima (
-        .clock(clock), .reset(reset), .valid(valid), .first(first), .last(last), .word(a), .present(present), .done(max_done),
+        .clock(clock), .reset(reset), .valid(valid), .first(first), .last(last), .word(a), .present(present), .ending(max_ending),
         .maximum(maximum)
     );
+
+    always @(posedge clock) max_done <= max_ending;
 
     // models: what is expected of the groups in order, a queue of 8
     logic signed [31:0] sum [0:CELLS-1], want_sum [0:8*CELLS-1];
