@@ -131,7 +131,7 @@ module engine_registers #(
     logic        part_valid;
     logic [31:0] word_part;
     always_ff @(posedge clock) begin
-        part_valid <= take[CONFIG];
+        part_valid <= !clear && take[CONFIG];
         word_part  <= crc32(32'd0, push_data);
         if (part_valid) config_check <= crc32(config_check, 32'd0) ^ word_part;
         if (configuration_write) config_address <= config_address + 20'd1;

@@ -429,7 +429,15 @@ impl Bench {
         ensure!(self.ask("r")? == "ok", "reset");
         ensure!(self.read(0)? == (Register::ENGINE_ID, '0'), "ID");
         ensure!(self.read(control)? == (RESET, '0'), "CONTROL after reset");
+        // Held in reset, a port takes nothing; so the check of what CONFIG took stays as it was.
+        let check_of = |word| -> Result<u32> {
+            ensure!(self.write(4 * 11, 0, 15)? == '0', "CONFIG_ADDRESS");
+            ensure!(self.write(0x100, word, 15)? == '0', "CONFIG");
+            Ok(self.read(4 * 12)?.0)
+        };
+        ensure!(check_of(1)? == check_of(2)?, "CONFIG takes words in reset");
         ensure!(self.write(control, 0, 15)? == '0', "CONTROL");
+        ensure!(check_of(1)? != check_of(2)?, "CONFIG takes no words");
         ensure!(self.write(row_bytes, 0x1234, 15)? == '0', "a register");
         ensure!(self.read(row_bytes)? == (0x1234, '0'), "a register");
         // Read-only registers take no notice.
