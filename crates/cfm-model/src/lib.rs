@@ -4,11 +4,13 @@
 //! - [`writer`] and [`reader`]: those values to bytes and back;
 //! - [`float_model`]: the float network before quantization, kept as safetensors beside the `.cfm`;
 //! - [`mod@quantize`]: from the float network to integers;
+//! - [`onnx`]: files in the ONNX format;
 //! - [`random`]: random valid models, images and segments for parity tests;
 //! - [`shape`]: the shapes that follow from a structure.
 #![deny(missing_docs)]
 
 pub mod float_model;
+pub mod onnx;
 mod place;
 pub mod quantize;
 pub mod random;

@@ -1,0 +1,3 @@
+//! ONNX files, as far as networks of this project need them.
+
+pub mod proto;
