@@ -15,6 +15,7 @@
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 #![deny(missing_docs)]
 
+pub mod benchmark;
 pub mod built_in;
 pub mod c_source;
 pub mod core_trace;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{eval, export, inspect, pack, parity, proposals, quantize, segment};
+use commands::{bench, eval, export, inspect, pack, parity, proposals, quantize, segment};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Proposals(proposals::Args),
     /// Measure a model on a labelled data set.
     Eval(eval::Args),
+    /// Time the method and its kernels beside what could be in their place.
+    Bench(bench::Args),
     /// Turn a float model into integers, calibrated on photographs.
     Quantize(quantize::Args),
     /// Show what a model is made of: layers, memory, flash.
@@ -44,6 +46,7 @@ impl Command {
             Self::Segment(args) => segment::run(&args, out),
             Self::Parity(args) => parity::run(&args, out),
             Self::Proposals(args) => proposals::run(&args, out),
+            Self::Bench(args) => bench::run(&args, out),
             Self::Eval(args) => eval::run(&args, out),
             Self::Quantize(args) => quantize::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),

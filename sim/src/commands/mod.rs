@@ -1,5 +1,6 @@
 //! The subcommands, one module each: arguments, and what is printed.
 
+pub mod bench;
 mod engine_project;
 pub mod eval;
 pub mod export;
