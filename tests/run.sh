@@ -9,7 +9,8 @@ OUT=${CARGO_TARGET_DIR:-$PWD/target}
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
 mkdir -p "$OUT"
 
-step() { printf '\n== %s\n' "$*"; }
+# With the seconds that have passed.
+step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 
 TARGET=thumbv7em-none-eabihf
 if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test -d; then

@@ -3,6 +3,7 @@
 #
 #   run.sh [options] PROJECT...     every project, one build for each folding
 #   run.sh [options] random [N]     N random image programs for each of several folds (tb/random_project.py)
+#   run.sh [options] tools          installs what is missing, and no more
 #   run.sh [options] units          the units' own benches
 #   run.sh [options] faults PROJECT...   every built-in fault must make the bench fail in at least one of the projects
 #   run.sh [options] pins PE L      builds the engine behind SPI, to be driven at its pins (tb/spi_pins.cpp), with memories
@@ -40,7 +41,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ $# -eq 0 ]; then
-    sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 fi
 
@@ -169,6 +170,7 @@ case $1 in
         done
         simulate "${projects[@]}"
         ;;
+    tools) find_tools ;;
     units)
         find_tools
         for general in 0 1; do
