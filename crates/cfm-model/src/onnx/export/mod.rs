@@ -71,6 +71,34 @@
 //! [`CalibrationSpec`]: crate::spec::CalibrationSpec
 //! [`ModelSpec`]: crate::spec::ModelSpec
 
+mod backbone;
+mod classify;
+mod graph;
+mod mask;
+mod metadata;
+mod pyramid;
+mod requantize;
+
+use std::fmt;
+use std::str::FromStr;
+
+use cfm_core::model::Model;
+use prost::Message;
+use thiserror::Error;
+
+use crate::onnx::proto::{DataType, ModelProto, OperatorSetIdProto};
+use crate::reader::SpecError;
+use crate::shape::ShapeError;
+use crate::spec::ModelSpec;
+use graph::{Graph, Length};
+
+/// Version of the operators that the files use.
+pub const OPSET: i64 = 17;
+/// Version of the file format; that of the same release of ONNX.
+const IR_VERSION: i64 = 8;
+/// An image has fewer pixels, so that f32 counts them exactly.
+pub const MAX_PIXELS: u32 = 1 << 24;
+
 /// How convolutions and sums are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -81,4 +109,130 @@ pub enum Format {
     QLinear,
     /// `ConvInteger` and exact re-quantization everywhere: no operator rounds but where the contract does, for any model.
     Integer,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Qdq, Self::QLinear, Self::Integer];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Qdq => "qdq",
+            Self::QLinear => "qlinear",
+            Self::Integer => "integer",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No format has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is no ONNX format: qdq, qlinear and integer are")]
+pub struct FormatError(String);
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(name: &str) -> Result<Self, FormatError> {
+        let format = Self::ALL.into_iter().find(|format| format.name() == name);
+        format.ok_or_else(|| FormatError(name.to_owned()))
+    }
+}
+
+/// Why a model cannot be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The model's layers share too much.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The layers do not fit together; never so in a model that was parsed.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The image has [`MAX_PIXELS`] pixels or more.
+    #[error("the image has {0} pixels; masks are counted exactly for fewer than {MAX_PIXELS}")]
+    Pixels(u32),
+}
+
+/// A model as ONNX files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnnxFiles {
+    /// Image and masks to logits.
+    pub model: ModelProto,
+    /// Image to feature map.
+    pub backbone: ModelProto,
+    /// Pyramid vectors to logits.
+    pub head: ModelProto,
+}
+
+impl OnnxFiles {
+    /// The files' names and bytes.
+    #[must_use]
+    pub fn encoded(&self) -> [(&'static str, Vec<u8>); 3] {
+        [
+            ("model.onnx", self.model.encode_to_vec()),
+            ("backbone.onnx", self.backbone.encode_to_vec()),
+            ("head.onnx", self.head.encode_to_vec()),
+        ]
+    }
+}
+
+/// Writes a model as ONNX.
+///
+/// # Errors
+/// [`ExportError::Spec`] for a file whose layers share too much, [`ExportError::Pixels`] for an image that is too large.
+pub fn export(model: &Model<'_>, format: Format) -> Result<OnnxFiles, ExportError> {
+    let spec = ModelSpec::try_from(model)?;
+    let shapes = spec.tensor_shapes()?;
+    let feature = model.feature();
+    let [height, width] = [spec.input.height, spec.input.width];
+    let pixels = u32::from(height) * u32::from(width);
+    if pixels >= MAX_PIXELS {
+        return Err(ExportError::Pixels(pixels));
+    }
+
+    let mut backbone = Graph::new("backbone");
+    backbone::add(&mut backbone, &spec, &shapes, format);
+    backbone::declare_features(&mut backbone, feature.shape);
+
+    let mut head = Graph::new("head");
+    classify::declare_vectors(&mut head, &spec.head, feature.shape.channels);
+    classify::add(&mut head, &spec, feature.zero_point);
+
+    let mut whole = Graph::new("model");
+    backbone::add(&mut whole, &spec, &shapes, format);
+    let size = [height, width].map(|side| Length::Fixed(side.into()));
+    let masks = [Length::Segments, size[0], size[1]];
+    let masks = whole.input("masks", DataType::Bool, &masks);
+    let projection = mask::project(&mut whole, model, &masks);
+    pyramid::pool(&mut whole, model, "features", &masks, &projection);
+    classify::add(&mut whole, &spec, feature.zero_point);
+
+    Ok(OnnxFiles {
+        model: file(&spec, whole, "model"),
+        backbone: file(&spec, backbone, "backbone"),
+        head: file(&spec, head, "head"),
+    })
+}
+
+fn file(spec: &ModelSpec, graph: Graph, part: &str) -> ModelProto {
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph.into_proto()),
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: OPSET,
+        }],
+        metadata_props: metadata::entries(spec, part),
+        ..ModelProto::default()
+    }
 }
