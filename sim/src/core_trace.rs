@@ -4,7 +4,7 @@
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::ImageView;
-use cfm_core::kernels::{Kernels, native};
+use cfm_core::kernels::{Kernels, native_for};
 use cfm_core::labelling::{LabelError, ScoredSegment};
 use cfm_core::model::{Classifier, Model};
 use cfm_core::scorer::{ScoreError, Scorer};
@@ -41,7 +41,7 @@ pub enum CoreError {
 /// # Errors
 /// A [`CoreError`] for an image of another size than the model's input, or a broken segment.
 pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, CoreError> {
-    trace_with(model, inputs, native())
+    trace_with(model, inputs, &native_for(model))
 }
 
 /// [`trace`] with kernels of the caller's choice.

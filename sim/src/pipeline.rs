@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
-use cfm_core::kernels::native;
+use cfm_core::kernels::native_for;
 use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, LabellingRule, Model, Shape};
@@ -411,7 +411,8 @@ impl<'m> Pipeline<'m> {
         let image = input.view()?;
         let clock = Instant::now();
         let mut arena = vec![0; model.arena_bytes()];
-        let mut executor = Executor::with_kernels(model, &mut arena, native())?;
+        let kernels = native_for(model);
+        let mut executor = Executor::with_kernels(model, &mut arena, &kernels)?;
         executor.push_image(&image)?;
         let (features, scratch) = executor.finish()?;
         times.conv = clock.elapsed();
@@ -424,7 +425,7 @@ impl<'m> Pipeline<'m> {
             .zip(&mut indices)
             .map(|(&map, memory)| memory.build(map, model))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut scorer = Scorer::with_kernels(model, features, scratch, native())?;
+        let mut scorer = Scorer::with_kernels(model, features, scratch, &kernels)?;
         times.masks_spp = clock.elapsed();
         let classes = model.class_count();
         let mut logits = vec![0_i16; segments.len() * classes];

@@ -12,6 +12,7 @@ use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
 use fixed::types::U0F16;
 use heapless::Vec;
 
+use crate::backend::Backend;
 use crate::case::{BrokenCase, Case, Content, runs, u16s};
 use crate::check::{Checker, Failure};
 
@@ -93,24 +94,25 @@ impl From<SegmentError> for RunError {
     }
 }
 
-/// Runs one case through `cfm-core` with `kernels` and compares every tensor; returns the number of bytes compared.
+/// Runs one case through `cfm-core` with the kernels of `backend` and compares every tensor; returns the number of bytes compared.
 ///
 /// # Errors
 /// [`RunError`]: above all [`RunError::Failure`] when a bit differs.
-pub fn run_case<K: Kernels + Clone>(
+pub fn run_case<B: Backend>(
     file: &[u8],
-    kernels: &K,
+    backend: &B,
     memory: &mut Memory,
 ) -> Result<usize, RunError> {
     let case = Case::parse(file)?;
     let file = case.get(Content::Model).ok_or(BrokenCase)?;
     let model = Model::parse(file).map_err(RunError::Model)?;
-    let packed = reorder(&model, K::WEIGHT_ORDER, &mut memory.model);
+    let packed = reorder(&model, <B::Kernels<'_>>::WEIGHT_ORDER, &mut memory.model);
     let packed = packed.map_err(RunError::Reorder)?;
     let model = Model::parse(packed).map_err(RunError::Model)?;
+    let kernels = backend.kernels(&model);
     let mut checker = Checker::new(case);
 
-    let mut executor = Executor::with_kernels(&model, &mut memory.arena, kernels.clone())?;
+    let mut executor = Executor::with_kernels(&model, &mut memory.arena, &kernels)?;
     let image = case.get(Content::Image).ok_or(BrokenCase)?;
     for row in image.chunks_exact(model.input().row_len()) {
         executor.push_row_observed(row, |tensor, y, values| {
@@ -123,7 +125,7 @@ pub fn run_case<K: Kernels + Clone>(
         })?;
     }
     let (features, scratch) = executor.finish()?;
-    let mut scorer = Scorer::with_kernels(&model, features, scratch, kernels.clone())?;
+    let mut scorer = Scorer::with_kernels(&model, features, scratch, &kernels)?;
 
     let mut ids = Pool(&mut memory.ids);
     let mut run_pool = Pool(&mut memory.runs);

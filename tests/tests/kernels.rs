@@ -1,9 +1,15 @@
 //! The kernels of this processor against the portable ones, layer by layer: shapes that models rarely have, any
 //! multipliers, and inputs at the ends of their range.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use cfm_conformance::backend::{Backend, NativeBackend};
 #[cfg(target_arch = "aarch64")]
 use cfm_core::kernels::Neon;
-use cfm_core::kernels::{Kernels, Portable, Rows, conv2d_scratch, fully_connected_scratch, native};
+use cfm_core::kernels::{
+    Kernels, Portable, Rows, conv2d_scratch, fully_connected_scratch, native,
+};
 use cfm_core::model::{Model, Operation, Path, Shape, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_model::spec::{
@@ -198,7 +204,7 @@ fn run<T: Clone + From<i8>>(
 }
 
 /// A random convolution, on both kernels; whether there is one for this seed.
-fn convolution(kernels: &impl Kernels, seed: u64) -> bool {
+fn convolution(backend: &impl Backend, seed: u64) -> bool {
     let numbers = &mut Numbers::new(seed);
     let mut shape = numbers.shape();
     let mut out_channels = numbers.u16(1, 40);
@@ -238,6 +244,7 @@ fn convolution(kernels: &impl Kernels, seed: u64) -> bool {
     let Some(Operation::Conv2d(conv)) = model.layer(0).map(|layer| layer.operation) else {
         panic!("the layer is a convolution");
     };
+    let kernels = backend.kernels(&model);
     let (values, zero_point, exponent) = numbers.tensor(shape);
     let input = Rows::new(&values, shape, zero_point, exponent);
     let scratch = conv2d_scratch(&conv, shape.channels);
@@ -262,7 +269,7 @@ const OUTPUT: OutputScale = OutputScale {
 };
 
 /// Random layers of a head, on both kernels.
-fn head(kernels: &impl Kernels, seed: u64) {
+fn head(backend: &impl Backend, seed: u64) {
     let numbers = &mut Numbers::new(seed);
     let shape = Shape {
         height: 1,
@@ -279,6 +286,7 @@ fn head(kernels: &impl Kernels, seed: u64) {
     let classifier = numbers.fully_connected(hidden, classes, classifier_output(-4));
     let file = model(shape, layer, fc, classifier);
     let model = Model::parse(&file).expect("it is valid");
+    let kernels = backend.kernels(&model);
     let layers = |path| {
         model
             .head()
@@ -306,10 +314,23 @@ fn head(kernels: &impl Kernels, seed: u64) {
     );
 }
 
+/// A model that only pools, for kernels that want one.
+fn pooling(numbers: &mut Numbers, shape: Shape) -> Vec<u8> {
+    let layer = LayerSpec::MaxPool(PoolSpec {
+        input: 0,
+        window: Window::UNIT,
+    });
+    let fc = numbers.fully_connected(shape.channels, 1, OUTPUT);
+    let classifier = numbers.fully_connected(1, 1, classifier_output(-4));
+    model(shape, layer, fc, classifier)
+}
+
 /// Random pooling and addition, on both kernels.
-fn elements(kernels: &impl Kernels, seed: u64) {
+fn elements(backend: &impl Backend, seed: u64) {
     let numbers = &mut Numbers::new(seed);
     let shape = numbers.shape();
+    let file = pooling(numbers, shape);
+    let kernels = backend.kernels(&Model::parse(&file).expect("it is valid"));
     let window = numbers.window(false);
     let output = numbers.output();
     let (a, b) = (numbers.tensor(shape), numbers.tensor(shape));
@@ -360,20 +381,29 @@ fn elements(kernels: &impl Kernels, seed: u64) {
 /// Layers of each kind.
 const LAYERS: u64 = 1000;
 
-fn all(kernels: &impl Kernels) {
+fn all(backend: &impl Backend) {
     let convolutions = (0..LAYERS)
-        .filter(|&seed| convolution(kernels, seed))
+        .filter(|&seed| convolution(backend, seed))
         .count();
     assert!(convolutions > 500, "only {convolutions} convolutions");
     for seed in 0..LAYERS {
-        head(kernels, seed);
-        elements(kernels, seed);
+        head(backend, seed);
+        elements(backend, seed);
     }
 }
 
 #[test]
 fn the_native_kernels_equal_the_portable_ones() {
     all(&native());
+    all(&NativeBackend);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_kernels_of_every_x86_equal_the_portable_ones() {
+    for backend in x86::X86Backend::all() {
+        all(&backend);
+    }
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -9,7 +9,7 @@ pub use names::Naming;
 pub use report::{Difference, ParityReport, TensorParity};
 
 use cfm_core::executor::ExecuteError;
-use cfm_core::kernels::{Kernels, native};
+use cfm_core::kernels::{Kernels, native_for};
 use cfm_core::model::Model;
 use cfm_core::scorer::ScoreError;
 
@@ -45,7 +45,7 @@ pub fn check(
     inputs: &Inputs<'_>,
     naming: Naming,
 ) -> Result<ParityReport, ParityError> {
-    check_with(model, inputs, naming, native())
+    check_with(model, inputs, naming, &native_for(model))
 }
 
 /// [`check`] for the core with kernels of the caller's choice.

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use cfm_core::kernels::{Kernels, native};
+use cfm_core::kernels::Kernels;
 use cfm_core::model::Model;
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::names::place;
-use super::{Naming, ParityReport, check_with};
+use super::{Naming, ParityError, ParityReport, check, check_with};
 use crate::trace::Inputs;
 
 /// Segments per random model.
@@ -47,7 +47,7 @@ impl std::error::Error for RandomFailure {}
 /// # Errors
 /// [`RandomFailure`] on any difference, or when either side refuses something.
 pub fn check_one(seed: u64, options: &Options) -> Result<ParityReport, Box<RandomFailure>> {
-    check_one_with(seed, options, native())
+    check_seed(seed, options, check)
 }
 
 /// [`check_one`] for the core with kernels of the caller's choice.
@@ -58,6 +58,16 @@ pub fn check_one_with<K: Kernels + Copy>(
     seed: u64,
     options: &Options,
     kernels: K,
+) -> Result<ParityReport, Box<RandomFailure>> {
+    check_seed(seed, options, |model, inputs, naming| {
+        check_with(model, inputs, naming, kernels)
+    })
+}
+
+fn check_seed(
+    seed: u64,
+    options: &Options,
+    check: impl Fn(&Model<'_>, &Inputs<'_>, Naming) -> Result<ParityReport, ParityError>,
 ) -> Result<ParityReport, Box<RandomFailure>> {
     let refused = |error: &dyn fmt::Display| {
         Box::new(RandomFailure {
@@ -77,7 +87,7 @@ pub fn check_one_with<K: Kernels + Copy>(
         segments: &segments.views(),
         rule: segments.applicable(model.labelling()),
     };
-    let check = |naming| check_with(&model, &inputs, naming, kernels);
+    let check = |naming| check(&model, &inputs, naming);
     let report = check(Naming::Kinds).map_err(|error| refused(&error))?;
     if report.is_exact() {
         return Ok(report);

@@ -25,7 +25,16 @@ pub(super) fn max_pool_row<K: Kernels>(
 /// Channels whose means are computed together.
 const LANES: usize = 16;
 
+/// [`Kernels::maximum`].
+#[inline(always)]
+pub(super) fn maximum(out: &mut [i8], cell: &[i8]) {
+    for (value, &q) in out.iter_mut().zip(cell) {
+        *value = (*value).max(q);
+    }
+}
+
 /// [`Kernels::avg_pool_row`], several channels at a time.
+#[inline(always)]
 pub(super) fn avg_pool_row(input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
     let zero_point = i32::from(input.zero_point());
     let channels = usize::from(input.shape().channels);
@@ -51,6 +60,7 @@ pub(super) fn avg_pool_row(input: &Rows<'_>, window: &Window, y: u16, out: &mut 
 const NARROW: u8 = 20;
 
 /// [`Kernels::add_row`] in 32 bits, where these are enough.
+#[inline(always)]
 pub(super) fn add_row(
     first: &Rows<'_>,
     second: &Rows<'_>,

@@ -22,15 +22,19 @@ mod native;
 #[cfg(all(feature = "neon", target_arch = "aarch64"))]
 mod neon;
 mod portable;
+#[cfg(all(feature = "x86", target_arch = "x86_64"))]
+mod x86;
 
 #[cfg(all(feature = "dsp", target_arch = "arm"))]
 pub use dsp::Dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 pub use mve::Mve;
-pub use native::{Native, native};
+pub use native::{Native, NativeFor, native, native_for};
 #[cfg(all(feature = "neon", target_arch = "aarch64"))]
 pub use neon::Neon;
 pub use portable::Portable;
+#[cfg(all(feature = "x86", target_arch = "x86_64"))]
+pub use x86::{InstructionSet, X86};
 
 use crate::model::{Conv2d, Parameters, Shape, WeightOrder, Window};
 use crate::requantize::OutputScale;
@@ -173,6 +177,64 @@ pub trait Kernels {
 
     /// `out[c] = max(out[c], cell[c])` for every channel.
     fn maximum(&self, out: &mut [i8], cell: &[i8]);
+}
+
+impl<K: Kernels> Kernels for &K {
+    const WEIGHT_ORDER: WeightOrder = K::WEIGHT_ORDER;
+
+    fn conv2d_row(
+        &self,
+        input: &Rows<'_>,
+        conv: &Conv2d<'_>,
+        y: u16,
+        scratch: &mut [i8],
+        out: &mut [i8],
+    ) {
+        K::conv2d_row(self, input, conv, y, scratch, out);
+    }
+
+    fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        K::max_pool_row(self, input, window, y, out);
+    }
+
+    fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
+        K::avg_pool_row(self, input, window, y, out);
+    }
+
+    fn add_row(
+        &self,
+        first: &Rows<'_>,
+        second: &Rows<'_>,
+        output: &OutputScale,
+        y: u16,
+        out: &mut [i8],
+    ) {
+        K::add_row(self, first, second, output, y, out);
+    }
+
+    fn fully_connected(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i8],
+    ) {
+        K::fully_connected(self, input, parameters, scratch, out);
+    }
+
+    fn classifier(
+        &self,
+        input: &[i8],
+        parameters: &Parameters<'_>,
+        scratch: &mut [i8],
+        out: &mut [i16],
+    ) {
+        K::classifier(self, input, parameters, scratch, out);
+    }
+
+    fn maximum(&self, out: &mut [i8], cell: &[i8]) {
+        K::maximum(self, out, cell);
+    }
 }
 
 /// Where output position `at` starts reading along an axis, in input cells (negative inside the padding).

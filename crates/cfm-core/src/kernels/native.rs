@@ -4,6 +4,9 @@
 use super::Neon;
 #[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
 use super::Portable;
+#[cfg(all(feature = "x86", target_arch = "x86_64"))]
+use super::X86;
+use crate::model::Model;
 
 /// The type of [`native`] kernels on this architecture.
 #[cfg(all(feature = "neon", target_arch = "aarch64"))]
@@ -13,7 +16,16 @@ pub type Native = Neon;
 #[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
 pub type Native = Portable;
 
-/// The fastest kernels for this processor, of those that are built in (feature `neon`) and read models as they are made.
+/// The type of the kernels that [`native_for`] makes on this architecture.
+#[cfg(all(feature = "x86", target_arch = "x86_64"))]
+pub type NativeFor<'m> = X86<'m>;
+
+/// The type of the kernels that [`native_for`] makes on this architecture.
+#[cfg(not(all(feature = "x86", target_arch = "x86_64")))]
+pub type NativeFor<'m> = Native;
+
+/// The fastest kernels for this processor that need no memory of their own, of those that are built in (feature `neon`)
+/// and read models as they are made.
 ///
 /// With the feature `std` the operating system is asked what the processor can do; without it, the target says so.
 ///
@@ -31,4 +43,29 @@ pub fn native() -> Native {
     return Neon::detect();
     #[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
     return Portable;
+}
+
+/// The fastest kernels for this processor and a model, whose layers are packed once if that helps (feature `x86`);
+/// otherwise those of [`native`]. Share them by reference.
+///
+/// ```
+/// use cfm_core::executor::Executor;
+/// use cfm_core::kernels::native_for;
+/// use cfm_core::model::Model;
+///
+/// let model = Model::parse(include_bytes!("../../../../sim/models/street.cfm")).unwrap();
+/// let kernels = native_for(&model);
+/// let mut arena = vec![0; model.arena_bytes()];
+/// let executor = Executor::with_kernels(&model, &mut arena, &kernels).unwrap();
+/// assert!(!executor.is_complete());
+/// ```
+#[must_use]
+pub fn native_for<'m>(model: &Model<'m>) -> NativeFor<'m> {
+    #[cfg(all(feature = "x86", target_arch = "x86_64"))]
+    return X86::new(model);
+    #[cfg(not(all(feature = "x86", target_arch = "x86_64")))]
+    {
+        let _ = model;
+        native()
+    }
 }

@@ -1,6 +1,6 @@
 //! The kernels as plain loops: the readable specification, and the fallback everywhere.
 
-use super::{Kernels, Rows, origin};
+use super::{Kernels, Rows, elements, origin};
 use crate::model::{Conv2d, Parameters, Window};
 use crate::requantize::{OutputScale, rne, rne_div};
 
@@ -129,9 +129,7 @@ impl Kernels for Portable {
     }
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {
-        for (value, &q) in out.iter_mut().zip(cell) {
-            *value = (*value).max(q);
-        }
+        elements::maximum(out, cell);
     }
 }
 

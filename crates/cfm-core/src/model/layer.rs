@@ -129,6 +129,12 @@ impl<'a> Channels<'a> {
         Self { bytes }
     }
 
+    /// The records as the file has them.
+    #[cfg(all(feature = "x86", target_arch = "x86_64"))]
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Number of output channels.
     #[must_use]
     pub const fn len(&self) -> usize {

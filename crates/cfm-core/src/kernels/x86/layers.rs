@@ -1,0 +1,122 @@
+//! The layers of a model, packed, and how a layer is recognised.
+//!
+//! A layer is recognised by where its weights and channel records are in the model's file. The file is borrowed as long as
+//! the packed layers live, so nothing else can lie there.
+
+use core::marker::PhantomData;
+use std::vec::Vec;
+
+use super::dense::Dense;
+use super::depthwise::Depthwise;
+use super::simd::Simd;
+use crate::model::{Conv2d, Model, Operation, Parameters, Path, Shape, Window};
+use crate::requantize::OutputScale;
+
+/// What makes a layer, and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    weights: (usize, usize),
+    channels: (usize, usize),
+    output: OutputScale,
+    /// Window, groups and the shape of the input, for a convolution.
+    convolution: Option<(Window, u16, Shape)>,
+}
+
+impl Key {
+    fn new(parameters: &Parameters<'_>, convolution: Option<(Window, u16, Shape)>) -> Self {
+        let place = |bytes: &[u8]| (bytes.as_ptr().addr(), bytes.len());
+        Self {
+            weights: place(parameters.weights),
+            channels: place(parameters.channels.bytes()),
+            output: parameters.output,
+            convolution,
+        }
+    }
+
+    fn of_convolution(conv: &Conv2d<'_>, input: Shape) -> Self {
+        Self::new(&conv.parameters, Some((conv.window, conv.groups, input)))
+    }
+}
+
+/// A packed layer.
+#[derive(Debug)]
+pub(super) enum Packed {
+    Dense(Dense),
+    Depthwise(Depthwise),
+}
+
+/// All layers of a model that there are fast kernels for.
+#[derive(Debug)]
+pub(super) struct Layers<'m> {
+    keys: Vec<Key>,
+    packed: Vec<Packed>,
+    file: PhantomData<&'m [u8]>,
+}
+
+impl<'m> Layers<'m> {
+    /// Packs the layers of a model for an instruction set.
+    pub(super) fn new<S: Simd>(model: &Model<'m>) -> Self {
+        let mut layers = Self::none();
+        for (layer, tensor) in model.layers().zip(model.tensors().iter().skip(1)) {
+            let Operation::Conv2d(conv) = layer.operation else {
+                continue;
+            };
+            let Some(input) = model.tensors().get(layer.input).map(|t| t.shape) else {
+                continue;
+            };
+            let width = tensor.shape.width;
+            let packed = if conv.groups == 1 {
+                Packed::Dense(Dense::convolution::<S>(&conv, input, width))
+            } else if conv.groups == input.channels && conv.groups == tensor.shape.channels {
+                Packed::Depthwise(Depthwise::new::<S>(&conv, width))
+            } else {
+                continue;
+            };
+            layers.push(Key::of_convolution(&conv, input), packed);
+        }
+        for path in [Path::Segment, Path::Region, Path::Joint] {
+            for layer in model.head().layers(path) {
+                let packed = Dense::fully_connected::<S>(&layer.parameters, layer.inputs);
+                layers.push(Key::new(&layer.parameters, None), Packed::Dense(packed));
+            }
+        }
+        layers
+    }
+
+    pub(super) fn none() -> Self {
+        Self {
+            keys: Vec::new(),
+            packed: Vec::new(),
+            file: PhantomData,
+        }
+    }
+
+    fn push(&mut self, key: Key, packed: Packed) {
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
+            self.packed.push(packed);
+        }
+    }
+
+    /// A convolution with an input of this shape, if it is packed.
+    pub(super) fn convolution(&self, conv: &Conv2d<'_>, input: Shape) -> Option<&Packed> {
+        self.find(&Key::of_convolution(conv, input))
+    }
+
+    /// A fully connected layer with so many inputs, if it is packed.
+    pub(super) fn fully_connected(
+        &self,
+        parameters: &Parameters<'_>,
+        inputs: usize,
+    ) -> Option<&Dense> {
+        match self.find(&Key::new(parameters, None))? {
+            Packed::Dense(layer) if parameters.filter_len() == inputs => Some(layer),
+            _ => None,
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<&Packed> {
+        let at = self.keys.iter().position(|k| k == key)?;
+        self.packed.get(at)
+    }
+}
