@@ -7,9 +7,7 @@ mod x86;
 use cfm_conformance::backend::{Backend, NativeBackend};
 #[cfg(target_arch = "aarch64")]
 use cfm_core::kernels::Neon;
-use cfm_core::kernels::{
-    Kernels, Portable, Rows, conv2d_scratch, fully_connected_scratch, native,
-};
+use cfm_core::kernels::{Kernels, Portable, Rows, conv2d_scratch, fully_connected_scratch, native};
 use cfm_core::model::{Model, Operation, Path, Shape, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_model::spec::{

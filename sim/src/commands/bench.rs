@@ -1,5 +1,7 @@
 //! `cfm bench`: how fast the parts of the method are, beside what could be in their place.
 
+use std::cell::RefCell;
+use std::fs;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,18 +10,20 @@ use std::time::Duration;
 
 use cfm_core::executor::Executor;
 use cfm_core::image::ImageView;
-use cfm_core::kernels::{Kernels, Portable, native};
+use cfm_core::kernels::{Kernels, Portable, native_for};
 use cfm_core::model::{Model, Shape};
 use cfm_core::segment::Segment;
+use cfm_model::onnx::export::{ExportError, Format, export, export_float};
 use cfm_sim::benchmark::each_segment::{convolve_each, masked_image};
 use cfm_sim::benchmark::layer::convolution;
-use cfm_sim::benchmark::peers::Peers;
+use cfm_sim::benchmark::peers::{PeerError, Peers, Runtime};
 use cfm_sim::benchmark::{Contestant, Timing, race};
 use cfm_sim::core_trace::{logits, whole_image};
 use cfm_sim::photo;
 use cfm_sim::pipeline::{Pipeline, ProposalMemory};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::trace::Inputs;
+use prost::Message;
 use serde::Serialize;
 
 use super::{ModelArg, display, pipeline, print_json, progress};
@@ -68,6 +72,9 @@ struct Report {
 struct Race {
     what: String,
     timings: Vec<Timing>,
+    /// Programs that do not run the network, with what they say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<String>,
 }
 
 /// Runs the command.
@@ -76,6 +83,7 @@ struct Race {
 /// When an input is broken, or a peer cannot run the network.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let peers = args.peers.as_deref().map(Peers::start).transpose()?;
+    let peers = peers.map(RefCell::new);
     let file = args.model.open()?;
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
@@ -94,19 +102,25 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let noise = ImageView::new(&noise, LAYER.width, LAYER.height, LAYER.channels)?;
 
     let (segments, method) = method(args, &pipeline, image)?;
-    drop(peers);
     let report = Report {
         path: args.image.as_deref().map(display),
         model: file.name(),
         segments,
         races: vec![
             method,
-            network(args, format!("backbone of {}", file.name()), &model, image)?,
+            network(
+                args,
+                format!("backbone of {}", file.name()),
+                &model,
+                image,
+                peers.as_ref(),
+            )?,
             network(
                 args,
                 "3x3 convolution, 80x60, 64 to 64 channels".to_owned(),
                 &layer,
                 noise,
+                peers.as_ref(),
             )?,
         ],
     };
@@ -143,7 +157,7 @@ fn method(
         .iter()
         .map(|segment| masked_image(&inputs, segment))
         .collect::<Result<Vec<_>, _>>()?;
-    let kernels = native();
+    let kernels = &native_for(model);
     let features = whole_image(model, &image, kernels)?;
     let mut anew = ProposalMemory::default();
     let contestants: Vec<Contestant<'_, anyhow::Error>> = vec![
@@ -182,12 +196,73 @@ fn network(
     what: String,
     model: &Model<'_>,
     image: ImageView<'_>,
+    peers: Option<&RefCell<Peers>>,
 ) -> anyhow::Result<Race> {
-    let contestants = vec![
-        convolution_by("these kernels", model, image, native()),
+    let kernels = native_for(model);
+    let mut contestants = vec![
+        convolution_by("these kernels", model, image, &kernels),
         convolution_by("portable kernels", model, image, Portable),
     ];
-    run_race(args, what, contestants)
+    let mut refused = Vec::new();
+    // The files are read when a program loads them, and not again.
+    let folder = tempfile::tempdir()?;
+    for network in peer_networks(model)? {
+        let Some(peers) = peers else { break };
+        let PeerNetwork {
+            runtime,
+            arithmetic,
+            onnx,
+        } = network;
+        let path = folder.path().join("network.onnx");
+        fs::write(&path, onnx)?;
+        let loaded = peers.borrow_mut().load(runtime, &path);
+        match loaded {
+            Ok(loaded) => {
+                let name = format!("{} {}, {arithmetic}", runtime.name(), loaded.version);
+                contestants.push(Contestant::new(name, move || {
+                    Ok(peers.borrow_mut().run(&loaded)?)
+                }));
+            }
+            Err(PeerError::Refused { runtime, reason }) => {
+                refused.push(format!("{}, {arithmetic}: {reason}", runtime.name()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut race = run_race(args, what, contestants)?;
+    race.refused = refused;
+    Ok(race)
+}
+
+/// An ONNX file and the program that is to run it.
+struct PeerNetwork {
+    runtime: Runtime,
+    arithmetic: &'static str,
+    onnx: Vec<u8>,
+}
+
+/// What other programs are given: the network as integers in both forms, and as the real numbers that they stand for.
+fn peer_networks(model: &Model<'_>) -> Result<Vec<PeerNetwork>, ExportError> {
+    let integers = |format| export(model, format).map(|files| files.backbone.encode_to_vec());
+    let float = export_float(model)?.encode_to_vec();
+    let networks = [
+        (
+            Runtime::OnnxRuntime,
+            "int8 (QLinear)",
+            integers(Format::QLinear)?,
+        ),
+        (Runtime::OnnxRuntime, "int8 (QDQ)", integers(Format::Qdq)?),
+        (Runtime::OnnxRuntime, "float", float.clone()),
+        (Runtime::Tract, "int8 (QLinear)", integers(Format::QLinear)?),
+        (Runtime::Tract, "float", float),
+    ];
+    Ok(networks
+        .map(|(runtime, arithmetic, onnx)| PeerNetwork {
+            runtime,
+            arithmetic,
+            onnx,
+        })
+        .into())
 }
 
 fn convolution_by<'a>(
@@ -215,7 +290,11 @@ fn run_race(
     let bar = progress(turns as u64, "runs", args.json);
     let timings = race(contestants, args.rounds, LIMIT, || bar.inc(1))?;
     bar.finish_and_clear();
-    Ok(Race { what, timings })
+    Ok(Race {
+        what,
+        timings,
+        refused: Vec::new(),
+    })
 }
 
 fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
@@ -245,6 +324,9 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
                 timing.runs,
                 timing.ratio
             )?;
+        }
+        for refused in &race.refused {
+            writeln!(out, "  not run by {refused}")?;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ pub fn dequantized(spec: &ModelSpec, float: &FloatModel) -> FloatModel {
     for (layer, quantized) in float.layers.iter_mut().zip(&spec.layers) {
         if let (FloatLayer::Conv2d(conv), LayerSpec::Conv2d(quantized)) = (layer, quantized) {
             let input = scales[quantized.input.min(scales.len() - 1)];
-            (conv.weights, conv.bias) = real(
+            (conv.weights, conv.bias) = real_parameters(
                 &quantized.weights,
                 &quantized.channels,
                 input,
@@ -27,7 +27,7 @@ pub fn dequantized(spec: &ModelSpec, float: &FloatModel) -> FloatModel {
     let head = &mut float.head;
     let path = |path, fcs: &mut [FloatFc], mut input: OutputScale| {
         for (fc, quantized) in fcs.iter_mut().zip(spec.head.fcs(path)) {
-            (fc.weights, fc.bias) = real(
+            (fc.weights, fc.bias) = real_parameters(
                 &quantized.weights,
                 &quantized.channels,
                 input,
@@ -43,7 +43,8 @@ pub fn dequantized(spec: &ModelSpec, float: &FloatModel) -> FloatModel {
     float
 }
 
-fn real(
+/// Weights `[out][...]` and biases as the real numbers that integers of these scales stand for.
+pub(crate) fn real_parameters(
     weights: &[i8],
     channels: &[Channel],
     input: OutputScale,

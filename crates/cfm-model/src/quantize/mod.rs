@@ -67,6 +67,7 @@ mod exponent;
 pub mod range;
 
 pub use dequantize::dequantized;
+pub(crate) use dequantize::real_parameters;
 pub use exponent::{activation_exponent, logit_exponent, weight_exponent};
 
 use cfm_core::model::Path;

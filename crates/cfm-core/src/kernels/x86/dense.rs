@@ -68,8 +68,7 @@ impl Dense {
         };
         let width = usize::from(width);
         let stride = usize::from(window.stride[1]);
-        let staged_cells =
-            width.saturating_sub(1) * stride + usize::from(window.extent(1).max(1));
+        let staged_cells = width.saturating_sub(1) * stride + usize::from(window.extent(1).max(1));
         let row_bytes = staged_cells * channels * S::BYTES;
         let dilation = usize::from(window.dilation[1]);
         let stretches = (0..rows * stretches)
@@ -184,7 +183,11 @@ impl Dense {
         memory: &mut [u8],
         out: &mut [i8],
     ) {
-        let top = origin(usize::from(y), self.window.stride[0], self.window.padding[0]);
+        let top = origin(
+            usize::from(y),
+            self.window.stride[0],
+            self.window.padding[0],
+        );
         let rows = memory.chunks_exact_mut(self.row_bytes.max(1));
         for (ky, staged) in (0..i32::from(self.window.kernel[0])).zip(rows) {
             let row = input.get(top + ky * i32::from(self.window.dilation[0]));
@@ -201,12 +204,7 @@ impl Dense {
     /// # Safety
     /// As for [`row`](Self::row).
     #[inline(always)]
-    pub(super) unsafe fn vector<S: Simd>(
-        &self,
-        input: &[i8],
-        memory: &mut [u8],
-        out: &mut [i8],
-    ) {
+    pub(super) unsafe fn vector<S: Simd>(&self, input: &[i8], memory: &mut [u8], out: &mut [i8]) {
         // SAFETY: as the caller promises.
         unsafe {
             self.stage_vector::<S>(input, memory);
@@ -340,7 +338,8 @@ impl Dense {
             let sums = self.sums::<S, N, CELLS>(block, base.add(x * self.step));
             for (i, sums) in sums.into_iter().enumerate() {
                 let out = out.add((x + i) * self.outputs + block.first);
-                self.scales.finish::<S, N>(sums, block.first, out, block.outputs);
+                self.scales
+                    .finish::<S, N>(sums, block.first, out, block.outputs);
             }
         }
         CELLS

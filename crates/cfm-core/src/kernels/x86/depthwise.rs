@@ -58,7 +58,8 @@ impl Depthwise {
         planes.sort_unstable();
         planes.dedup();
         let last = columns.saturating_sub(1) * dilation / stride;
-        let plane_len = (positions.next_multiple_of(chunk) + last * channels).next_multiple_of(chunk);
+        let plane_len =
+            (positions.next_multiple_of(chunk) + last * channels).next_multiple_of(chunk);
         // Which rows and which column a tap has.
         let columns_of_taps: Vec<(usize, usize)> = (0..groups)
             .flat_map(|group| (0..columns).map(move |kx| (group, kx)))
@@ -179,11 +180,11 @@ impl Depthwise {
         let before = padding.saturating_sub(first).div_ceil(stride);
         let column = first + before * stride - padding;
         let top = origin(usize::from(y), window.stride[0], window.padding[0]);
-        for (ky, place) in (0..i32::from(window.kernel[0])).zip(rows.chunks_exact_mut(self.plane_len))
+        for (ky, place) in
+            (0..i32::from(window.kernel[0])).zip(rows.chunks_exact_mut(self.plane_len))
         {
             let row = input.get(top + ky * i32::from(window.dilation[0]));
-            let (left, place) =
-                place.split_at_mut((before * self.channels).min(self.plane_len));
+            let (left, place) = place.split_at_mut((before * self.channels).min(self.plane_len));
             left.fill(input.zero_point());
             let cells = row.and_then(|row| row.get(column * self.channels..));
             let cells = cells.unwrap_or(&[]);
@@ -215,7 +216,11 @@ impl Depthwise {
             let row = |i: usize| {
                 // A row beyond the last has weights of 0.
                 let ky = group * S::GROUP + i;
-                let ky = if i < S::GROUP && ky < kernel_rows { ky } else { 0 };
+                let ky = if i < S::GROUP && ky < kernel_rows {
+                    ky
+                } else {
+                    0
+                };
                 rows[ky * self.plane_len..][..self.plane_len].as_ptr()
             };
             let rows: [*const i8; 4] = from_fn(row);

@@ -32,7 +32,9 @@ impl Scales {
     pub(super) fn new(channels: &[Channel], starts: &[i32], output: OutputScale) -> Self {
         let shift = |channel: &Channel| {
             let power_of_two = channel.mantissa == MANTISSA_MIN;
-            let shift = channel.shift.checked_sub(MANTISSA_MIN.trailing_zeros() as u8);
+            let shift = channel
+                .shift
+                .checked_sub(MANTISSA_MIN.trailing_zeros() as u8);
             shift.filter(|shift| power_of_two && NARROW.contains(shift))
         };
         let exists = |channel: &&Channel| channel.mantissa != 0;

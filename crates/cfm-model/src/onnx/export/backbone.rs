@@ -3,9 +3,9 @@
 use cfm_core::model::{Shape, Window};
 use cfm_core::requantize::OutputScale;
 
-use super::Format;
 use super::graph::{Attribute, Graph, Length, Value};
 use super::requantize::{Reach, multiplier, power_of_two, requantize, round_to_u8, unsigned};
+use super::{Format, per_input};
 use crate::onnx::proto::DataType;
 use crate::spec::{AddSpec, ConvSpec, LayerSpec, ModelSpec, PoolSpec};
 
@@ -102,7 +102,11 @@ fn pair(values: [u8; 2]) -> Attribute {
     Attribute::Ints(values.map(i64::from).to_vec())
 }
 
-fn pool_window(pool: &PoolSpec, input: Shape, output: Shape) -> [(&'static str, Attribute); 3] {
+pub(super) fn pool_window(
+    pool: &PoolSpec,
+    input: Shape,
+    output: Shape,
+) -> [(&'static str, Attribute); 3] {
     let window = &pool.window;
     let [top, left, bottom, right] = window.padding.map(i64::from);
     let trailing = |axis: usize, padding: i64, before: i64, input: u16, output: u16| {
@@ -123,7 +127,7 @@ fn pool_window(pool: &PoolSpec, input: Shape, output: Shape) -> [(&'static str, 
     ]
 }
 
-fn conv_window(window: &Window, groups: u16) -> [(&'static str, Attribute); 5] {
+pub(super) fn conv_window(window: &Window, groups: u16) -> [(&'static str, Attribute); 5] {
     let pads = window.padding.map(i64::from).to_vec();
     [
         ("kernel_shape", pair(window.kernel)),
@@ -187,13 +191,7 @@ fn convolution(
     let [rows, columns] = conv.window.kernel.map(usize::from);
     let inputs = usize::from(input.shape.channels / conv.groups.max(1));
     let filter_len = rows * columns * inputs;
-    // From (out, row, column, in) to (out, in, row, column).
-    let mut weights: Vec<i8> = Vec::with_capacity(conv.weights.len());
-    for filter in conv.weights.chunks_exact(filter_len) {
-        for i in 0..inputs {
-            weights.extend(filter.iter().skip(i).step_by(inputs).copied());
-        }
-    }
+    let weights = per_input(&conv.weights, filter_len, inputs);
     let shape = [outputs, inputs, rows, columns];
     let weights = graph.initializer(&format!("{name}.weights"), &shape, &weights);
     let biases = real_biases(&conv.weights, &conv.channels, input.scale.zero_point);

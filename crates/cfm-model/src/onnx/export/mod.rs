@@ -73,6 +73,7 @@
 
 mod backbone;
 mod classify;
+mod float;
 mod graph;
 mod mask;
 mod metadata;
@@ -90,6 +91,7 @@ use crate::onnx::proto::{DataType, ModelProto, OperatorSetIdProto};
 use crate::reader::SpecError;
 use crate::shape::ShapeError;
 use crate::spec::ModelSpec;
+pub use float::export_float;
 use graph::{Graph, Length};
 
 /// Version of the operators that the files use.
@@ -235,4 +237,15 @@ fn file(spec: &ModelSpec, graph: Graph, part: &str) -> ModelProto {
         metadata_props: metadata::entries(spec, part),
         ..ModelProto::default()
     }
+}
+
+/// Filters `[out][row][column][in]` as ONNX has them: `[out][in][row][column]`.
+fn per_input<T: Copy>(filters: &[T], filter_len: usize, inputs: usize) -> Vec<T> {
+    let mut reordered = Vec::with_capacity(filters.len());
+    for filter in filters.chunks_exact(filter_len.max(1)) {
+        for input in 0..inputs {
+            reordered.extend(filter.iter().skip(input).step_by(inputs).copied());
+        }
+    }
+    reordered
 }
