@@ -6,7 +6,7 @@
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
 //! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
 //! | the models that come with it, and model files | [`built_in`], [`model_file`], [`mod@inspect`] |
-//! | how good the labels are | [`metrics`], [`mod@evaluate`] |
+//! | how good the labels are, in one go or in parts | [`metrics`], [`mod@evaluate`], [`eval_part`] |
 //! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
 //! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
@@ -19,6 +19,7 @@ pub mod built_in;
 pub mod c_source;
 pub mod core_trace;
 pub mod dataset;
+pub mod eval_part;
 pub mod evaluate;
 pub mod float_network;
 pub mod import;
