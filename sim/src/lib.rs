@@ -4,7 +4,7 @@
 //! | what | module |
 //! |---|---|
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
-//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
+//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`photo_stream`], [`label_map`], [`dataset`], [`scene`] |
 //! | the models that come with it, and model files | [`built_in`], [`model_file`], [`mod@inspect`] |
 //! | how good the labels are, in one go or in parts | [`metrics`], [`mod@evaluate`], [`eval_part`] |
 //! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
@@ -32,6 +32,7 @@ pub mod output;
 pub mod parity;
 pub mod photo;
 pub mod photo_list;
+pub mod photo_stream;
 pub mod picture;
 pub mod pipeline;
 pub mod plot;
