@@ -13,6 +13,34 @@
 //! | every number as files for others to recompute | [`vectors`] |
 //! | a model as C source | [`c_source`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
+//!
+//! # Host simulation in your CI
+//!
+//! [`assert_parity`] is for the tests of whoever makes a model or kernels: it computes a photograph with the core and with
+//! the float reference, proposals, labels and all, and panics with the first tensor that differs, the position and both
+//! values.
+//!
+//! ```
+//! use cfm_sim::model_file::ModelFile;
+//! use cfm_sim::{assert_parity, check_parity, photo, scene::Scene};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! # std::fs::write("street.cfm", cfm_sim::built_in::STREET.cfm)?;
+//! # Scene::render(60, 45, 2).photo.save("frame.png")?;
+//! let file = ModelFile::open(Some("street.cfm".as_ref()))?;
+//! let model = file.parse()?;
+//! assert_parity(&model, &photo::open("frame.png".as_ref())?);
+//!
+//! // Without a photograph at hand, and without a panic:
+//! let report = check_parity(&model, &Scene::render(480, 360, 1).photo)?;
+//! assert!(report.is_exact(), "{report}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`parity::PhotoCheck`] takes segments from elsewhere, or kernels of your own; [`parity::random`] makes random models.
 #![deny(missing_docs)]
 
 pub mod built_in;
@@ -44,3 +72,6 @@ pub mod scene;
 pub mod trace;
 pub mod truth;
 pub mod vectors;
+
+pub use image::RgbImage;
+pub use parity::{assert_parity, check_parity};
