@@ -167,6 +167,20 @@ pub enum DatasetError {
         /// The value.
         label: u8,
     },
+    /// A label image is of another shape than its photograph.
+    #[error(
+        "{path}: {width}x{height} labels are of another shape than the photograph's {}x{} pixels", .photo.0, .photo.1
+    )]
+    LabelsShape {
+        /// The label image.
+        path: String,
+        /// Its columns.
+        width: usize,
+        /// Its rows.
+        height: usize,
+        /// Columns and rows of the photograph, turned upright.
+        photo: (u32, u32),
+    },
 }
 
 impl Dataset {
@@ -355,17 +369,35 @@ impl Dataset {
         Ok(map)
     }
 
-    /// Photograph and labels of an ID. Their sizes may differ.
+    /// Photograph and labels of an ID. One may be a scaled version of the other.
     ///
     /// # Errors
-    /// As [`Dataset::photo`] and [`Dataset::labels`].
+    /// As [`Dataset::photo`] and [`Dataset::labels`]; [`DatasetError::LabelsShape`] where no scale fits to a pixel.
     pub fn sample(&self, id: &str) -> Result<Sample, DatasetError> {
+        let (photo, labels) = (self.photo(id)?, self.labels(id)?);
+        let (width, height) = (labels.width(), labels.height());
+        if !same_shape(photo.dimensions(), (width as u32, height as u32)) {
+            return Err(DatasetError::LabelsShape {
+                path: self.labels_path(id).display().to_string(),
+                width,
+                height,
+                photo: photo.dimensions(),
+            });
+        }
         Ok(Sample {
             id: id.to_owned(),
-            photo: self.photo(id)?,
-            labels: self.labels(id)?,
+            photo,
+            labels,
         })
     }
+}
+
+/// Whether the smaller of two sizes (columns, rows) is the larger one scaled, to less than a pixel.
+fn same_shape(a: (u32, u32), b: (u32, u32)) -> bool {
+    let (a, b) = (a.min(b), a.max(b));
+    let [aw, ah, bw, bh] = [a.0, a.1, b.0, b.1].map(u64::from);
+    // Its rows are within one of the scaled ones, or its columns.
+    (aw * bh).abs_diff(ah * bw) < bw.max(bh)
 }
 
 fn read_text(path: &Path) -> Result<String, DatasetError> {
@@ -464,6 +496,27 @@ mod tests {
             error.contains("pixel (1, 0) has the label 4, which dataset.toml does not list"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn labels_may_be_scaled_but_not_turned_or_cropped() {
+        for (a, b) in [
+            ((480, 360), (240, 180)),
+            ((321, 213), (160, 106)),
+            ((7, 5), (700, 500)),
+        ] {
+            assert!(
+                same_shape(a, a) && same_shape(a, b) && same_shape(b, a),
+                "{a:?} {b:?}"
+            );
+        }
+        for (a, b) in [
+            ((60, 45), (45, 60)),
+            ((480, 360), (480, 350)),
+            ((480, 360), (470, 360)),
+        ] {
+            assert!(!same_shape(a, b) && !same_shape(b, a), "{a:?} {b:?}");
+        }
     }
 
     #[test]

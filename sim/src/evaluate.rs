@@ -8,7 +8,7 @@ use cfm_core::model::{ClassKind, Model};
 use image::RgbImage;
 use rayon::prelude::*;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::dataset::{Dataset, DatasetError, Description};
 use crate::label_map::LabelMap;
@@ -56,9 +56,17 @@ pub struct ClassMatch {
     truth: [Option<usize>; 256],
     /// Position in the data set's list by the model's class index.
     given: [Option<usize>; 256],
-    /// Positions of the classes that both know.
-    common: Vec<usize>,
+    measured: MeasuredClasses,
+}
+
+/// The classes of a data set, and which of them have a part in the means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredClasses {
+    /// In the data set's order, that of a [`Confusion`].
     names: Vec<String>,
+    /// Positions of the classes that the model knows, too.
+    common: Vec<usize>,
 }
 
 impl ClassMatch {
@@ -97,12 +105,14 @@ impl ClassMatch {
         Ok(Self {
             truth,
             given,
-            common,
-            names: description
-                .classes
-                .iter()
-                .map(|class| class.name.clone())
-                .collect(),
+            measured: MeasuredClasses {
+                names: description
+                    .classes
+                    .iter()
+                    .map(|class| class.name.clone())
+                    .collect(),
+                common,
+            },
         })
     }
 
@@ -110,7 +120,7 @@ impl ClassMatch {
     #[must_use]
     pub fn compare(&self, truth: &LabelMap, given: &LabelMap) -> Confusion {
         let given = given.resized(truth.width(), truth.height());
-        let mut confusion = Confusion::new(self.names.len());
+        let mut confusion = Confusion::new(self.measured.count());
         confusion.add(
             truth
                 .labels()
@@ -121,7 +131,39 @@ impl ClassMatch {
         confusion
     }
 
-    /// The measures that follow from a confusion matrix of this match.
+    /// The classes, and which of them have a part in the means.
+    #[must_use]
+    pub const fn measured(&self) -> &MeasuredClasses {
+        &self.measured
+    }
+
+    /// As [`MeasuredClasses::measure`].
+    ///
+    /// # Errors
+    /// [`EvaluateError::NoTruth`].
+    pub fn measure(
+        &self,
+        confusion: &Confusion,
+        images: usize,
+    ) -> Result<Evaluation, EvaluateError> {
+        self.measured.measure(confusion, images)
+    }
+}
+
+impl MeasuredClasses {
+    /// The number of classes of the data set.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether all positions are those of classes. Only values from elsewhere can be wrong.
+    #[must_use]
+    pub(crate) fn is_valid(&self) -> bool {
+        self.common.iter().all(|&class| class < self.names.len())
+    }
+
+    /// The measures that follow from a confusion matrix of these classes.
     ///
     /// # Errors
     /// [`EvaluateError::NoTruth`].
@@ -180,9 +222,28 @@ impl Serialize for ClassIou {
     }
 }
 
-/// Labels all photographs of `ids` with `segment` (which returns class indices of the model, once per way of labelling,
-/// and as many each time), several at a time, and compares them with the ground truth. `done` is called after each.
-/// Returns one evaluation per way of labelling.
+/// Labels the photograph `id` with `segment` (which returns class indices of the model, once per way of labelling) and
+/// compares it with the ground truth: one matrix per way of labelling.
+///
+/// # Errors
+/// [`EvaluateError::Dataset`] or [`EvaluateError::Segment`].
+pub fn compare<E: std::error::Error + Send + Sync + 'static>(
+    dataset: &Dataset,
+    id: &str,
+    classes: &ClassMatch,
+    segment: impl Fn(&RgbImage) -> Result<Vec<LabelMap>, E>,
+) -> Result<Vec<Confusion>, EvaluateError> {
+    let sample = dataset.sample(id)?;
+    let given = segment(&sample.photo).map_err(|source| EvaluateError::Segment {
+        id: id.to_owned(),
+        source: Box::new(source),
+    })?;
+    let compare = |given| classes.compare(&sample.labels, given);
+    Ok(given.iter().map(compare).collect())
+}
+
+/// [`compare`]s all photographs of `ids`, several at a time. `done` is called after each. Returns one evaluation per way
+/// of labelling, of which there must be as many each time.
 ///
 /// # Errors
 /// The first [`EvaluateError`] that occurs.
@@ -196,13 +257,7 @@ pub fn evaluate<E: std::error::Error + Send + Sync + 'static>(
     let confusions = ids
         .par_iter()
         .map(|id| {
-            let sample = dataset.sample(id)?;
-            let given = segment(&sample.photo).map_err(|source| EvaluateError::Segment {
-                id: id.clone(),
-                source: Box::new(source),
-            })?;
-            let compare = |given| classes.compare(&sample.labels, given);
-            let confusions: Vec<Confusion> = given.iter().map(compare).collect();
+            let confusions = compare(dataset, id, classes, &segment)?;
             done();
             Ok::<_, EvaluateError>(confusions)
         })

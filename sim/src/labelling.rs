@@ -8,7 +8,7 @@ use cfm_core::model::format::MAX_MAPS;
 use cfm_core::model::{AreaFactor, Combination, LabellingRule, Model};
 use cfm_core::segment::SuperpixelMap;
 use fixed::types::U0F16;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The class of every pixel of the network's input, row-major, as [`label_pixels`] decides it for the segments
 /// `segment(0) .. segment(count)`.
@@ -204,6 +204,13 @@ impl fmt::Display for RuleSpec {
             Some(map) => write!(f, ",refine={map}"),
             None => Ok(()),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

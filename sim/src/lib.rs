@@ -4,15 +4,43 @@
 //! | what | module |
 //! |---|---|
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
-//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`label_map`], [`dataset`], [`scene`] |
+//! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`photo_stream`], [`label_map`], [`dataset`], [`scene`] |
 //! | the models that come with it, and model files | [`built_in`], [`model_file`], [`mod@inspect`] |
-//! | how good the labels are | [`metrics`], [`mod@evaluate`] |
+//! | how good the labels are, in one go or in parts | [`metrics`], [`mod@evaluate`], [`eval_part`] |
 //! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
 //! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
 //! | every number as files for others to recompute | [`vectors`] |
 //! | a model as C source | [`c_source`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
+//!
+//! # Host simulation in your CI
+//!
+//! [`assert_parity`] is for the tests of whoever makes a model or kernels: it computes a photograph with the core and with
+//! the float reference, proposals, labels and all, and panics with the first tensor that differs, the position and both
+//! values.
+//!
+//! ```
+//! use cfm_sim::model_file::ModelFile;
+//! use cfm_sim::{assert_parity, check_parity, photo, scene::Scene};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! # std::fs::write("street.cfm", cfm_sim::built_in::STREET.cfm)?;
+//! # Scene::render(60, 45, 2).photo.save("frame.png")?;
+//! let file = ModelFile::open(Some("street.cfm".as_ref()))?;
+//! let model = file.parse()?;
+//! assert_parity(&model, &photo::open("frame.png".as_ref())?);
+//!
+//! // Without a photograph at hand, and without a panic:
+//! let report = check_parity(&model, &Scene::render(480, 360, 1).photo)?;
+//! assert!(report.is_exact(), "{report}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`parity::PhotoCheck`] takes segments from elsewhere, or kernels of your own; [`parity::random`] makes random models.
 #![deny(missing_docs)]
 
 pub mod benchmark;
@@ -20,6 +48,7 @@ pub mod built_in;
 pub mod c_source;
 pub mod core_trace;
 pub mod dataset;
+pub mod eval_part;
 pub mod evaluate;
 pub mod float_network;
 pub mod import;
@@ -32,6 +61,7 @@ pub mod output;
 pub mod parity;
 pub mod photo;
 pub mod photo_list;
+pub mod photo_stream;
 pub mod picture;
 pub mod pipeline;
 pub mod plot;
@@ -43,3 +73,6 @@ pub mod scene;
 pub mod trace;
 pub mod truth;
 pub mod vectors;
+
+pub use image::RgbImage;
+pub use parity::{assert_parity, check_parity};

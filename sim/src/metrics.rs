@@ -15,12 +15,50 @@
 //! A pixel that was given no class counts against its true class alone. The sums run over all images together, as is
 //! usual, not image by image.
 
-/// Counts of (true class, given class) pairs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Counts of (true class, given class) pairs. Serialized as a list of rows, one per true class, whose last column counts
+/// pixels that were given no class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
 pub struct Confusion {
     classes: usize,
     /// Row per true class; its last column counts pixels that were given no class.
     counts: Vec<u64>,
+}
+
+/// The rows of a matrix are not each one longer than there are rows, or their sum is beyond 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a confusion matrix: its rows are not one longer than their number, or their sum is too large"
+)]
+pub struct ConfusionRowsError;
+
+impl TryFrom<Vec<Vec<u64>>> for Confusion {
+    type Error = ConfusionRowsError;
+
+    fn try_from(rows: Vec<Vec<u64>>) -> Result<Self, ConfusionRowsError> {
+        let classes = rows.len();
+        let sum = rows
+            .iter()
+            .flatten()
+            .try_fold(0_u64, |sum, &count| sum.checked_add(count));
+        if sum.is_none() || rows.iter().any(|row| row.len() != classes + 1) {
+            return Err(ConfusionRowsError);
+        }
+        Ok(Self {
+            classes,
+            counts: rows.concat(),
+        })
+    }
+}
+
+impl From<Confusion> for Vec<Vec<u64>> {
+    fn from(confusion: Confusion) -> Self {
+        (0..confusion.classes)
+            .map(|class| confusion.row(class).to_vec())
+            .collect()
+    }
 }
 
 impl Confusion {
@@ -52,16 +90,24 @@ impl Confusion {
         }
     }
 
+    /// Adds the counts of another.
+    ///
+    /// # Panics
+    /// When the numbers of classes differ.
+    pub fn add_counts(&mut self, other: &Self) {
+        assert_eq!(self.classes, other.classes, "the same classes");
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+    }
+
     /// The counts of both.
     ///
     /// # Panics
     /// When the numbers of classes differ.
     #[must_use]
     pub fn merged(mut self, other: &Self) -> Self {
-        assert_eq!(self.classes, other.classes, "the same classes");
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
+        self.add_counts(other);
         self
     }
 

@@ -133,20 +133,32 @@ impl ModelFile {
         })
     }
 
-    /// The float network that the model was quantized from: `M.safetensors` beside `M.cfm`.
+    /// The bytes of the float network that the model was quantized from: those of `M.safetensors` beside `M.cfm`.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Read`] or [`ModelFileError::TooLong`].
+    pub fn float_bytes(&self) -> Result<Cow<'_, [u8]>, ModelFileError> {
+        Ok(match &self.0 {
+            Source::BuiltIn(model) => Cow::Borrowed(model.safetensors),
+            Source::File { path, .. } => Cow::Owned(read(&path.with_extension("safetensors"))?),
+        })
+    }
+
+    /// The float network that the model was quantized from.
     ///
     /// # Errors
     /// [`ModelFileError::Read`], [`ModelFileError::TooLong`] or [`ModelFileError::Float`].
     pub fn float(&self) -> Result<FloatModel, ModelFileError> {
-        let (name, weights) = match &self.0 {
-            Source::BuiltIn(model) => (self.name(), Cow::Borrowed(model.safetensors)),
-            Source::File { path, .. } => {
-                let path = path.with_extension("safetensors");
-                (path.display().to_string(), Cow::Owned(read(&path)?))
-            }
-        };
-        FloatModel::from_safetensors(self.bytes(), &weights)
-            .map_err(|source| ModelFileError::Float { name, source })
+        let weights = self.float_bytes()?;
+        FloatModel::from_safetensors(self.bytes(), &weights).map_err(|source| {
+            let name = match &self.0 {
+                Source::BuiltIn(_) => self.name(),
+                Source::File { path, .. } => {
+                    path.with_extension("safetensors").display().to_string()
+                }
+            };
+            ModelFileError::Float { name, source }
+        })
     }
 
     /// The float network with this model's structure and the weights of a safetensors file, which may have been written

@@ -42,6 +42,9 @@ pub enum PhotoProblem {
     /// The file is no image of a known format.
     #[error("not an image (PNG, JPEG, BMP and PNM are read)")]
     Format,
+    /// An image of a stream is neither binary PPM nor binary PGM.
+    #[error("neither a binary PPM nor a binary PGM image")]
+    StreamFormat,
     /// The image has more than [`MAX_PIXELS`] pixels.
     #[error("{0}x{1} pixels; at most {max} million are read", max = MAX_PIXELS / 1_000_000)]
     TooLarge(u32, u32),
@@ -104,10 +107,30 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_ALLOCATION);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| match error {
+    let decoder = reader.into_decoder().map_err(|error| match error {
         ImageError::Unsupported(_) => PhotoProblem::Format,
         error => PhotoProblem::Decode(error),
     })?;
+    check_size(&decoder)?;
+    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
+        return Err(PhotoProblem::Truncated);
+    }
+    rgb(decoder)
+}
+
+/// What a decoder decodes, as 8-bit RGB, upright; a size beyond the limits is refused before anything is allocated.
+///
+/// # Errors
+/// What is wrong with the image.
+pub(crate) fn rgb(mut decoder: impl ImageDecoder) -> Result<RgbImage, PhotoProblem> {
+    check_size(&decoder)?;
+    let orientation = decoder.orientation().map_err(PhotoProblem::Decode)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(PhotoProblem::Decode)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+fn check_size(decoder: &impl ImageDecoder) -> Result<(), PhotoProblem> {
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(PhotoProblem::TooLarge(width, height));
@@ -115,13 +138,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
     if width == 0 || height == 0 {
         return Err(PhotoProblem::NoPixels);
     }
-    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
-        return Err(PhotoProblem::Truncated);
-    }
-    let orientation = decoder.orientation().map_err(PhotoProblem::Decode)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(PhotoProblem::Decode)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok(())
 }
 
 /// Whether a JPEG file has no end-of-image marker after its last scan. (The decoder fills the rest with grey.)

@@ -29,8 +29,16 @@ pub enum PhotoListError {
     Dataset(#[from] DatasetError),
 }
 
+/// Whether `source` means several photographs: a folder, or `DATASET:SPLIT`.
+#[must_use]
+pub fn is_photo_list(source: &str) -> bool {
+    let path = Path::new(source);
+    let split_of = |(folder, _)| Path::new(folder).join("dataset.toml").is_file();
+    path.is_dir() || (!path.exists() && source.rsplit_once(':').is_some_and(split_of))
+}
+
 /// The photographs that `source` means: `DATASET` or `DATASET:SPLIT` where there is a `dataset.toml`, otherwise a
-/// folder, whose photographs come in the order of their names. At most `limit` of them, evenly spread: neighbours are
+/// folder, whose photographs come in the order of their names, numbers in names counting as numbers. At most `limit` of them, evenly spread: neighbours are
 /// often frames of one video.
 ///
 /// # Errors
@@ -74,7 +82,7 @@ fn folder_photos(folder: &Path) -> Result<Vec<PathBuf>, PhotoListError> {
     if photos.is_empty() {
         return Err(PhotoListError::Empty(name()));
     }
-    photos.sort();
+    photos.sort_by(|a, b| alphanumeric_sort::compare_path(a, b).then_with(|| a.cmp(b)));
     Ok(photos)
 }
 
@@ -104,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["f10.png", "f9.png", "f09.png", "f100.png", "e11.png"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let source = folder.path().to_str().unwrap();
+        let expected = ["e11.png", "f9.png", "f09.png", "f10.png", "f100.png"];
+        assert_eq!(names(source, 9), expected);
+    }
+
+    #[test]
     fn splits_of_a_data_set_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("set");
@@ -112,6 +131,9 @@ mod tests {
         let source = root.to_str().unwrap();
         assert_eq!(names(source, 9).len(), 3);
         assert_eq!(names(&format!("{source}:val"), 9).len(), 2);
+        assert!(is_photo_list(source) && is_photo_list(&format!("{source}:val")));
+        let file = root.join("images/scene00001.png");
+        assert!(!is_photo_list(file.to_str().unwrap()) && !is_photo_list("none:val"));
         let error = photo_list(&format!("{source}:test"), 9).unwrap_err();
         assert!(error.to_string().contains("no such split"), "{error}");
     }

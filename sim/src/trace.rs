@@ -5,6 +5,7 @@ use cfm_core::model::LabellingRule;
 use cfm_core::segment::{Segment, SuperpixelMap};
 use image::RgbImage;
 
+use crate::import::Segments;
 use crate::pipeline::{NetworkInput, Pipeline, PipelineError, ProposalMemory};
 
 /// What is computed on, besides the model.
@@ -31,6 +32,31 @@ impl Inputs<'_> {
         with: impl FnOnce(&Inputs<'_>) -> T,
     ) -> Result<T, PipelineError> {
         Self::of_input(pipeline, &pipeline.input(photo)?, with)
+    }
+
+    /// [`Inputs::of_photo`] with segments from elsewhere, brought to the size of the network's input, and no superpixels.
+    ///
+    /// # Errors
+    /// As [`Pipeline::segment_by`], but for the labelling.
+    pub fn of_segments<T>(
+        pipeline: &Pipeline<'_>,
+        photo: &RgbImage,
+        segments: &Segments,
+        with: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> Result<T, PipelineError> {
+        let input = pipeline.input(photo)?;
+        let image = input.view()?;
+        let resized = segments.resized(image.width(), image.height());
+        if resized.is_empty() {
+            return Err(PipelineError::NoSegment);
+        }
+        let segments: Vec<Segment<'_>> = resized.iter().map(Segment::Runs).collect();
+        Ok(with(&Inputs {
+            image,
+            maps: &[],
+            segments: &segments,
+            rule: pipeline.labelling(),
+        }))
     }
 
     /// [`Inputs::of_photo`] for a photograph that has been brought to the network's size.

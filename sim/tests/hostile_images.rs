@@ -145,8 +145,11 @@ fn broken_images_are_refused() {
         error.starts_with("cfm: missing.png: No such file"),
         "{error}"
     );
+    // A folder means its photographs, and here none can be used.
     let error = refusal(root, &segment("."));
-    assert!(error.starts_with("cfm: .: "), "{error}");
+    assert!(error.starts_with("cfm: ./cut.png: "), "{error}");
+    let error = refusal(root, &["proposals", ".", "--model", "tiny.cfm"]);
+    assert!(error.starts_with("cfm: "), "{error}");
 }
 
 #[test]

@@ -88,17 +88,23 @@ pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()>
     writeln!(out, "{text}")
 }
 
-/// A progress bar on stderr, which is not drawn when `quiet` or when stderr is no terminal.
+/// A progress bar on stderr, which is not drawn when `quiet` or when stderr is no terminal. Without a length it only
+/// counts.
 #[must_use]
-pub fn progress(length: u64, what: &'static str, quiet: bool) -> ProgressBar {
+pub fn progress(length: impl Into<Option<u64>>, what: &'static str, quiet: bool) -> ProgressBar {
     let target = if quiet {
         ProgressDrawTarget::hidden()
     } else {
         ProgressDrawTarget::stderr()
     };
-    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length), target)
+    let length = length.into();
+    let template = match length {
+        Some(_) => "{msg} {bar:40} {pos}/{len}, {eta} left",
+        None => "{msg} {spinner} {pos}, {per_sec}",
+    };
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(length, target)
         .with_style(style)
         .with_message(what)
 }

@@ -8,15 +8,14 @@ use anyhow::Context;
 use cfm_hardware::project::Language;
 use cfm_model::random::Options;
 use cfm_sim::parity::random::{RandomFailure, SEGMENTS, check_many};
-use cfm_sim::parity::{Naming, ParityReport, check};
+use cfm_sim::parity::{ParityReport, check_parity};
 use cfm_sim::photo;
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
-use cfm_sim::trace::Inputs;
 use serde::Serialize;
 
 use super::engine_project::{Project, ProjectInput};
 use super::hardware::EngineArg;
-use super::{ModelArg, display, pipeline, print_json, progress, twin};
+use super::{ModelArg, display, print_json, progress, twin};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
@@ -90,7 +89,6 @@ struct Report {
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    segments: u64,
     /// The random model on which core and reference differ, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_seed: Option<u64>,
@@ -175,7 +173,6 @@ fn twin_parity(args: &Args, language: Language, out: &mut dyn Write) -> anyhow::
 fn photograph(args: &Args) -> anyhow::Result<Report> {
     let file = args.model.open()?;
     let model = file.parse()?;
-    let pipeline = pipeline(&file, &model)?;
     let seed = args.seed.unwrap_or(SAMPLE_SEED);
     let photo = match &args.image {
         Some(path) => photo::open(path)?,
@@ -184,20 +181,12 @@ fn photograph(args: &Args) -> anyhow::Result<Report> {
             Scene::render(width, height, seed).photo
         }
     };
-    let compared = Inputs::of_photo(&pipeline, &photo, |inputs| {
-        let segments = inputs.segments.len() as u64;
-        check(&model, inputs, Naming::Layers).map(|parity| (segments, parity))
-    });
-    let (segments, parity) = compared
-        .map_err(anyhow::Error::from)
-        .and_then(|compared| Ok(compared?))
-        .with_context(|| file.name())?;
+    let parity = check_parity(&model, &photo).with_context(|| file.name())?;
     Ok(Report {
         random: None,
         seed: args.image.is_none().then_some(seed),
         path: args.image.as_deref().map(display),
         model: Some(file.name()),
-        segments,
         failed_seed: None,
         refused: None,
         elements: parity.elements(),
@@ -227,7 +216,6 @@ fn random(args: &Args, count: u64) -> Report {
         seed: Some(seed),
         path: None,
         model: None,
-        segments: failed_seed.map_or(count, |_| 1) * SEGMENTS as u64,
         failed_seed,
         refused,
         elements: parity.elements(),
@@ -248,7 +236,7 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
             "{}, {}, {} segments",
             report.path.as_deref().unwrap_or("rendered sample scene"),
             model.as_deref().unwrap_or_default(),
-            report.segments
+            report.parity.segments
         )?,
     }
     if let Some(seed) = report.failed_seed {

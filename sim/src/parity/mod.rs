@@ -1,11 +1,12 @@
 //! Whether the core computes exactly what the float reference computes, tensor by tensor.
 
 mod names;
+mod photo;
 pub mod random;
-
 mod report;
 
 pub use names::Naming;
+pub use photo::{PhotoCheck, assert_parity, check_parity};
 pub use report::{Difference, ParityReport, TensorParity};
 
 use cfm_core::executor::ExecuteError;
@@ -14,13 +15,18 @@ use cfm_core::model::Model;
 use cfm_core::scorer::ScoreError;
 
 use crate::core_trace::{self, CoreError};
+use crate::pipeline::PipelineError;
 use crate::reference::{self, ReferenceError};
 use crate::trace::{Inputs, Trace};
 use names::Names;
 
 /// Why nothing can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParityError {
+    /// A photograph cannot be brought to the model's input, or no segments can be made of it.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     /// The core refuses the image or a segment.
     #[error("the core: {0}")]
     Core(#[from] CoreError),
@@ -35,8 +41,8 @@ pub enum ParityError {
     Reference(#[from] ReferenceError),
 }
 
-/// Computes everything twice, with the core and the host's fastest kernels (row by row, with everything shown on the way; then by its whole-image and
-/// whole-segment calls) and with the float reference, and compares every tensor.
+/// Computes everything twice, with the core and the host's fastest kernels (row by row, with everything shown on the way;
+/// then by its whole-image and whole-segment calls) and with the float reference, and compares every tensor.
 ///
 /// # Errors
 /// [`ParityError`] for an image of another size than the model's input, or a broken segment.
@@ -85,7 +91,10 @@ pub fn compare(
     reference: &Trace,
 ) -> ParityReport {
     let names = Names::new(model, inputs.rule, naming);
-    let mut report = ParityReport::default();
+    let mut report = ParityReport {
+        segments: inputs.segments.len() as u64,
+        tensors: Vec::new(),
+    };
     let tensors = core.tensors.iter().zip(&reference.tensors);
     for ((name, dimensions), (a, b)) in names.tensors.iter().zip(&names.dimensions).zip(tensors) {
         report.compare(name, None, dimensions, a, b);
@@ -140,19 +149,6 @@ pub fn compare(
     );
     report.tensors.retain(|tensor| tensor.elements > 0);
     report
-}
-
-/// Asserts that core and reference agree on every element of every tensor.
-///
-/// # Panics
-/// With the report, when they do not; or with the error, when something is refused.
-#[track_caller]
-pub fn assert_parity(model: &Model<'_>, inputs: &Inputs<'_>) {
-    match check(model, inputs, Naming::Layers) {
-        Ok(report) if report.is_exact() => {}
-        Ok(report) => panic!("core and reference differ\n{report}"),
-        Err(error) => panic!("{error}"),
-    }
 }
 
 #[cfg(test)]

@@ -49,9 +49,27 @@ pub struct TensorParity {
     pub first: Option<Difference>,
 }
 
+impl fmt::Display for TensorParity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            elements,
+            mismatches,
+            first,
+        } = self;
+        write!(f, "{name}: {mismatches} of {elements} elements")?;
+        match first {
+            Some(first) => write!(f, ", {first}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The comparison of every tensor, in the order of computation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ParityReport {
+    /// How many segments were compared.
+    pub segments: u64,
     /// One entry per tensor.
     pub tensors: Vec<TensorParity>,
 }
@@ -84,6 +102,7 @@ impl ParityReport {
     /// Adds the counts of another report, tensor by tensor; new tensors come last.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
+        self.segments += other.segments;
         for tensor in other.tensors {
             let line = self.line(&tensor.name);
             line.elements += tensor.elements;

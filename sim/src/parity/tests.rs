@@ -1,5 +1,7 @@
 //! Parity holds, and faults do not go unnoticed.
 
+use std::panic::{UnwindSafe, catch_unwind};
+
 use cfm_core::image::ImageView;
 use cfm_core::kernels::{Kernels, Portable, Rows};
 use cfm_core::labelling::LabelError;
@@ -11,6 +13,9 @@ use cfm_model::spec::{LayerSpec, ModelSpec};
 use fixed::types::U0F16;
 
 use super::*;
+use crate::built_in::STREET;
+use crate::import::Segments;
+use crate::scene::Scene;
 use crate::trace::Trace;
 
 #[test]
@@ -213,7 +218,89 @@ fn a_real_size_agrees() {
         segments: &segments.views(),
         rule: segments.applicable(model.labelling()),
     };
-    assert_parity(&model, &inputs);
+    let report = check(&model, &inputs, Naming::Layers).unwrap();
+    assert!(report.is_exact(), "{report}");
+    assert_eq!(report.segments, 40);
+}
+
+fn street() -> Model<'static> {
+    Model::parse(STREET.cfm).unwrap()
+}
+
+#[test]
+fn street_passes() {
+    let report = check_parity(&street(), &Scene::sample().photo).unwrap();
+    assert!(report.segments > 100 && report.elements() > 1_000_000);
+    assert_parity(&street(), &Scene::render(70, 90, 3).photo);
+}
+
+#[test]
+fn segments_may_be_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("segments.png");
+    let scene = Scene::render(60, 45, 3);
+    scene.labels.save(&path).unwrap();
+    let segments = Segments::open(&path, &Default::default()).unwrap();
+    let model = street();
+    let check = PhotoCheck::new(&model).segments(&segments);
+    check.assert(&scene.photo);
+    let report = check.run(&scene.photo).unwrap();
+    assert_eq!(report.segments as usize, segments.resized(240, 180).len());
+}
+
+/// The message of a panic.
+fn panic_of(f: impl FnOnce() + UnwindSafe) -> String {
+    let panic = catch_unwind(f).expect_err("a panic");
+    panic.downcast_ref::<String>().expect("a message").clone()
+}
+
+#[test]
+fn a_faulty_kernel_panics_with_the_first_difference() {
+    let message = panic_of(|| {
+        PhotoCheck::new(&street())
+            .kernels(HalfUp)
+            .assert(&Scene::sample().photo);
+    });
+    let (first, report) = message.split_once("\n\n").unwrap();
+    let report: Vec<&str> = report.lines().collect();
+    let at = report
+        .iter()
+        .position(|line| !line.ends_with(" 0 mismatches"))
+        .unwrap();
+    // The line names the tensor that differs first in the order of computation, with its place and both values.
+    let (tensor, rest) = first
+        .strip_prefix("core and reference differ in ")
+        .and_then(|text| text.split_once(": "))
+        .unwrap();
+    assert!(
+        tensor.contains(" FC ") && report[at].starts_with(tensor),
+        "{message}"
+    );
+    let (_, values) = rest.split_once("first at segment ").unwrap();
+    let (core, reference) = values
+        .split_once("]: core ")
+        .and_then(|(_, values)| values.split_once(", reference "))
+        .unwrap();
+    let [core, reference] = [core, reference].map(|value| value.parse::<i64>().unwrap());
+    // Halves that the contract rounds to even.
+    assert_eq!((core - reference, reference % 2), (1, 0), "{message}");
+}
+
+#[test]
+fn what_cannot_be_compared_panics_with_the_reason() {
+    let spec = ModelSpec {
+        proposals: Some(vec![1, 2, 3]),
+        ..random_model(2, &Options::default())
+    };
+    let bytes = spec.to_bytes().unwrap();
+    let message = panic_of(|| {
+        let model = Model::parse(&bytes).unwrap();
+        assert_parity(&model, &Scene::render(8, 6, 1).photo);
+    });
+    assert!(
+        message.contains("cannot be compared: section PROP: it has 3 bytes"),
+        "{message}"
+    );
 }
 
 #[test]

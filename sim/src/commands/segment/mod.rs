@@ -1,0 +1,162 @@
+//! `cfm segment`: labels every pixel of a photograph, or of many.
+
+mod many;
+mod report;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cfm_sim::import::Segments;
+use cfm_sim::labelling::RuleSpec;
+use cfm_sim::output::{OutputError, write_labels, write_picture};
+use cfm_sim::photo_list::is_photo_list;
+use cfm_sim::pipeline::{Pipeline, Segmentation};
+use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
+use cfm_sim::{photo, picture};
+use image::RgbImage;
+
+use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, pipeline, print_json};
+use report::{Report, Size};
+
+/// Arguments of `cfm segment`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Photograph (PNG, JPEG, BMP or PNM), or several, or folders of them, or DATASET:SPLIT, or - for a stream of binary
+    /// PPM images on standard input; a rendered sample scene without it
+    #[arg(value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    segments: SegmentsArg,
+    /// Where the photograph with the classes' colours over it goes [default: overlay.png]; of several photographs a
+    /// folder, with a PNG file for each [default: overlays]
+    #[arg(long, value_name = "PNG|DIR")]
+    out: Option<PathBuf>,
+    /// Where the label values go, one byte a pixel, 255 for none: a PNG file, or a PGM file if its name ends in .pgm; of
+    /// several photographs a folder, with a PNG file for each
+    #[arg(long, value_name = "PNG|PGM|DIR")]
+    labels: Option<PathBuf>,
+    #[arg(long, value_name = "SPEC", help = LABELLING_HELP)]
+    labelling: Option<RuleSpec>,
+    /// Of several photographs, skip those that cannot be used instead of stopping with status 2; name them in the end,
+    /// with status 1
+    #[arg(long)]
+    keep_going: bool,
+    /// Seed of the rendered scene
+    #[arg(long, value_name = "S", conflicts_with = "images")]
+    seed: Option<u64>,
+    /// Print JSON; of several photographs an object on a line for each
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; the status is 1 when photographs were skipped.
+///
+/// # Errors
+/// When an input is broken or an output cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let mut pipeline = pipeline(&file, &model)?;
+    if let Some(rule) = args.labelling {
+        pipeline = pipeline.with_labelling(rule.0)?;
+    }
+    let labeller = Labeller {
+        pipeline,
+        model: file.name(),
+    };
+    let is_one = |path: &Path| path != "-" && !is_photo_list(&path.to_string_lossy());
+    let path = match &args.images[..] {
+        [] => None,
+        [path] if is_one(path) => Some(path),
+        images => return many::run(args, images, &labeller, out),
+    };
+    let photo = match path {
+        Some(path) => photo::open(path)?,
+        None => {
+            let (width, height) = SAMPLE_SIZE;
+            Scene::render(width, height, args.seed.unwrap_or(SAMPLE_SEED)).photo
+        }
+    };
+    let segmentation = match &args.segments.segments {
+        None => labeller.segment(&photo)?,
+        Some(path) => {
+            let segments = Segments::open(path, &args.segments.options())?;
+            let segmentation = pipeline.segment_by(&photo, &segments);
+            segmentation.with_context(|| display(path))?
+        }
+    };
+    let overlay = args.out.as_deref().unwrap_or(Path::new("overlay.png"));
+    let labels = args.labels.as_deref();
+    let report = labeller.write(
+        path.map(|path| display(path)),
+        &photo,
+        &segmentation,
+        overlay,
+        labels,
+    )?;
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        report::print(&report, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A model ready to label photographs, and what it is called.
+struct Labeller<'m> {
+    pipeline: Pipeline<'m>,
+    model: String,
+}
+
+impl Labeller<'_> {
+    fn segment(&self, photo: &RgbImage) -> anyhow::Result<Segmentation> {
+        let segmentation = self.pipeline.segment(photo);
+        segmentation.with_context(|| self.model.clone())
+    }
+
+    /// Writes the overlay and, if asked for, the label values, and says what was found.
+    fn write(
+        &self,
+        path: Option<String>,
+        photo: &RgbImage,
+        segmentation: &Segmentation,
+        overlay: &Path,
+        labels: Option<&Path>,
+    ) -> Result<Report, OutputError> {
+        let model = self.pipeline.model();
+        write_picture(
+            overlay,
+            &picture::overlay(photo, &segmentation.labels, model),
+        )?;
+        let (width, height) = photo.dimensions();
+        if let Some(path) = labels {
+            let values = self.pipeline.label_values();
+            let labels = segmentation
+                .labels
+                .mapped(&values)
+                .resized(width as usize, height as usize);
+            write_labels(path, &labels)?;
+        }
+        let classes = report::found(model, segmentation);
+        Ok(Report {
+            path,
+            model: self.model.clone(),
+            image: Size { width, height },
+            network: Size {
+                width: model.input().width.into(),
+                height: model.input().height.into(),
+            },
+            segments: segmentation.segments,
+            labelling: RuleSpec(self.pipeline.labelling()),
+            unlabelled: (1.0 - classes.iter().map(|class| class.share).sum::<f64>()).max(0.0),
+            classes,
+            milliseconds: segmentation.times,
+            out: display(overlay),
+            labels: labels.map(display),
+        })
+    }
+}
