@@ -1,6 +1,6 @@
 //! Parity on a photograph, for tests.
 
-use cfm_core::kernels::{Kernels, Native, native};
+use cfm_core::kernels::{Kernels, Native, native_for};
 use cfm_core::model::Model;
 use image::RgbImage;
 
@@ -27,7 +27,8 @@ use crate::trace::Inputs;
 pub struct PhotoCheck<'a, K = Native> {
     model: &'a Model<'a>,
     segments: Option<&'a Segments>,
-    kernels: K,
+    /// The host's fastest for the model without any.
+    kernels: Option<K>,
 }
 
 impl<'a> PhotoCheck<'a> {
@@ -37,7 +38,7 @@ impl<'a> PhotoCheck<'a> {
         Self {
             model,
             segments: None,
-            kernels: native(),
+            kernels: None,
         }
     }
 }
@@ -58,7 +59,7 @@ impl<'a, K: Kernels + Copy> PhotoCheck<'a, K> {
         PhotoCheck {
             model: self.model,
             segments: self.segments,
-            kernels,
+            kernels: Some(kernels),
         }
     }
 
@@ -68,8 +69,10 @@ impl<'a, K: Kernels + Copy> PhotoCheck<'a, K> {
     /// [`ParityError`] when the photograph cannot be brought to the model's input, or something is refused.
     pub fn run(&self, photo: &RgbImage) -> Result<ParityReport, ParityError> {
         let pipeline = Pipeline::new(self.model)?;
-        let check =
-            |inputs: &Inputs<'_>| check_with(self.model, inputs, Naming::Layers, self.kernels);
+        let check = |inputs: &Inputs<'_>| match self.kernels {
+            Some(kernels) => check_with(self.model, inputs, Naming::Layers, kernels),
+            None => check_with(self.model, inputs, Naming::Layers, &native_for(self.model)),
+        };
         match self.segments {
             None => Inputs::of_photo(&pipeline, photo, check)?,
             Some(segments) => Inputs::of_segments(&pipeline, photo, segments, check)?,
