@@ -43,6 +43,7 @@
 //! [`parity::PhotoCheck`] takes segments from elsewhere, or kernels of your own; [`parity::random`] makes random models.
 #![deny(missing_docs)]
 
+mod bounded_file;
 pub mod built_in;
 pub mod c_source;
 pub mod core_trace;
