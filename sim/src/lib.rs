@@ -44,6 +44,7 @@
 #![deny(missing_docs)]
 
 pub mod benchmark;
+mod bounded_file;
 pub mod built_in;
 pub mod c_source;
 pub mod core_trace;

@@ -1,14 +1,14 @@
 //! Model files: read from disk or built in, with the float network beside them.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, ModelError, WeightOrder};
 use cfm_model::float_model::{FloatFileError, FloatModel};
 
+use crate::bounded_file;
 use crate::built_in::{self, BuiltIn};
 
 /// Most bytes of a model file.
@@ -178,17 +178,10 @@ impl ModelFile {
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelFileError> {
     let name = || path.display().to_string();
-    let failed = |source| ModelFileError::Read {
-        name: name(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(ModelFileError::TooLong(name()));
-    }
-    Ok(bytes)
+    bounded_file::read(path, MAX_FILE)
+        .map_err(|source| ModelFileError::Read {
+            name: name(),
+            source,
+        })?
+        .ok_or_else(|| ModelFileError::TooLong(name()))
 }

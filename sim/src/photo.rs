@@ -1,11 +1,12 @@
 //! Photographs: reading them safely and bringing them to the size of the network's input.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor};
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, RgbImage};
+
+use crate::bounded_file;
 
 /// Most pixels of a photograph.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -81,15 +82,9 @@ pub fn open(path: &Path) -> Result<RgbImage, PhotoError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PhotoProblem> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(PhotoProblem::Read)?;
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(PhotoProblem::Read)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(PhotoProblem::TooLong);
-    }
-    Ok(bytes)
+    bounded_file::read(path, MAX_FILE)
+        .map_err(PhotoProblem::Read)?
+        .ok_or(PhotoProblem::TooLong)
 }
 
 /// Decodes a photograph held in memory.

@@ -21,7 +21,7 @@ use cfm_core::model::Model;
 use cfm_sim::import::Options;
 use cfm_sim::model_file::{ModelFile, ModelFileError};
 use cfm_sim::pipeline::Pipeline;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
 /// Help for an option that takes a labelling rule.
@@ -107,6 +107,8 @@ pub fn progress(length: impl Into<Option<u64>>, what: &'static str, quiet: bool)
     ProgressBar::with_draw_target(length, target)
         .with_style(style)
         .with_message(what)
+        // Also when an error ends what it counts: the message gets a line of its own.
+        .with_finish(ProgressFinish::AndClear)
 }
 
 /// A fraction as a percentage for people.

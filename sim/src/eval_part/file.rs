@@ -1,13 +1,13 @@
 //! Parts as files.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::plan::checksum;
 use super::{Difference, Part, Plan, Shard, State};
+use crate::bounded_file;
 use crate::metrics::Confusion;
 use crate::output;
 use crate::photo::MAX_PIXELS;
@@ -200,14 +200,7 @@ impl Part {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PartProblem> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(PartProblem::TooLong);
-    }
-    Ok(bytes)
+    bounded_file::read(path, MAX_FILE)?.ok_or(PartProblem::TooLong)
 }
 
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PartError> {

@@ -19,12 +19,12 @@
 mod coco;
 mod npy;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use cfm_core::segment::Run;
 
+use crate::bounded_file;
 use crate::label_map::{LabelMapError, nearest_sources, read_indices};
 use crate::photo::{MAX_FILE, MAX_PIXELS};
 
@@ -304,14 +304,7 @@ impl Segments {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, ImportProblem> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(ImportProblem::TooLong);
-    }
-    Ok(bytes)
+    bounded_file::read(path, MAX_FILE)?.ok_or(ImportProblem::TooLong)
 }
 
 /// A segment for every value of a label image but 0 and `ignore`, by value.
