@@ -1,11 +1,14 @@
-//! The host's runner: every golden case through the portable kernels, and proof that the suite can fail.
+//! The host's runner: every golden case through all kernels that the processor has, and proof that the suite can fail.
 
 mod golden;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, thread};
 
+use cfm_conformance::backend::{Backend, NativeBackend};
 use cfm_conformance::case::{Case, Content};
 use cfm_conformance::cases::CASES;
 use cfm_conformance::check::{Checker, Failure};
@@ -29,13 +32,13 @@ fn with_memory<T: Send>(run: impl FnOnce(&mut Memory) -> T + Send) -> T {
     })
 }
 
-#[test]
-fn every_case_passes_on_the_portable_kernels() {
+/// Runs every case; panics where a bit differs.
+fn every_case_passes(backend: &(impl Backend + Sync)) {
     assert!(!CASES.is_empty());
     let compared: usize = with_memory(|memory| {
         CASES
             .iter()
-            .map(|(name, file)| match run_case(file, &Portable, memory) {
+            .map(|(name, file)| match run_case(file, backend, memory) {
                 Ok(bytes) => bytes,
                 Err(error) => panic!("{name}: {error:?}"),
             })
@@ -45,6 +48,24 @@ fn every_case_passes_on_the_portable_kernels() {
         compared > 100_000,
         "{compared} bytes are too few to mean anything"
     );
+}
+
+#[test]
+fn every_case_passes_on_the_portable_kernels() {
+    every_case_passes(&Portable);
+}
+
+#[test]
+fn every_case_passes_on_the_native_kernels() {
+    every_case_passes(&NativeBackend);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn every_case_passes_on_the_kernels_of_every_x86() {
+    for backend in x86::X86Backend::all() {
+        every_case_passes(&backend);
+    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Numbers {
     fn channels(&mut self, count: usize) -> Vec<Channel> {
         // A layer with shifts only, one without, or both mixed.
         let general = self.within(0, 2);
+        let outliers = self.one_in(2);
         (0..count)
             .map(|_| {
                 let power_of_two = general == 0 || (general == 1 && self.one_in(2));
@@ -78,10 +79,10 @@ impl Numbers {
                     } else {
                         self.u16(1 << 14, (1 << 15) - 1)
                     },
-                    shift: if self.one_in(8) {
+                    shift: if outliers && self.one_in(8) {
                         self.u8(0, 62)
                     } else {
-                        self.u8(18, 30)
+                        self.u8(14, 32)
                     },
                 }
             })

@@ -2,15 +2,15 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_adds_epi16, _mm256_castsi128_si256,
-    _mm256_castsi256_si128, _mm256_cmpgt_epi8, _mm256_cvtepi8_epi16, _mm256_cvtepi32_pd,
-    _mm256_cvtepi32_ps, _mm256_cvtpd_epi32, _mm256_cvtps_epi32, _mm256_extracti128_si256,
-    _mm256_inserti128_si256, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_max_epi8, _mm256_min_epi8, _mm256_min_pd, _mm256_mul_pd,
-    _mm256_mul_ps, _mm256_packs_epi16, _mm256_packs_epi32, _mm256_permutevar8x32_epi32,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_pd, _mm256_setr_epi32,
-    _mm256_setzero_si256, _mm256_storeu_si256, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
-    _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
+    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_adds_epi16, _mm256_and_si256,
+    _mm256_castsi128_si256, _mm256_castsi256_si128, _mm256_cmpgt_epi8, _mm256_cvtepi8_epi16,
+    _mm256_cvtepi32_pd, _mm256_cvtpd_epi32, _mm256_extracti128_si256, _mm256_inserti128_si256,
+    _mm256_loadu_pd, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi8, _mm256_min_epi8,
+    _mm256_min_pd, _mm256_mul_pd, _mm256_packs_epi16, _mm256_packs_epi32,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_pd, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srav_epi32,
+    _mm256_storeu_si256, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
+    _mm256_unpacklo_epi16,
 };
 
 use super::simd::Simd;
@@ -19,6 +19,20 @@ use crate::requantize::OutputScale;
 /// AVX2.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2;
+
+/// [`Simd::multiply`] for half a vector.
+///
+/// # Safety
+/// As for that.
+#[inline(always)]
+unsafe fn multiply_half(sums: __m128i, multipliers: *const f64) -> __m128i {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let scaled = _mm256_mul_pd(_mm256_cvtepi32_pd(sums), _mm256_loadu_pd(multipliers));
+        // Whatever is below the range becomes its lowest number without help.
+        _mm256_cvtpd_epi32(_mm256_min_pd(scaled, _mm256_set1_pd(i32::MAX.into())))
+    }
+}
 
 // SAFETY (all of them): the trait's callers promise the instructions and the memory that its documentation names.
 impl Simd for Avx2 {
@@ -45,17 +59,13 @@ impl Simd for Avx2 {
                 }
                 return;
             }
-            let copy = |at: usize| {
+            let mut at = 0;
+            while at < count {
+                // The last one ends where the values end.
+                at = at.min(count - 16);
                 let vector = _mm256_cvtepi8_epi16(_mm_loadu_si128(values.add(at).cast()));
                 _mm256_storeu_si256(staged.add(2 * at).cast(), vector);
-            };
-            let mut at = 0;
-            while at + 16 <= count {
-                copy(at);
                 at += 16;
-            }
-            if at < count {
-                copy(count - 16);
             }
         }
     }
@@ -66,19 +76,19 @@ impl Simd for Avx2 {
         unsafe {
             // Unpacking works within 128 bits, so what comes out one after the other must lie 128 bits apart.
             let apart = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-            let [a, b] = [first, second].map(|row| {
-                let row = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(row.cast()), apart);
-                let signs = _mm256_cmpgt_epi8(_mm256_setzero_si256(), row);
-                [
-                    _mm256_unpacklo_epi8(row, signs),
-                    _mm256_unpackhi_epi8(row, signs),
-                ]
-            });
-            let store = |i: usize, v| _mm256_storeu_si256(groups.add(32 * i).cast(), v);
-            for half in 0..2 {
-                store(2 * half, _mm256_unpacklo_epi16(a[half], b[half]));
-                store(2 * half + 1, _mm256_unpackhi_epi16(a[half], b[half]));
-            }
+            let a = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(first.cast()), apart);
+            let b = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(second.cast()), apart);
+            let a_signs = _mm256_cmpgt_epi8(_mm256_setzero_si256(), a);
+            let b_signs = _mm256_cmpgt_epi8(_mm256_setzero_si256(), b);
+            let groups = groups.cast();
+            let low_a = _mm256_unpacklo_epi8(a, a_signs);
+            let low_b = _mm256_unpacklo_epi8(b, b_signs);
+            _mm256_storeu_si256(groups, _mm256_unpacklo_epi16(low_a, low_b));
+            _mm256_storeu_si256(groups.add(1), _mm256_unpackhi_epi16(low_a, low_b));
+            let high_a = _mm256_unpackhi_epi8(a, a_signs);
+            let high_b = _mm256_unpackhi_epi8(b, b_signs);
+            _mm256_storeu_si256(groups.add(2), _mm256_unpacklo_epi16(high_a, high_b));
+            _mm256_storeu_si256(groups.add(3), _mm256_unpackhi_epi16(high_a, high_b));
         }
     }
 
@@ -101,27 +111,21 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn scale_narrow(sums: __m256i, multipliers: *const f32) -> __m256i {
+    unsafe fn shift(sums: __m256i, shifts: __m256i, halves: __m256i, ones: __m256i) -> __m256i {
         // SAFETY: as the caller promises.
         unsafe {
-            let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multipliers));
-            _mm256_cvtps_epi32(scaled)
+            let odd = _mm256_and_si256(_mm256_srav_epi32(sums, shifts), ones);
+            let raised = _mm256_add_epi32(_mm256_add_epi32(sums, halves), odd);
+            _mm256_srav_epi32(raised, shifts)
         }
     }
 
     #[inline(always)]
-    unsafe fn scale_wide(sums: __m256i, multipliers: *const f64) -> __m256i {
+    unsafe fn multiply(sums: __m256i, multipliers: *const f64) -> __m256i {
         // SAFETY: as the caller promises.
         unsafe {
-            // Whatever is below the range becomes its lowest number without help.
-            let highest = _mm256_set1_pd(i32::MAX.into());
-            let scale = |sums, at: usize| {
-                let multipliers = _mm256_loadu_pd(multipliers.add(at));
-                let scaled = _mm256_mul_pd(_mm256_cvtepi32_pd(sums), multipliers);
-                _mm256_cvtpd_epi32(_mm256_min_pd(scaled, highest))
-            };
-            let low = scale(_mm256_castsi256_si128(sums), 0);
-            let high = scale(_mm256_extracti128_si256::<1>(sums), 4);
+            let low = multiply_half(_mm256_castsi256_si128(sums), multipliers);
+            let high = multiply_half(_mm256_extracti128_si256::<1>(sums), multipliers.add(4));
             _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
         }
     }
@@ -156,8 +160,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn store_sums(sums: __m256i, out: *mut i32) {
+    unsafe fn store_all(vector: __m256i, out: *mut u8) {
         // SAFETY: as the caller promises.
-        unsafe { _mm256_storeu_si256(out.cast(), sums) }
+        unsafe { _mm256_storeu_si256(out.cast(), vector) }
     }
 }

@@ -2,15 +2,15 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m512i, _mm_storeu_si128, _mm256_storeu_si256, _mm512_adds_epi16, _mm512_castsi256_si512,
-    _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi32_pd, _mm512_cvtepi32_ps,
-    _mm512_cvtpd_epi32, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64,
-    _mm512_inserti64x4, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_max_epi8, _mm512_min_epi8,
-    _mm512_min_pd, _mm512_mul_pd, _mm512_mul_ps, _mm512_packs_epi16, _mm512_packs_epi32,
-    _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_set1_pd, _mm512_setr_epi32, _mm512_storeu_si512, _mm512_unpackhi_epi8,
-    _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16, _mm512_xor_si512,
+    __m256i, __m512i, _mm_storeu_si128, _mm256_storeu_si256, _mm512_add_epi32, _mm512_adds_epi16,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_castsi512_si256,
+    _mm512_cvtepi32_pd, _mm512_cvtpd_epi32, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64,
+    _mm512_inserti64x4, _mm512_loadu_pd, _mm512_loadu_si512, _mm512_mask_storeu_epi8,
+    _mm512_maskz_loadu_epi8, _mm512_max_epi8, _mm512_min_epi8, _mm512_min_pd, _mm512_mul_pd,
+    _mm512_packs_epi16, _mm512_packs_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_pd, _mm512_setr_epi32, _mm512_srav_epi32,
+    _mm512_storeu_si512, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16, _mm512_xor_si512,
 };
 
 use super::simd::Simd;
@@ -38,6 +38,20 @@ const fn first(len: usize) -> u64 {
     (1 << len) - 1
 }
 
+/// [`Simd::multiply`] for half a vector.
+///
+/// # Safety
+/// As for that.
+#[inline(always)]
+unsafe fn multiply_half(sums: __m256i, multipliers: *const f64) -> __m256i {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let scaled = _mm512_mul_pd(_mm512_cvtepi32_pd(sums), _mm512_loadu_pd(multipliers));
+        // Whatever is below the range becomes its lowest number without help.
+        _mm512_cvtpd_epi32(_mm512_min_pd(scaled, _mm512_set1_pd(i32::MAX.into())))
+    }
+}
+
 // SAFETY (all of them): the trait's callers promise the instructions and the memory that its documentation names.
 impl Simd for Avx512 {
     type Vector = __m512i;
@@ -63,17 +77,13 @@ impl Simd for Avx512 {
                 _mm512_mask_storeu_epi8(staged.cast(), mask, _mm512_xor_si512(vector, flip));
                 return;
             }
-            let copy = |at: usize| {
+            let mut at = 0;
+            while at < count {
+                // The last one ends where the values end.
+                at = at.min(count - 64);
                 let vector = _mm512_loadu_si512(values.add(at).cast());
                 _mm512_storeu_si512(staged.add(at).cast(), _mm512_xor_si512(vector, flip));
-            };
-            let mut at = 0;
-            while at + 64 <= count {
-                copy(at);
                 at += 64;
-            }
-            if at < count {
-                copy(count - 64);
             }
         }
     }
@@ -84,17 +94,18 @@ impl Simd for Avx512 {
         unsafe {
             let flip = _mm512_set1_epi8(i8::MIN);
             // Unpacking works within 128 bits, so what comes out one after the other must lie 128 bits apart.
-            let [a, b, c, d] = rows.map(|row| {
+            let [mut a, mut b, mut c, mut d] = [flip; 4];
+            for (vector, row) in [&mut a, &mut b, &mut c, &mut d].into_iter().zip(rows) {
                 let row = _mm512_loadu_si512(row.cast());
-                transposed(_mm512_xor_si512(row, flip))
-            });
+                *vector = transposed(_mm512_xor_si512(row, flip));
+            }
             let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
-            let store = |i: usize, v| _mm512_storeu_si512(groups.add(64 * i).cast(), v);
-            store(0, _mm512_unpacklo_epi16(ab, cd));
-            store(1, _mm512_unpackhi_epi16(ab, cd));
+            let groups = groups.cast();
+            _mm512_storeu_si512(groups, _mm512_unpacklo_epi16(ab, cd));
+            _mm512_storeu_si512(groups.add(1), _mm512_unpackhi_epi16(ab, cd));
             let (ab, cd) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
-            store(2, _mm512_unpacklo_epi16(ab, cd));
-            store(3, _mm512_unpackhi_epi16(ab, cd));
+            _mm512_storeu_si512(groups.add(2), _mm512_unpacklo_epi16(ab, cd));
+            _mm512_storeu_si512(groups.add(3), _mm512_unpackhi_epi16(ab, cd));
         }
     }
 
@@ -117,27 +128,21 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn scale_narrow(sums: __m512i, multipliers: *const f32) -> __m512i {
+    unsafe fn shift(sums: __m512i, shifts: __m512i, halves: __m512i, ones: __m512i) -> __m512i {
         // SAFETY: as the caller promises.
         unsafe {
-            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(multipliers));
-            _mm512_cvtps_epi32(scaled)
+            let odd = _mm512_and_si512(_mm512_srav_epi32(sums, shifts), ones);
+            let raised = _mm512_add_epi32(_mm512_add_epi32(sums, halves), odd);
+            _mm512_srav_epi32(raised, shifts)
         }
     }
 
     #[inline(always)]
-    unsafe fn scale_wide(sums: __m512i, multipliers: *const f64) -> __m512i {
+    unsafe fn multiply(sums: __m512i, multipliers: *const f64) -> __m512i {
         // SAFETY: as the caller promises.
         unsafe {
-            // Whatever is below the range becomes its lowest number without help.
-            let highest = _mm512_set1_pd(i32::MAX.into());
-            let scale = |sums, at: usize| {
-                let multipliers = _mm512_loadu_pd(multipliers.add(at));
-                let scaled = _mm512_mul_pd(_mm512_cvtepi32_pd(sums), multipliers);
-                _mm512_cvtpd_epi32(_mm512_min_pd(scaled, highest))
-            };
-            let low = scale(_mm512_castsi512_si256(sums), 0);
-            let high = scale(_mm512_extracti64x4_epi64::<1>(sums), 8);
+            let low = multiply_half(_mm512_castsi512_si256(sums), multipliers);
+            let high = multiply_half(_mm512_extracti64x4_epi64::<1>(sums), multipliers.add(8));
             _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
         }
     }
@@ -171,8 +176,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn store_sums(sums: __m512i, out: *mut i32) {
+    unsafe fn store_all(vector: __m512i, out: *mut u8) {
         // SAFETY: as the caller promises.
-        unsafe { _mm512_storeu_si512(out.cast(), sums) }
+        unsafe { _mm512_storeu_si512(out.cast(), vector) }
     }
 }

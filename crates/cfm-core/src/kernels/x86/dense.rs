@@ -5,11 +5,10 @@
 //! broadcast and meets the weights of many outputs at once; these are packed in the order in which they are met.
 #![allow(unsafe_code)]
 
-use core::array::from_fn;
 use std::vec::Vec;
 
 use super::memory::Lines;
-use super::scales::Scales;
+use super::scales::{Place, Scale, Scales};
 use super::simd::Simd;
 use crate::kernels::{Rows, origin};
 use crate::model::{Conv2d, Parameters, Shape, Window};
@@ -137,20 +136,10 @@ impl Dense {
                 }
             }
         }
-        let filter_len = parameters.filter_len();
-        let starts: Vec<i32> = parameters
-            .channels
-            .iter()
-            .enumerate()
-            .map(|(output, channel)| {
-                let weights = (0..filter_len).map(|at| i32::from(parameters.weight(output, at)));
-                channel
-                    .bias
-                    .wrapping_sub(S::OFFSET.wrapping_mul(weights.sum()))
-            })
+        let mut channels: Vec<_> = (0..outputs)
+            .map(|output| Scale::new(parameters, output, S::OFFSET))
             .collect();
-        let mut channels: Vec<_> = parameters.channels.iter().collect();
-        channels.resize(vectors * S::LANES, super::NO_CHANNEL);
+        channels.resize(vectors * S::LANES, Scale::NONE);
         Self {
             window: Window::UNIT,
             channels: 0,
@@ -162,7 +151,7 @@ impl Dense {
             outputs,
             blocks,
             weights,
-            scales: Scales::new(&channels, &starts, parameters.output),
+            scales: Scales::new(&channels, parameters.output),
         }
     }
 
@@ -336,11 +325,13 @@ impl Dense {
         // SAFETY: cells x to x + CELLS are inside the output, and the block's outputs inside a cell.
         unsafe {
             let sums = self.sums::<S, N, CELLS>(block, base.add(x * self.step));
-            for (i, sums) in sums.into_iter().enumerate() {
-                let out = out.add((x + i) * self.outputs + block.first);
-                self.scales
-                    .finish::<S, N>(sums, block.first, out, block.outputs);
-            }
+            let place = Place {
+                out: out.add(x * self.outputs + block.first),
+                len: block.outputs,
+                stride: self.outputs,
+                room: (self.width - x) * self.outputs - block.first,
+            };
+            self.scales.finish::<S, N, CELLS>(sums, block.first, place);
         }
         CELLS
     }
@@ -363,11 +354,10 @@ impl Dense {
             for &stretch in &self.stretches {
                 let mut at = base.add(stretch);
                 for _ in 0..self.groups {
-                    let filters: [S::Vector; N] =
-                        from_fn(|i| S::load(weights.add(i * S::VECTOR_BYTES)));
+                    let filters = S::load_all::<N>(weights);
                     for (i, sums) in sums.iter_mut().enumerate() {
                         let activations = S::broadcast(at.add(i * self.step));
-                        for (sum, filter) in sums.iter_mut().zip(filters) {
+                        for (sum, &filter) in sums.iter_mut().zip(&filters) {
                             *sum = S::add_products(*sum, activations, filter);
                         }
                     }
@@ -388,7 +378,7 @@ impl Dense {
 unsafe fn store<S: Simd, const N: usize>([vectors]: [[S::Vector; N]; 1], sums: &mut [i32; 64]) {
     for (vector, sums) in vectors.into_iter().zip(sums.chunks_exact_mut(S::LANES)) {
         // SAFETY: as the caller promises; there is room for a vector.
-        unsafe { S::store_sums(vector, sums.as_mut_ptr()) };
+        unsafe { S::store_all(vector, sums.as_mut_ptr().cast()) };
     }
 }
 

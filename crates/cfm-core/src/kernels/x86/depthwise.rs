@@ -2,21 +2,24 @@
 //!
 //! A *plane* holds the cells that one tap of the window sees, one after the other: with stride 1 there is one plane, with
 //! stride 2 one of the even cells and one of the odd. Its rows are interleaved, so that a group has a position's
-//! activations in several rows of the window. Positions come in *chunks* of four vectors; the channels of a chunk, and so
-//! the weights that it meets, repeat after a *period* of chunks.
+//! activations in several rows of the window, or those of several of its columns in the last row, if that is left over.
+//! Positions come in *chunks* of four vectors; the channels of a chunk, and so the weights that it meets, repeat after a
+//! *period* of chunks.
 #![allow(unsafe_code)]
 
-use core::array::from_fn;
 use std::vec::Vec;
 
 use super::memory::Lines;
-use super::scales::Scales;
+use super::scales::{Place, Scale, Scales};
 use super::simd::Simd;
 use crate::kernels::{Rows, origin};
 use crate::model::{Conv2d, Window};
 
 /// Vectors of a chunk.
 const VECTORS: usize = 4;
+
+/// Most activations of a group.
+const GROUP_MAX: usize = 4;
 
 /// A layer, packed for an instruction set.
 #[derive(Debug)]
@@ -27,17 +30,30 @@ pub(super) struct Depthwise {
     positions: usize,
     /// The first column of each plane.
     planes: Vec<usize>,
-    /// Positions of a plane, a multiple of a chunk's.
+    /// Positions of a row of a plane, of which chunks are read.
     plane_len: usize,
-    /// Groups of rows.
-    groups: usize,
-    /// Where each tap starts in the interleaved planes, in bytes.
+    bands: Vec<Band>,
+    /// Positions of a band.
+    band_len: usize,
+    /// Where each tap starts in the interleaved bands, in bytes.
     taps: Vec<usize>,
+    /// Positions that the last tap is shifted by, at most.
+    reach: usize,
     period: usize,
     /// Of each chunk of the period, of each tap.
     weights: Lines,
     scales: Scales,
 }
+
+/// Interleaved rows of a plane.
+#[derive(Debug, Clone, Copy)]
+struct Band {
+    /// Where each activation of a group starts in the gathered rows, in positions.
+    rows: [usize; GROUP_MAX],
+}
+
+/// The taps of the window that a group of activations meets: rows and columns of weights, if there are any.
+type Tap = [Option<(usize, usize)>; GROUP_MAX];
 
 impl Depthwise {
     /// Packs a convolution of as many groups as inputs and outputs, with rows of `width` cells as output.
@@ -47,85 +63,102 @@ impl Depthwise {
         } = conv;
         let channels = parameters.channels.len();
         let [rows, columns] = window.kernel.map(usize::from);
-        let (stride, dilation) = (
-            usize::from(window.stride[1]).max(1),
-            usize::from(window.dilation[1]),
-        );
+        let stride = usize::from(window.stride[1]).max(1);
+        let dilation = usize::from(window.dilation[1]);
         let chunk = VECTORS * S::LANES;
         let positions = usize::from(width) * channels;
-        let groups = rows.div_ceil(S::GROUP);
-        let mut planes: Vec<usize> = (0..columns).map(|kx| kx * dilation % stride).collect();
+
+        let column = |kx: usize| (kx * dilation % stride, kx * dilation / stride);
+        let mut planes: Vec<usize> = (0..columns).map(|kx| column(kx).0).collect();
         planes.sort_unstable();
         planes.dedup();
-        let last = columns.saturating_sub(1) * dilation / stride;
-        let plane_len =
-            (positions.next_multiple_of(chunk) + last * channels).next_multiple_of(chunk);
-        // Which rows and which column a tap has.
-        let columns_of_taps: Vec<(usize, usize)> = (0..groups)
-            .flat_map(|group| (0..columns).map(move |kx| (group, kx)))
-            .collect();
-        let taps = columns_of_taps
-            .iter()
-            .map(|&(group, kx)| {
-                let column = kx * dilation;
-                let plane = planes.iter().position(|&p| p == column % stride);
-                let row = plane.unwrap_or(0) * groups + group;
-                4 * (row * plane_len + column / stride * channels)
-            })
-            .collect();
+        // What the last tap is shifted by, and the last activation of a group.
+        let last = columns.saturating_sub(1) * dilation / stride * channels;
+        let reach = last.next_multiple_of(chunk);
+        let band_len = positions.next_multiple_of(chunk) + reach;
+        let plane_len = (band_len + last).next_multiple_of(chunk);
 
-        let period = channels / gcd(channels, chunk).max(1);
-        let all: Vec<_> = parameters.channels.iter().collect();
-        let (mut repeated, mut starts) = (Vec::new(), Vec::new());
-        for channel in (0..period * chunk).map(|position| position % channels.max(1)) {
-            let weights = (0..rows * columns).map(|at| i32::from(parameters.weight(channel, at)));
-            let offset = S::OFFSET.wrapping_mul(weights.sum());
-            if let Some(&record) = all.get(channel) {
-                starts.push(record.bias.wrapping_sub(offset));
-                repeated.push(record);
+        let mut bands = Vec::new();
+        let (mut taps, mut tap_places) = (Vec::<Tap>::new(), Vec::new());
+        for (p, &plane) in planes.iter().enumerate() {
+            let row_start = |ky: usize| (p * rows + ky) * plane_len;
+            let seen: Vec<usize> = (0..columns).filter(|&kx| column(kx).0 == plane).collect();
+            // Rows together; but a single one that is left over, columns together.
+            let beside = rows % S::GROUP == 1;
+            let below = if beside { rows - 1 } else { rows };
+            for first in (0..below).step_by(S::GROUP) {
+                let ky = |i: usize| Some(first + i).filter(|&ky| i < S::GROUP && ky < rows);
+                let band = bands.len() * band_len;
+                bands.push(Band {
+                    // Whatever stands for a missing row meets weights of 0.
+                    rows: std::array::from_fn(|i| row_start(ky(i).unwrap_or(first))),
+                });
+                for &kx in &seen {
+                    taps.push(std::array::from_fn(|i| ky(i).map(|ky| (ky, kx))));
+                    tap_places.push(4 * (band + column(kx).1 * channels));
+                }
             }
-        }
-        let mut weights = Lines::zeros(period * columns_of_taps.len() * chunk * 4);
-        let mut places = weights.bytes_mut().chunks_exact_mut(S::BYTES);
-        for part in 0..period {
-            for &(group, kx) in &columns_of_taps {
-                for position in 0..chunk {
-                    let channel = (part * chunk + position) % channels.max(1);
-                    for ky in (0..S::GROUP).map(|row| group * S::GROUP + row) {
-                        let weight = if ky < rows {
-                            parameters.weight(channel, ky * columns + kx)
-                        } else {
-                            0
-                        };
-                        if let Some(place) = places.next() {
-                            place.copy_from_slice(&S::packed(weight)[..S::BYTES]);
-                        }
-                    }
+            if beside {
+                let start = row_start(below);
+                for together in seen.chunks(S::GROUP) {
+                    let shift = |i: usize| together.get(i).map_or(0, |&kx| column(kx).1 * channels);
+                    tap_places.push(4 * bands.len() * band_len);
+                    bands.push(Band {
+                        rows: std::array::from_fn(|i| start + shift(i)),
+                    });
+                    taps.push(std::array::from_fn(|i| {
+                        together.get(i).map(|&kx| (below, kx))
+                    }));
                 }
             }
         }
+
+        let period = channels / gcd(channels, chunk).max(1);
+        let channel_of = |position: usize| position % channels.max(1);
+        let packed = (0..period).flat_map(|part| taps.iter().map(move |tap| (part, tap)));
+        let weights = packed
+            .flat_map(|(part, tap)| {
+                (part * chunk..(part + 1) * chunk)
+                    .flat_map(move |at| tap.iter().take(S::GROUP).map(move |tap| (at, tap)))
+            })
+            .flat_map(|(at, tap)| {
+                let at_weight = |&(ky, kx): &(usize, usize)| ky * columns + kx;
+                let weight = tap.as_ref().map(at_weight);
+                let weight = weight.map_or(0, |at_tap| parameters.weight(channel_of(at), at_tap));
+                S::packed(weight).into_iter().take(S::BYTES)
+            })
+            .map(|byte| [byte]);
+        let scales: Vec<_> = (0..channels)
+            .map(|channel| Scale::new(parameters, channel, S::OFFSET))
+            .collect();
+        let scales: Vec<_> = (0..period * chunk)
+            .filter_map(|position| scales.get(channel_of(position)).copied())
+            .collect();
         Self {
             window: *window,
             channels,
             positions,
             planes,
             plane_len,
-            groups,
-            taps,
+            bands,
+            band_len,
+            taps: tap_places,
+            reach,
             period,
-            weights,
-            scales: Scales::new(&repeated, &starts, parameters.output),
+            weights: Lines::of(weights),
+            scales: Scales::new(&scales, parameters.output),
         }
     }
 
-    /// Bytes of a plane's interleaved rows.
+    /// Bytes of all interleaved bands.
     fn interleaved_bytes(&self) -> usize {
-        4 * self.planes.len() * self.groups * self.plane_len
+        4 * self.bands.len() * self.band_len
     }
 
     /// Bytes of memory that a row is computed in.
     pub(super) fn workspace(&self) -> usize {
-        self.interleaved_bytes() + usize::from(self.window.kernel[0]) * self.plane_len
+        let rows = self.planes.len() * usize::from(self.window.kernel[0]);
+        self.interleaved_bytes() + rows * self.plane_len
     }
 
     /// Computes row `y`.
@@ -144,91 +177,107 @@ impl Depthwise {
             return;
         }
         let (interleaved, rows) = memory.split_at_mut(self.interleaved_bytes());
-        let rows = bytes(rows);
-        // SAFETY: as the caller promises; lengths were checked, and the planes are interleaved before they are read.
-        unsafe {
-            for plane in 0..self.planes.len() {
-                self.gather(input, y, plane, rows);
-                self.interleave::<S>(plane, rows, interleaved);
+        let top = origin(
+            usize::from(y),
+            self.window.stride[0],
+            self.window.padding[0],
+        );
+        let kernel = self.window.kernel[0];
+        let mut places = rows.chunks_exact_mut(self.plane_len.max(1));
+        for &plane in &self.planes {
+            for (ky, place) in (0..i32::from(kernel)).zip(&mut places) {
+                let row = input.get(top + ky * i32::from(self.window.dilation[0]));
+                // SAFETY: as the caller promises.
+                unsafe { self.gather::<S>(row.unwrap_or(&[]), plane, input.zero_point(), place) };
             }
-            let base = interleaved.as_ptr();
-            let chunks = self.positions.div_ceil(VECTORS * S::LANES);
-            for part in 0..self.period {
-                let mut at = part;
-                while at < chunks {
-                    let left = (chunks - at).div_ceil(self.period);
-                    at += self.period
-                        * if S::REGISTERS > 16 && left >= 4 {
-                            self.chunks::<S, 4>(part, at, base, out)
-                        } else if left >= 2 {
-                            self.chunks::<S, 2>(part, at, base, out)
-                        } else {
-                            self.chunks::<S, 1>(part, at, base, out)
-                        };
+        }
+        let (rows, interleaved) = (rows.as_ptr().cast(), interleaved.as_mut_ptr());
+        let chunks = self.positions.div_ceil(VECTORS * S::LANES);
+        let (mut ready, mut start) = (0, 0);
+        while start < chunks {
+            // So many periods that the channels of a chunk meet their weights more than once, and all stay in the cache.
+            let strip = if S::REGISTERS > 16 { 4 } else { 2 };
+            let end = (start + strip * self.period).min(chunks);
+            // SAFETY: as the caller promises; lengths were checked, and whatever the chunks read is interleaved before.
+            unsafe {
+                let needed = end * VECTORS * S::LANES + self.reach;
+                self.interleave::<S>(rows, interleaved, ready, needed);
+                ready = needed;
+                for part in 0..self.period {
+                    let mut at = start + part;
+                    while at < end {
+                        let left = (end - at).div_ceil(self.period);
+                        at += self.period
+                            * if S::REGISTERS > 16 && left >= 4 {
+                                self.chunks::<S, 4>(part, at, interleaved, out)
+                            } else if left >= 2 {
+                                self.chunks::<S, 2>(part, at, interleaved, out)
+                            } else {
+                                self.chunks::<S, 1>(part, at, interleaved, out)
+                            };
+                    }
                 }
             }
+            start = end;
         }
     }
 
-    /// The cells of a plane, row by row of the window.
-    fn gather(&self, input: &Rows<'_>, y: u16, plane: usize, rows: &mut [i8]) {
-        let window = &self.window;
-        let stride = usize::from(window.stride[1]).max(1);
-        let padding = usize::from(window.padding[1]);
-        let first = self.planes.get(plane).copied().unwrap_or(0);
-        // Cells of padding, and the first column behind them.
-        let before = padding.saturating_sub(first).div_ceil(stride);
-        let column = first + before * stride - padding;
-        let top = origin(usize::from(y), window.stride[0], window.padding[0]);
-        for (ky, place) in
-            (0..i32::from(window.kernel[0])).zip(rows.chunks_exact_mut(self.plane_len))
-        {
-            let row = input.get(top + ky * i32::from(window.dilation[0]));
-            let (left, place) = place.split_at_mut((before * self.channels).min(self.plane_len));
-            left.fill(input.zero_point());
-            let cells = row.and_then(|row| row.get(column * self.channels..));
-            let cells = cells.unwrap_or(&[]);
-            let copied = if stride == 1 {
-                let len = cells.len().min(place.len());
-                place[..len].copy_from_slice(&cells[..len]);
-                len
-            } else {
-                let pitch = (stride * self.channels).max(1);
-                let mut copied = 0;
-                let places = place.chunks_exact_mut(self.channels.max(1));
-                for (place, cell) in places.zip(cells.chunks(pitch)) {
-                    place.copy_from_slice(&cell[..self.channels]);
-                    copied += self.channels;
-                }
-                copied
-            };
-            place[copied..].fill(input.zero_point());
-        }
-    }
-
+    /// The cells of a row that belong to a plane, one after the other.
+    ///
     /// # Safety
     /// The processor has the instructions.
     #[inline(always)]
-    unsafe fn interleave<S: Simd>(&self, plane: usize, rows: &[i8], interleaved: &mut [u8]) {
-        let chunk = VECTORS * S::LANES;
-        let kernel_rows = usize::from(self.window.kernel[0]);
-        for group in 0..self.groups {
-            let row = |i: usize| {
-                // A row beyond the last has weights of 0.
-                let ky = group * S::GROUP + i;
-                let ky = if i < S::GROUP && ky < kernel_rows {
-                    ky
-                } else {
-                    0
-                };
-                rows[ky * self.plane_len..][..self.plane_len].as_ptr()
-            };
-            let rows: [*const i8; 4] = from_fn(row);
-            let start = 4 * (plane * self.groups + group) * self.plane_len;
-            let place = interleaved[start..][..4 * self.plane_len].as_mut_ptr();
-            for at in (0..self.plane_len).step_by(chunk) {
-                // SAFETY: as the caller promises; a plane is a multiple of a chunk.
-                unsafe { S::interleave(rows.map(|row| row.add(at)), place.add(4 * at)) };
+    unsafe fn gather<S: Simd>(&self, row: &[i8], first: usize, zero_point: i8, place: &mut [u8]) {
+        let channels = self.channels;
+        let stride = usize::from(self.window.stride[1]).max(1);
+        let padding = usize::from(self.window.padding[1]);
+        // Cells of padding, and the first column behind them.
+        let before = padding.saturating_sub(first).div_ceil(stride);
+        let column = first + before * stride - padding;
+        let (left, place) = place.split_at_mut((before * channels).min(place.len()));
+        left.fill(zero_point.cast_unsigned());
+        let cells = row.get(column * channels..).unwrap_or(&[]);
+        let mut copied = 0;
+        if stride == 1 {
+            copied = cells.len().min(place.len());
+            // SAFETY: as the caller promises; both have so many bytes.
+            unsafe { copy::<S>(cells.as_ptr().cast(), place.as_mut_ptr(), copied) };
+        } else {
+            let places = place.chunks_exact_mut(channels.max(1));
+            for (place, cell) in places.zip(cells.chunks(stride * channels.max(1))) {
+                // SAFETY: as the caller promises; the row has whole cells, and there is room for one.
+                unsafe { copy::<S>(cell.as_ptr().cast(), place.as_mut_ptr(), channels) };
+                copied += channels;
+            }
+        }
+        if let Some(right) = place.get_mut(copied..) {
+            right.fill(zero_point.cast_unsigned());
+        }
+    }
+
+    /// Interleaves the positions from `start` to `end` of all bands.
+    ///
+    /// # Safety
+    /// The processor has the instructions; `rows` are gathered, there is room for all bands, and `end` is inside them.
+    #[inline(always)]
+    unsafe fn interleave<S: Simd>(
+        &self,
+        rows: *const i8,
+        interleaved: *mut u8,
+        start: usize,
+        end: usize,
+    ) {
+        for (i, band) in self.bands.iter().enumerate() {
+            let mut at = start;
+            while at < end {
+                // SAFETY: as the caller promises; a gathered row is longer than a band by what a row of it is shifted by.
+                unsafe {
+                    let place = interleaved.add(4 * (i * self.band_len + at));
+                    let [a, b, c, d] = band.rows;
+                    let at = rows.add(at);
+                    S::interleave([at.add(a), at.add(b), at.add(c), at.add(d)], place);
+                }
+                at += VECTORS * S::LANES;
             }
         }
     }
@@ -236,8 +285,8 @@ impl Depthwise {
     /// The outputs of `N` chunks that are a period apart, from chunk `at` on; returns `N`.
     ///
     /// # Safety
-    /// The processor has the instructions, for which the layer was packed; the chunks are inside the row, all planes are
-    /// at `base`, and the output has a row's length.
+    /// The processor has the instructions, for which the layer was packed; the chunks are inside the row, whatever they
+    /// read is at `base`, and the output has a row's length.
     #[inline(always)]
     unsafe fn chunks<S: Simd, const N: usize>(
         &self,
@@ -249,7 +298,7 @@ impl Depthwise {
         let chunk = VECTORS * S::LANES;
         let chunk_bytes = VECTORS * S::VECTOR_BYTES;
         debug_assert!((part + 1) * chunk <= self.scales.len());
-        // SAFETY: a plane is as long as the chunks of a row and what its last tap is shifted by; there are weights of each
+        // SAFETY: a band is as long as the chunks of a row and what its last tap is shifted by; there are weights of each
         // tap for each part of the period.
         unsafe {
             let mut sums = [self.scales.starts::<S, VECTORS>(part * chunk); N];
@@ -257,33 +306,48 @@ impl Depthwise {
             let mut weights = weights.add(part * self.taps.len() * chunk_bytes);
             for &tap in &self.taps {
                 let first = base.add(tap + at * chunk_bytes);
-                let filters: [S::Vector; VECTORS] =
-                    from_fn(|i| S::load(weights.add(i * S::VECTOR_BYTES)));
+                let filters = S::load_all::<VECTORS>(weights);
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let activations = first.add(i * self.period * chunk_bytes);
-                    for (j, (sum, filter)) in sums.iter_mut().zip(filters).enumerate() {
+                    for (j, (sum, &filter)) in sums.iter_mut().zip(&filters).enumerate() {
                         let activations = S::load(activations.add(j * S::VECTOR_BYTES));
                         *sum = S::add_products(*sum, activations, filter);
                     }
                 }
                 weights = weights.add(chunk_bytes);
             }
-            for (i, sums) in sums.into_iter().enumerate() {
-                let first = (at + i * self.period) * chunk;
-                let out = &mut out[first..];
-                let len = out.len().min(chunk);
-                self.scales
-                    .finish::<S, VECTORS>(sums, part * chunk, out.as_mut_ptr(), len);
-            }
+            let out = out.get_mut(at * chunk..).unwrap_or_default();
+            let place = Place {
+                out: out.as_mut_ptr(),
+                len: chunk,
+                stride: self.period * chunk,
+                room: out.len(),
+            };
+            self.scales
+                .finish::<S, VECTORS, N>(sums, part * chunk, place);
         }
         N
     }
 }
 
-/// Bytes as numbers.
-fn bytes(bytes: &mut [u8]) -> &mut [i8] {
-    // SAFETY: both are bytes of any value.
-    unsafe { core::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
+/// Copies bytes in line.
+///
+/// # Safety
+/// The processor has the instructions; `count` bytes are readable, and as many writable elsewhere.
+#[inline(always)]
+unsafe fn copy<S: Simd>(from: *const u8, to: *mut u8, count: usize) {
+    // SAFETY: all vectors are inside `count`; the last one ends there.
+    unsafe {
+        if count < S::VECTOR_BYTES {
+            return to.copy_from_nonoverlapping(from, count);
+        }
+        let mut at = 0;
+        while at < count {
+            at = at.min(count - S::VECTOR_BYTES);
+            S::store_all(S::load(from.add(at)), to.add(at));
+            at += S::VECTOR_BYTES;
+        }
+    }
 }
 
 /// Greatest common divisor.

@@ -26,6 +26,22 @@ impl Lines {
         Self(std::vec![Line::ZERO; bytes.div_ceil(Line::BYTES)])
     }
 
+    /// Numbers one after the other, and zeros that fill the last line.
+    pub(super) fn of<const N: usize>(numbers: impl Iterator<Item = [u8; N]>) -> Self {
+        const { assert!(Line::BYTES.is_multiple_of(N)) };
+        let mut lines = Self::default();
+        for (i, number) in numbers.enumerate() {
+            let at = i * N % Line::BYTES;
+            if at == 0 {
+                lines.0.push(Line::ZERO);
+            }
+            if let Some(line) = lines.0.last_mut() {
+                line.0[at..][..N].copy_from_slice(&number);
+            }
+        }
+        lines
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         let bytes = self.0.len() * Line::BYTES;
         // SAFETY: a line is that many bytes without padding.

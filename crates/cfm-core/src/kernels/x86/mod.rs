@@ -4,6 +4,20 @@
 //! instruction set is chosen when the layers of a model are packed ([`layers`]), once; a layer that is not one of them,
 //! and grouped convolutions that are not depthwise, run on the portable kernels.
 
+/// Repeats a block for every number below `$count`, which is at most 12.
+macro_rules! unrolled {
+    ($count:expr, $i:ident => $body:block) => {
+        unrolled!(@ $count, $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    (@ $count:expr, $i:ident, $body:block, $($number:literal)*) => {
+        const { assert!($count <= 12) };
+        $(if $number < $count {
+            let $i = $number;
+            $body
+        })*
+    };
+}
+
 mod avx2;
 mod avx512;
 mod dense;
@@ -20,14 +34,7 @@ use memory::with_workspace;
 
 use super::{Kernels, Portable, Rows, elements};
 use crate::model::{Conv2d, Model, Parameters, Window};
-use crate::requantize::{Channel, OutputScale};
-
-/// Stands for the channels that fill a vector.
-const NO_CHANNEL: Channel = Channel {
-    bias: 0,
-    mantissa: 0,
-    shift: 0,
-};
+use crate::requantize::OutputScale;
 
 /// Instructions that there are kernels for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,6 +61,23 @@ pub(super) trait Simd: Copy {
     /// It is readable.
     unsafe fn load(at: *const u8) -> Self::Vector;
 
+    /// The vectors from an address on.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    unsafe fn load_all<const N: usize>(at: *const u8) -> [Self::Vector; N] {
+        // SAFETY: as the caller promises.
+        unsafe {
+            // Not `array::from_fn`: closures are not always compiled into what calls them, and then without the instructions.
+            let mut vectors = [Self::load(at); N];
+            for (i, vector) in vectors.iter_mut().enumerate().skip(1) {
+                *vector = Self::load(at.add(i * Self::VECTOR_BYTES));
+            }
+            vectors
+        }
+    }
+
     /// The group at an address, in all lanes.
     ///
     /// # Safety
@@ -77,18 +94,22 @@ pub(super) trait Simd: Copy {
         weights: Self::Vector,
     ) -> Self::Vector;
 
-    /// `sum * multiplier`, to nearest, ties to even, for multipliers of single precision that
-    /// [`Scales`](super::scales::Scales) calls narrow.
+    /// `(sum + half + odd) >> shift` for each lane, where `odd` is `sum >> shift & one`.
     ///
     /// # Safety
-    /// A multiplier of each lane is readable.
-    unsafe fn scale_narrow(sums: Self::Vector, multipliers: *const f32) -> Self::Vector;
+    /// None of its own.
+    unsafe fn shift(
+        sums: Self::Vector,
+        shifts: Self::Vector,
+        halves: Self::Vector,
+        ones: Self::Vector,
+    ) -> Self::Vector;
 
     /// `sum * multiplier`, to nearest, ties to even, or the nearest number of 32 bits, for multipliers of double precision.
     ///
     /// # Safety
     /// A multiplier of each lane is readable.
-    unsafe fn scale_wide(sums: Self::Vector, multipliers: *const f64) -> Self::Vector;
+    unsafe fn multiply(sums: Self::Vector, multipliers: *const f64) -> Self::Vector;
 
     /// Adds the zero point and clamps: the values of four vectors, one after the other.
     ///
@@ -106,5 +127,5 @@ pub(super) trait Simd: Copy {
     ///
     /// # Safety
     /// Its bytes are writable.
-    unsafe fn store_sums(sums: Self::Vector, out: *mut i32);
+    unsafe fn store_all(vector: Self::Vector, out: *mut u8);
 }
