@@ -43,8 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for format in Format::ALL {
             let path = case.join(format.name());
             let folder = Folder::create(&path)?;
-            for (name, bytes) in export(&model, format)?.encoded() {
-                folder.bytes(name, &bytes)?;
+            for (name, proto) in export(&model, format)?.all() {
+                folder.bytes(name, &proto.to_bytes())?;
             }
         }
     }

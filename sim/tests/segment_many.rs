@@ -159,7 +159,7 @@ fn outputs_never_meet_each_other_or_a_photograph() {
         ),
         (
             &["frames", "--segments", "s.png"],
-            "--segments goes with one photograph",
+            "--segments and --logits go with one photograph",
         ),
         (
             &["frames", "-"],

@@ -147,8 +147,8 @@ pub fn run(
     labeller: &Labeller<'_>,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    if args.segments.segments.is_some() {
-        bail!("--segments goes with one photograph");
+    if args.segments.segments.is_some() || args.logits.is_some() {
+        bail!("--segments and --logits go with one photograph");
     }
     let mut count = None;
     let outputs;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cfm_sim::import::Segments;
+use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output::{OutputError, write_labels, write_picture};
 use cfm_sim::photo_list::is_photo_list;
@@ -31,6 +31,9 @@ pub struct Args {
     model: ModelArg,
     #[command(flatten)]
     segments: SegmentsArg,
+    /// The classifier's outputs for the proposals, computed elsewhere: int16 (segments, classes) in a .npy file
+    #[arg(long, value_name = "FILE", conflicts_with = "segments")]
+    logits: Option<PathBuf>,
     /// Where the photograph with the classes' colours over it goes [default: overlay.png]; of several photographs a
     /// folder, with a PNG file for each [default: overlays]
     #[arg(long, value_name = "PNG|DIR")]
@@ -81,9 +84,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             Scene::render(width, height, args.seed.unwrap_or(SAMPLE_SEED)).photo
         }
     };
-    let segmentation = match &args.segments.segments {
-        None => labeller.segment(&photo)?,
-        Some(path) => {
+    let segmentation = match (&args.segments.segments, &args.logits) {
+        (None, None) => labeller.segment(&photo)?,
+        (None, Some(path)) => {
+            let segmentation = pipeline.segment_by_logits(&photo, &Logits::open(path)?);
+            segmentation.with_context(|| display(path))?
+        }
+        (Some(path), _) => {
             let segments = Segments::open(path, &args.segments.options())?;
             let segmentation = pipeline.segment_by(&photo, &segments);
             segmentation.with_context(|| display(path))?

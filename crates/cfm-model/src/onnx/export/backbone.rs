@@ -220,7 +220,8 @@ fn convolution(
     let weight_scale = graph.initializer(&format!("{name}.weight_scale"), &[outputs], &scales);
     let (out_scale, out_zero) = (output.scale(graph), output.zero_point(graph));
     let zeros = vec![0_i8; outputs];
-    let weight_zero = graph.constant(&[outputs], &zeros);
+    // Not shared, since runtimes convert weights with their zero points, layer by layer.
+    let weight_zero = graph.initializer(&format!("{name}.weight_zero_point"), &[outputs], &zeros);
     if format == Format::QLinear {
         let (scale, zero_point) = (input.scale(graph), input.zero_point(graph));
         let inputs = [

@@ -24,8 +24,6 @@ pub(super) struct Projection {
     /// The window.
     pub(super) rows: Span,
     pub(super) columns: Span,
-    /// The low-resolution mask: bool `[n, rows, columns]`.
-    pub(super) mask: Value,
 }
 
 /// Cells, or bins, as the mask rules see them.
@@ -50,20 +48,31 @@ pub(super) fn pixels_per_cell(axis: &Axis) -> Vec<f32> {
         .collect()
 }
 
-/// Adds the projection of `masks` onto the feature map; the result is called `mask`.
+/// Projects `masks` onto the feature map.
 pub(super) fn project(graph: &mut Graph, model: &Model<'_>, masks: &str) -> Projection {
-    let (rows, columns) = (model.rows(), model.columns());
-    let counts = count_inside(graph, rows, columns, masks);
-
+    let counts = count_inside(graph, model.rows(), model.columns(), masks);
     // The window is that of the cells with pixels of the segment, since cells follow each other as pixels do.
     let zero = graph.scalar(0_f32);
     let occupied = graph.apply("Greater", &[&counts, &zero]);
     let occupied = graph.cast(&occupied, DataType::Float);
-    let row_span = span(graph, &occupied, 2);
-    let column_span = span(graph, &occupied, 1);
-    let in_rows = cells_in(graph, &row_span, rows.cells());
+    Projection {
+        rows: span(graph, &occupied, 2),
+        columns: span(graph, &occupied, 1),
+        counts,
+    }
+}
+
+/// The low-resolution masks: bool `[n, rows, columns]`, called `mask`.
+pub(super) fn mask_cells(
+    graph: &mut Graph,
+    model: &Model<'_>,
+    masks: &str,
+    projection: &Projection,
+) -> Value {
+    let (rows, columns) = (model.rows(), model.columns());
+    let in_rows = cells_in(graph, &projection.rows, rows.cells());
     let in_rows = graph.unsqueeze(&in_rows, &[2]);
-    let in_columns = cells_in(graph, &column_span, columns.cells());
+    let in_columns = cells_in(graph, &projection.columns, columns.cells());
     let in_columns = graph.unsqueeze(&in_columns, &[1]);
     let window = graph.apply("And", &[&in_rows, &in_columns]);
 
@@ -84,17 +93,12 @@ pub(super) fn project(graph: &mut Graph, model: &Model<'_>, masks: &str) -> Proj
     });
     let areas = Areas {
         shape,
-        inside: graph.cast(&counts, DataType::Int64),
+        inside: graph.cast(&projection.counts, DataType::Int64),
         total: graph.constant(&[1, shape[0], shape[1]], &total),
         nearest,
         allowed: Some(window),
     };
-    Projection {
-        counts,
-        rows: row_span,
-        columns: column_span,
-        mask: bits(graph, rule, &areas, "mask"),
-    }
+    bits(graph, rule, &areas, "mask")
 }
 
 /// The pixels of every segment in every cell: f32 `[n, rows, columns]`.

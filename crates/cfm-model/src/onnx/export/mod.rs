@@ -18,7 +18,7 @@
 //! | `masks` | bool `[n, height, width]` | the segments; each has at least one pixel |
 //! | `tensor_I` | u8 `[1, channels, rows, columns]` | output of layer I - 1, I from 1 |
 //! | `features` | the same | output of the last layer |
-//! | `mask` | bool `[n, rows, columns]` | low-resolution masks, false outside the window (`model.onnx`) |
+//! | `mask` | bool `[n, rows, columns]` | but for Design B: low-resolution masks, false outside the window (`model.onnx`) |
 //! | `bin_mask` | bool `[n, bins, bins]` | Design B: bits of the finest level's bins (`model.onnx`) |
 //! | `segment_vector`, `region_vector` | u8 `[n, length]` | pyramids: level, bin row, bin column, channel |
 //! | `PATH_fc_I` | u8 `[n, outputs]` | fully connected layer I, from 0, of path `segment`, `region` or `joint` |
@@ -84,7 +84,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use cfm_core::model::Model;
-use prost::Message;
 use thiserror::Error;
 
 use crate::onnx::proto::{DataType, ModelProto, OperatorSetIdProto};
@@ -175,13 +174,13 @@ pub struct OnnxFiles {
 }
 
 impl OnnxFiles {
-    /// The files' names and bytes.
+    /// All of them, by the names of their files.
     #[must_use]
-    pub fn encoded(&self) -> [(&'static str, Vec<u8>); 3] {
+    pub const fn all(&self) -> [(&'static str, &ModelProto); 3] {
         [
-            ("model.onnx", self.model.encode_to_vec()),
-            ("backbone.onnx", self.backbone.encode_to_vec()),
-            ("head.onnx", self.head.encode_to_vec()),
+            ("model.onnx", &self.model),
+            ("backbone.onnx", &self.backbone),
+            ("head.onnx", &self.head),
         ]
     }
 }

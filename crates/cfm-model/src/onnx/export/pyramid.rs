@@ -7,7 +7,7 @@ use cfm_core::model::{Design, MaskRule, Model};
 use cfm_core::receptive_field::Axis;
 
 use super::graph::{Attribute, Graph, Value};
-use super::mask::{Areas, Projection, Span, bits, cells_in, pixels_per_cell};
+use super::mask::{Areas, Projection, Span, bits, cells_in, mask_cells, pixels_per_cell};
 use super::requantize::unsigned;
 use crate::onnx::proto::DataType;
 
@@ -79,7 +79,8 @@ pub(super) fn pool(
     let masked = if head.design == Design::B {
         features.to_owned()
     } else {
-        let mask = graph.unsqueeze(&projection.mask, &[1]);
+        let mask = mask_cells(graph, model, masks, projection);
+        let mask = graph.unsqueeze(&mask, &[1]);
         graph.apply("Where", &[&mask, features, &zero_point])
     };
     let mut vectors = Vec::new();
