@@ -1,3 +1,4 @@
 //! ONNX files, as far as networks of this project need them.
 
+pub mod import;
 pub mod proto;

@@ -1,0 +1,211 @@
+#![doc = include_str!("../../../docs/import.md")]
+
+mod affine;
+mod backbone;
+mod constant;
+mod error;
+mod graph;
+mod head;
+mod scan;
+mod walk;
+mod window;
+
+pub use backbone::MAX_PARAMETERS;
+pub use error::ImportError;
+pub use scan::MAX_ENTRIES;
+
+use crate::float_model::FloatModel;
+use crate::spec::{ClassKind, ClassSpec, Classifier, Design, MaskRule};
+
+use affine::Affine;
+use error::Result;
+use graph::Graph;
+use walk::{Output, Walker, image_size};
+
+/// Longest file that is read, in bytes.
+pub const MAX_FILE: u64 = 1 << 28;
+
+/// What a float network takes for a pixel of value p in `0 ..= 255`: `(p / 255 * range - mean) / std`, channel by channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pixels {
+    /// What white is before normalization: 1 as in PyTorch, or 255.
+    pub white: f64,
+    /// Mean of every channel.
+    pub mean: [f64; 3],
+    /// Standard deviation of every channel.
+    pub std: [f64; 3],
+}
+
+impl Default for Pixels {
+    /// `0 ..= 1`, as PyTorch's `ToTensor` makes them.
+    fn default() -> Self {
+        Self {
+            white: 1.0,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        }
+    }
+}
+
+impl Pixels {
+    /// The map from our image, `(p - 128) / 128`.
+    fn affine(&self, channels: usize) -> Affine {
+        let unit = self.white / 255.0;
+        Affine {
+            scale: self.std[..channels]
+                .iter()
+                .map(|std| 128.0 * unit / std)
+                .collect(),
+            offset: (self.mean.iter().zip(&self.std).take(channels))
+                .map(|(mean, std)| (128.0 * unit - mean) / std)
+                .collect(),
+        }
+    }
+}
+
+/// How the head is to be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadOptions {
+    /// The design; what the graph looks like if `None`.
+    pub design: Option<Design>,
+    /// Levels of the pyramid, where a head reads whole vectors.
+    pub pyramid: Vec<u8>,
+    /// Those of the region path; the same if `None`.
+    pub region_pyramid: Option<Vec<u8>>,
+    /// How segments become masks.
+    pub mask_rule: MaskRule,
+    /// What the logits mean.
+    pub classifier: Classifier,
+}
+
+/// How a float network is imported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What the network takes for pixels.
+    pub pixels: Pixels,
+    /// Rows and columns of the image, where the file leaves them open or others are wanted.
+    pub size: Option<(u16, u16)>,
+    /// The value that is the feature map; the graph's output if `None`.
+    pub output: Option<String>,
+    /// Spend a layer on an exact border, where padding would show that zero has moved.
+    pub exact_border: bool,
+    /// The head.
+    pub head: HeadOptions,
+    /// The classes; numbered ones if `None`.
+    pub classes: Option<Vec<ClassSpec>>,
+}
+
+/// A float network that was imported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The network; its activations have no scales yet.
+    pub model: FloatModel,
+    /// What was done that the user may want to know.
+    pub notes: Vec<String>,
+}
+
+/// Reads a float network from the bytes of `backbone`, and of `head` if the first is only a backbone.
+///
+/// # Errors
+/// An [`ImportError`] that names what cannot be represented.
+pub fn import_float(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> Result<Imported> {
+    let model = graph::decode(backbone)?;
+    let graph = Graph::new(&model, options.output.as_deref())?;
+    let image = match &*graph.inputs {
+        [image] => image_size(image, options.size)?,
+        inputs => {
+            return Err(ImportError::Model(format!(
+                "a network has one input, the image; this has {}",
+                inputs.len()
+            )));
+        }
+    };
+    let pixels = options.pixels.affine(image.channels.into());
+    let mut walker = Walker::of_image(&graph, image, pixels, options.exact_border)?;
+    let (layers, vector, backbone) = match (walker.walk()?, head) {
+        (Output::Vector(vector), None) => (walker.head, vector, walker.backbone),
+        (Output::Vector(_), Some(_)) => {
+            return Err(ImportError::Model(
+                "the network has a head of its own; name the feature map to replace it".to_owned(),
+            ));
+        }
+        (Output::Map, None) => {
+            return Err(ImportError::Head(
+                "this is a backbone; a head is needed too, in a file of its own".to_owned(),
+            ));
+        }
+        (Output::Map, Some(head)) => {
+            let model = graph::decode(head)?;
+            let graph = Graph::new(&model, None)?;
+            let mut walker = Walker::of_pyramid(&graph, walker.backbone)?;
+            match walker.walk()? {
+                Output::Vector(vector) => (walker.head, vector, walker.backbone),
+                Output::Map => {
+                    return Err(ImportError::Head("it does not compute a vector".to_owned()));
+                }
+            }
+        }
+    };
+    let channels = backbone.shapes[backbone.shapes.len() - 1].channels;
+    let head = layers.head(&vector, channels, &options.head)?;
+    let outputs = head
+        .joint_fcs
+        .last()
+        .map_or(0, |fc| usize::from(fc.outputs));
+    let classes = match &options.classes {
+        Some(classes) if classes.len() == outputs => classes.clone(),
+        Some(classes) => {
+            return Err(ImportError::Head(format!(
+                "it has {outputs} outputs for {} classes",
+                classes.len()
+            )));
+        }
+        None => numbered_classes(outputs),
+    };
+    let model = FloatModel {
+        input: image,
+        layers: backbone.layers,
+        head,
+        classes,
+        labelling: None,
+        calibration: None,
+        proposals: None,
+        provenance: vec![(
+            "imported".to_owned(),
+            format!(
+                "from ONNX, {} {}",
+                model.producer_name, model.producer_version
+            )
+            .replace(['\n', '\r'], " ")
+            .trim()
+            .to_owned(),
+        )],
+    };
+    crate::quantize::check_finite(&model)?;
+    Ok(Imported {
+        model,
+        notes: backbone.notes,
+    })
+}
+
+/// Classes for which no names are known, in colours that differ.
+fn numbered_classes(count: usize) -> Vec<ClassSpec> {
+    (0..count)
+        .map(|index| {
+            // The bits of the index, spread over red, green and blue from the highest on, as in PASCAL VOC.
+            let mut color = [0; 3];
+            for bit in 0..8 {
+                for (channel, value) in color.iter_mut().enumerate() {
+                    let set = (index + 1) >> (3 * bit + channel) & 1;
+                    *value |= (set as u8) << (7 - bit);
+                }
+            }
+            ClassSpec {
+                name: format!("class {index}"),
+                kind: ClassKind::Stuff,
+                color,
+                label: u8::try_from(index).unwrap_or(u8::MAX),
+            }
+        })
+        .collect()
+}
