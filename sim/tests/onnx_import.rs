@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use cfm_core::image::ImageView;
 use cfm_core::mask::CellWindow;
-use cfm_core::model::{Design, Model};
-use cfm_model::float_model::FloatModel;
-use cfm_model::onnx::import::{HeadOptions, Imported, Options, Pixels, import_float};
+use cfm_core::model::Model;
+use cfm_model::float_model::{FloatLayer, FloatModel};
+use cfm_model::onnx::import::{
+    self, HeadOptions, Import, Imported, ImportedIntegers, Options, Pixels,
+};
 use cfm_model::quantize::range::RangeMethod;
 use cfm_model::quantize::{WeightScales, blank};
 use cfm_model::spec::{Classifier, MaskRule};
@@ -17,6 +19,7 @@ use cfm_sim::float_network::{FloatNetwork, SegmentMask, Tensor};
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::post_training::{self, Equalization};
 use cfm_sim::scene::Scene;
+use cfm_sim::trace::Inputs;
 use safetensors::SafeTensors;
 
 /// The networks, and whether the head lies in a file of its own.
@@ -60,13 +63,23 @@ fn options() -> Options {
 
 fn import(name: &str, separate_head: bool) -> Imported {
     let head = separate_head.then(|| file(&format!("{name}-head.onnx")));
-    import_float(&file(&format!("{name}.onnx")), head.as_deref(), &options())
-        .unwrap_or_else(|error| panic!("{name}: {error}"))
+    match import::import(&file(&format!("{name}.onnx")), head.as_deref(), &options()) {
+        Ok(Import::Float(imported)) => *imported,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn import_integers(name: &str) -> ImportedIntegers {
+    match import::import(&file(&format!("{name}.onnx")), None, &options()) {
+        Ok(Import::Integers(imported)) => *imported,
+        other => panic!("{name}: {other:?}"),
+    }
 }
 
 /// What PyTorch computes.
 struct Expected {
     image: Vec<u8>,
+    /// Empty where only the logits are known.
     features: Vec<f32>,
     logits: Vec<f32>,
 }
@@ -75,9 +88,12 @@ impl Expected {
     fn read(name: &str) -> Self {
         let bytes = file(&format!("{name}.safetensors"));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let floats = |name: &str| {
-            let (chunks, _) = tensors.tensor(name).unwrap().data().as_chunks();
-            chunks.iter().copied().map(f32::from_le_bytes).collect()
+        let floats = |name: &str| match tensors.tensor(name) {
+            Ok(tensor) => {
+                let (chunks, _) = tensor.data().as_chunks();
+                chunks.iter().copied().map(f32::from_le_bytes).collect()
+            }
+            Err(_) => Vec::new(),
         };
         Self {
             image: tensors.tensor("image").unwrap().data().to_vec(),
@@ -156,6 +172,112 @@ fn float_networks_compute_what_pytorch_computes() {
         assert!(
             of_logits < TOLERANCE,
             "{name}: logits are off by {of_logits}"
+        );
+    }
+}
+
+/// Signal to quantization noise, and how often the same class has the largest logit.
+#[derive(Debug, Default)]
+struct Agreement {
+    signal: f64,
+    noise: f64,
+    segments: usize,
+    same: usize,
+}
+
+impl Agreement {
+    fn decibels(&self) -> f64 {
+        10.0 * (self.signal / self.noise).log10()
+    }
+}
+
+fn largest<T: PartialOrd>(values: &[T]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+/// The integers that calibration made of `float` against `float` itself, on scenes that calibration did not see.
+fn agreement(float: &FloatModel, scales: WeightScales) -> Agreement {
+    let bytes = blank(float).unwrap().to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let pipeline = Pipeline::new(&model).unwrap();
+    let scenes = |seeds: std::ops::Range<u64>| -> Vec<NetworkInput> {
+        let photos = seeds.map(|seed| Scene::render(96, 72, seed).photo);
+        photos
+            .map(|photo| pipeline.input(&photo).unwrap())
+            .collect()
+    };
+    let options = post_training::Options {
+        range: RangeMethod::MeanSquaredError,
+        scales,
+        equalization: Equalization::Weights,
+        bias_correction: true,
+    };
+    let quantized =
+        post_training::quantize(float.clone(), &pipeline, &scenes(0..8), &options, || {}).unwrap();
+    let model = Model::parse(&quantized.cfm).unwrap();
+    let network = FloatNetwork::new(&model, float.clone()).unwrap();
+    let step = f64::from(model.head().logit_exponent).exp2();
+    let mut found = Agreement::default();
+    for image in scenes(100..106) {
+        Inputs::of_input(&pipeline, &image, |inputs| {
+            let real = network.label(inputs).unwrap().logits;
+            let integers = core_trace::trace(&model, inputs).unwrap().segments;
+            assert_eq!(real.len(), integers.len());
+            for (real, segment) in real.iter().zip(&integers) {
+                // What all classes have in common decides nothing.
+                let mean = real.iter().sum::<f32>() / real.len() as f32;
+                for (&x, &q) in real.iter().zip(&segment.logits) {
+                    found.signal += f64::from(x - mean).powi(2);
+                    found.noise += (f64::from(x) - f64::from(q) * step).powi(2);
+                }
+                found.segments += 1;
+                found.same += usize::from(largest(real) == largest(&segment.logits));
+            }
+        })
+        .unwrap();
+    }
+    found
+}
+
+/// Layers that quantize weights or outputs.
+fn quantizing_layers(float: &FloatModel) -> usize {
+    let head = &float.head;
+    let convolutions = float
+        .layers
+        .iter()
+        .filter(|layer| matches!(layer, FloatLayer::Conv2d(_) | FloatLayer::Add(_)));
+    convolutions.count() + head.segment_fcs.len() + head.region_fcs.len() + head.joint_fcs.len()
+}
+
+/// What one rounding to 8 bits may cost. Scales are powers of two, so the largest value takes between 64 and 127 steps of
+/// a signed range; with a largest value of 8 standard deviations, the standard deviation s is at least 8 steps, and the
+/// noise of rounding, 1/12 of a squared step, is `10 log10(12 * 8^2) = 28.9 dB` below. A layer rounds twice, weights and
+/// outputs; independent noises add up, and a network of L layers that passes signal and noise on alike loses
+/// `10 log10(2 L)` dB of it.
+const LEAST_STEP_SQNR: f64 = 28.9;
+
+#[test]
+fn quantized_networks_stay_within_the_noise_of_eight_bits() {
+    println!("| network | layers | float error | least | SQNR | same class |");
+    println!("|---|---|---|---|---|---|");
+    for (name, separate_head) in NETWORKS {
+        let float = import(name, separate_head).model;
+        let layers = quantizing_layers(&float);
+        let least = LEAST_STEP_SQNR - 10.0 * (2.0 * layers as f64).log10();
+        let error = relative(
+            &float_logits(&float, &Expected::read(name)).1,
+            &Expected::read(name).logits,
+        );
+        let found = agreement(&float, WeightScales::PowerOfTwo);
+        let decibels = found.decibels();
+        println!(
+            "| {name} | {layers} | {error:.1e} | {least:.1} dB | {decibels:.1} dB | {:.1} % of {} |",
+            100.0 * found.same as f64 / found.segments as f64,
+            found.segments
+        );
+        assert!(
+            decibels >= least,
+            "{name}: {decibels} dB are less than {least}"
         );
     }
 }

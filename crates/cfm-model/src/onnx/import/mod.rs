@@ -6,6 +6,8 @@ mod constant;
 mod error;
 mod graph;
 mod head;
+mod integers;
+mod pathways;
 mod scan;
 mod walk;
 mod window;
@@ -15,7 +17,10 @@ pub use error::ImportError;
 pub use scan::MAX_ENTRIES;
 
 use crate::float_model::FloatModel;
-use crate::spec::{ClassKind, ClassSpec, Classifier, Design, MaskRule};
+use crate::onnx::proto::ModelProto;
+use crate::spec::{ClassKind, ClassSpec, Classifier, Design, InputSpec, MaskRule, ModelSpec};
+
+use cfm_core::model::format::MAX_LEVELS;
 
 use affine::Affine;
 use error::Result;
@@ -104,24 +109,65 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// Reads a float network from the bytes of `backbone`, and of `head` if the first is only a backbone.
+/// A quantized network that was imported, with the integers of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedIntegers {
+    /// The network.
+    pub model: ModelSpec,
+    /// What was done that the user may want to know.
+    pub notes: Vec<String>,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Import {
+    /// A float network, still to be calibrated and quantized.
+    Float(Box<Imported>),
+    /// A quantized network.
+    Integers(Box<ImportedIntegers>),
+}
+
+/// Reads a network from the bytes of `backbone`, and of `head` if the first is only a backbone.
 ///
 /// # Errors
 /// An [`ImportError`] that names what cannot be represented.
-pub fn import_float(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> Result<Imported> {
+pub fn import(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> Result<Import> {
+    if options.head.pyramid.len() > MAX_LEVELS {
+        return Err(ImportError::Head(format!(
+            "a pyramid has at most {MAX_LEVELS} levels"
+        )));
+    }
     let model = graph::decode(backbone)?;
     let graph = Graph::new(&model, options.output.as_deref())?;
     let image = match &*graph.inputs {
         [image] => image_size(image, options.size)?,
         inputs => {
+            let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
             return Err(ImportError::Model(format!(
-                "a network has one input, the image; this has {}",
-                inputs.len()
+                "a network has one input, the image; this has {}: {}",
+                names.len(),
+                names.join(", ")
             )));
         }
     };
+    if integers::is_quantized(&graph) {
+        let imported = integers::import(&model, &graph, image, head, options)?;
+        Ok(Import::Integers(Box::new(imported)))
+    } else {
+        let imported = import_float(&model, &graph, image, head, options)?;
+        Ok(Import::Float(Box::new(imported)))
+    }
+}
+
+fn import_float(
+    model: &ModelProto,
+    graph: &Graph<'_>,
+    image: InputSpec,
+    head: Option<&[u8]>,
+    options: &Options,
+) -> Result<Imported> {
     let pixels = options.pixels.affine(image.channels.into());
-    let mut walker = Walker::of_image(&graph, image, pixels, options.exact_border)?;
+    let mut walker = Walker::of_image(graph, image, pixels, options.exact_border)?;
     let (layers, vector, backbone) = match (walker.walk()?, head) {
         (Output::Vector(vector), None) => (walker.head, vector, walker.backbone),
         (Output::Vector(_), Some(_)) => {
@@ -170,22 +216,23 @@ pub fn import_float(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> 
         labelling: None,
         calibration: None,
         proposals: None,
-        provenance: vec![(
-            "imported".to_owned(),
-            format!(
-                "from ONNX, {} {}",
-                model.producer_name, model.producer_version
-            )
-            .replace(['\n', '\r'], " ")
-            .trim()
-            .to_owned(),
-        )],
+        provenance: imported_from(model),
     };
     crate::quantize::check_finite(&model)?;
     Ok(Imported {
         model,
         notes: backbone.notes,
     })
+}
+
+/// Where a network comes from.
+fn imported_from(model: &ModelProto) -> Vec<(String, String)> {
+    let producer = format!("{} {}", model.producer_name, model.producer_version);
+    let words: Vec<&str> = producer.split_whitespace().collect();
+    vec![(
+        "imported".to_owned(),
+        format!("from ONNX by {}", words.join(" ")),
+    )]
 }
 
 /// Classes for which no names are known, in colours that differ.

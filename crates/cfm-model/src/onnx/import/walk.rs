@@ -13,7 +13,8 @@ use super::backbone::{Backbone, Map};
 use super::constant::Constant;
 use super::error::{ImportError, Result};
 use super::graph::{Graph, Input, Node};
-use super::head::{Layers, Part, Vector};
+use super::head::{Layers, Vector};
+use super::pathways::{self, Part};
 use super::window::{Rounding, window};
 
 /// Finest level of a pyramid, as the format has it.
@@ -53,21 +54,14 @@ pub enum Output {
 }
 
 impl<'g, 'a> Walker<'g, 'a> {
-    /// A graph that reads the image.
+    /// A graph whose only input is the image.
     pub fn of_image(
         graph: &'g Graph<'a>,
         input: InputSpec,
         pixels: Affine,
         exact_border: bool,
     ) -> Result<Self> {
-        let [image] = &*graph.inputs else {
-            let names: Vec<&str> = graph.inputs.iter().map(|input| input.name).collect();
-            return Err(ImportError::Model(format!(
-                "a backbone has one input, the image; this has {}: {}",
-                names.len(),
-                names.join(", ")
-            )));
-        };
+        let image = &graph.inputs[0];
         let image_value = Value::Map(Map {
             tensor: 0,
             exclusive: false,
@@ -77,7 +71,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             graph,
             values: HashMap::from([(image.name, image_value)]),
             backbone: Backbone::new(input, exact_border),
-            head: Layers::default(),
+            head: pathways::Layers(Vec::new()),
             feature: None,
         })
     }
@@ -123,7 +117,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             graph,
             values,
             backbone,
-            head: Layers::default(),
+            head: pathways::Layers(Vec::new()),
             feature: None,
         })
     }
