@@ -12,6 +12,7 @@
 //! | the network before quantization, and calibrating its integers | [`float_network`], [`post_training`] |
 //! | every number as files for others to recompute | [`vectors`] |
 //! | a model as C source | [`c_source`] |
+//! | what a model in the ONNX format takes for a photograph | [`onnx_inputs`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 #![deny(missing_docs)]
 
@@ -27,6 +28,7 @@ pub mod label_map;
 pub mod labelling;
 pub mod metrics;
 pub mod model_file;
+pub mod onnx_inputs;
 pub mod output;
 pub mod parity;
 pub mod photo;

@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
-use crate::import::Segments;
+use crate::import::{Logits, Segments};
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::labelling::label;
 use crate::photo;
@@ -77,6 +77,16 @@ pub enum PipelineError {
     /// None of the given segments has a pixel of the network's input.
     #[error("no segment has a pixel at the size of the network's input")]
     NoSegment,
+    /// The logits are not those of this photograph's segments.
+    #[error("{found} logits; there must be {segments} segments times {classes} classes")]
+    Logits {
+        /// Logits given.
+        found: usize,
+        /// Proposals of the photograph.
+        segments: usize,
+        /// Classes of the model.
+        classes: usize,
+    },
     /// The label map is refused.
     #[error(transparent)]
     LabelMap(#[from] LabelMapError),
@@ -216,6 +226,23 @@ pub struct ScoredPhoto<'a> {
 }
 
 impl ScoredPhoto<'_> {
+    /// The superpixel maps that segments refer to.
+    #[must_use]
+    pub const fn maps(&self) -> &[SuperpixelMap<'_>] {
+        self.maps
+    }
+
+    /// The segments.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &Segment<'_>> {
+        self.segments.iter().map(|(segment, _)| segment)
+    }
+
+    /// The classifier's outputs: one per segment and class.
+    #[must_use]
+    pub const fn logits(&self) -> &[i16] {
+        self.logits
+    }
+
     /// Labels every pixel by `rule`.
     ///
     /// # Errors
@@ -247,6 +274,14 @@ impl ScoredPhoto<'_> {
             },
         })
     }
+}
+
+/// Proposals with their areas.
+fn with_areas<'p>(proposals: &'p Proposals<'_>) -> Vec<(Segment<'p>, u32)> {
+    let proposals = proposals.iter();
+    proposals
+        .map(|proposal| (proposal.segment(), proposal.area))
+        .collect()
 }
 
 /// A model, ready to segment photographs.
@@ -358,12 +393,46 @@ impl<'m> Pipeline<'m> {
         let mut times = Times::default();
         let clock = Instant::now();
         let proposals = memory.propose(input.view()?, &self.params)?;
-        let segments: Vec<(Segment<'_>, u32)> = proposals
-            .iter()
-            .map(|proposal| (proposal.segment(), proposal.area))
-            .collect();
+        let segments = with_areas(&proposals);
         times.proposals = clock.elapsed();
         self.scored(start, &input, proposals.maps(), &segments, times, with)
+    }
+
+    /// Labels every pixel of a photograph by the scores that something else has computed for its proposals, in their order.
+    ///
+    /// # Errors
+    /// [`PipelineError::Logits`] for the wrong number of logits, or as [`Pipeline::segment`].
+    pub fn segment_by_logits(
+        &self,
+        photo: &RgbImage,
+        logits: &Logits,
+    ) -> Result<Segmentation, PipelineError> {
+        let start = Instant::now();
+        let input = self.input(photo)?;
+        let mut memory = ProposalMemory::default();
+        let mut times = Times::default();
+        let clock = Instant::now();
+        let proposals = memory.propose(input.view()?, &self.params)?;
+        let segments = with_areas(&proposals);
+        times.proposals = clock.elapsed();
+        let (model, classes) = (self.model, self.model.class_count());
+        let found = logits.values().len();
+        if logits.classes() != classes || found != segments.len() * classes {
+            return Err(PipelineError::Logits {
+                found,
+                segments: segments.len(),
+                classes,
+            });
+        }
+        times.total = start.elapsed();
+        let scored = ScoredPhoto {
+            model,
+            maps: proposals.maps(),
+            segments: &segments,
+            logits: logits.values(),
+            times,
+        };
+        scored.label(self.labelling)
     }
 
     /// Labels every pixel of a photograph by segments from elsewhere, which are brought to the size of the network's

@@ -9,10 +9,11 @@ use anyhow::Context;
 use cfm_hardware::fold::Estimate;
 use cfm_hardware::parameters::Parameters;
 use cfm_hardware::project::{Language, Summary};
+use cfm_model::onnx::export::{self as onnx, Format};
 use cfm_sim::c_source::{CSource, identifier};
-use cfm_sim::photo;
 use cfm_sim::trace::Inputs;
-use cfm_sim::vectors;
+use cfm_sim::vectors::{self, Folder};
+use cfm_sim::{onnx_inputs, photo};
 use serde::Serialize;
 
 use super::engine_project::{Project, ProjectInput};
@@ -29,6 +30,8 @@ pub struct Args {
 enum What {
     /// Golden vectors: model, image, segments and every intermediate tensor as .npy files.
     Vectors(VectorsArgs),
+    /// ONNX files with standard operators that compute the same integers: the whole model, its backbone, its head.
+    Onnx(OnnxArgs),
     /// C source: NAME.h and NAME.c with the model's bytes and the sizes of a program's memory, for the library cfm-c.
     C(CArgs),
     /// The engine in SystemVerilog: its parameters, memories and streams for a model and an image, and all that it must write.
@@ -50,6 +53,24 @@ struct VectorsArgs {
     /// Most segments to export, evenly spread over the proposals
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_segments: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `cfm export onnx`.
+#[derive(Debug, clap::Args)]
+struct OnnxArgs {
+    /// Photograph (PNG, JPEG, BMP or PNM) whose inputs and logits to write, too: image.npy, masks.npy, logits.npy
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArg,
+    /// Folder for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How convolutions and sums are written: qdq, qlinear, or integer (exact for any model, but slow)
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -96,6 +117,25 @@ struct ProjectReport {
 }
 
 #[derive(Serialize)]
+struct OnnxReport {
+    model: String,
+    out: String,
+    format: &'static str,
+    opset: i64,
+    files: Vec<OnnxFile>,
+    /// Number of segments of the photograph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct OnnxFile {
+    file: &'static str,
+    bytes: usize,
+    nodes: usize,
+}
+
+#[derive(Serialize)]
 struct CReport {
     model: String,
     header: String,
@@ -121,6 +161,7 @@ struct Report {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Vectors(args) => vectors(args, out),
+        What::Onnx(args) => onnx(args, out),
         What::C(args) => c(args, out),
         What::Rtl(args) => project(args, Language::Rtl, out),
         What::Hls(args) => project(args, Language::Hls, out),
@@ -151,6 +192,57 @@ fn vectors(args: &VectorsArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
             out,
             "{}: {} tensors, {} segments ({} left out), model.json",
             report.out, report.tensors, report.segments, report.segments_left_out
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let file = args.model.open()?;
+    let model = file.parse()?;
+    let written = onnx::export(&model, args.format).with_context(|| file.name())?;
+    let folder = Folder::create(&args.out)?;
+    let mut files = Vec::new();
+    for (name, proto) in written.all() {
+        let bytes = proto.to_bytes();
+        folder.bytes(name, &bytes)?;
+        files.push(OnnxFile {
+            file: name,
+            bytes: bytes.len(),
+            nodes: proto.graph.as_ref().map_or(0, |graph| graph.node.len()),
+        });
+    }
+    let segments = match &args.image {
+        None => None,
+        Some(path) => {
+            let pipeline = pipeline(&file, &model)?;
+            Some(onnx_inputs::write(&pipeline, &photo::open(path)?, &folder)?)
+        }
+    };
+    let report = OnnxReport {
+        model: file.name(),
+        out: display(&args.out),
+        format: args.format.name(),
+        opset: onnx::OPSET,
+        files,
+        segments,
+    };
+    if args.json {
+        print_json(out, &report)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(
+        out,
+        "{}: {} of {}, opset {}",
+        report.out, report.format, report.model, report.opset
+    )?;
+    for OnnxFile { file, bytes, nodes } in &report.files {
+        writeln!(out, "  {file}: {nodes} nodes, {bytes} bytes")?;
+    }
+    if let Some(segments) = report.segments {
+        writeln!(
+            out,
+            "  image.npy, masks.npy, logits.npy: {segments} segments"
         )?;
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use cfm_core::model::Model;
-use cfm_sim::import::Segments;
+use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output::{write_labels, write_picture};
 use cfm_sim::pipeline::{Segmentation, Times};
@@ -25,6 +25,9 @@ pub struct Args {
     model: ModelArg,
     #[command(flatten)]
     segments: SegmentsArg,
+    /// The classifier's outputs for the proposals, computed elsewhere: int16 (segments, classes) in a .npy file
+    #[arg(long, value_name = "FILE", conflicts_with = "segments")]
+    logits: Option<PathBuf>,
     /// Where the photograph with the classes' colours over it goes
     #[arg(long, value_name = "PNG", default_value = "overlay.png")]
     out: PathBuf,
@@ -89,9 +92,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             Scene::render(width, height, args.seed.unwrap_or(SAMPLE_SEED)).photo
         }
     };
-    let segmentation = match &args.segments.segments {
-        None => pipeline.segment(&photo).with_context(|| file.name())?,
-        Some(path) => {
+    let segmentation = match (&args.segments.segments, &args.logits) {
+        (None, None) => pipeline.segment(&photo).with_context(|| file.name())?,
+        (None, Some(path)) => {
+            let segmentation = pipeline.segment_by_logits(&photo, &Logits::open(path)?);
+            segmentation.with_context(|| display(path))?
+        }
+        (Some(path), _) => {
             let segments = Segments::open(path, &args.segments.options())?;
             let segmentation = pipeline.segment_by(&photo, &segments);
             segmentation.with_context(|| display(path))?

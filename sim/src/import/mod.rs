@@ -303,6 +303,40 @@ impl Segments {
     }
 }
 
+/// The classifier's outputs for the segments of an image, computed elsewhere: an array `(segments, classes)` of 16-bit
+/// integers in a `.npy` file, as ONNX Runtime gives them for a model of `cfm export onnx`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logits {
+    classes: usize,
+    values: Vec<i16>,
+}
+
+impl Logits {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// An [`ImportError`] that names the file and what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, ImportError> {
+        let read = || npy::parse_logits(&bytes(path)?);
+        read().map_err(|problem| ImportError {
+            path: path.display().to_string(),
+            problem,
+        })
+    }
+
+    /// Outputs per segment.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// All outputs, segment by segment.
+    #[must_use]
+    pub fn values(&self) -> &[i16] {
+        &self.values
+    }
+}
+
 fn bytes(path: &Path) -> Result<Vec<u8>, ImportProblem> {
     let mut bytes = Vec::new();
     File::open(path)?

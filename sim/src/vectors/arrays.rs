@@ -1,11 +1,13 @@
 //! Arrays as `.npy` files.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use npyz::{AutoSerialize, WriterBuilder};
 use serde::Serialize;
+
+use crate::output;
 
 /// An array in a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,7 +85,9 @@ impl<'a> Folder<'a> {
     ) -> Result<ArrayFile, FileError> {
         let file = format!("{name}.npy");
         let path = self.path.join(&file);
-        write_array(&path, shape, data).map_err(|error| FileError { path, error })?;
+        encode(shape, data)
+            .and_then(|bytes| output::write(&path, &bytes))
+            .map_err(|error| FileError { path, error })?;
         Ok(ArrayFile {
             file,
             dtype: T::DTYPE,
@@ -97,23 +101,22 @@ impl<'a> Folder<'a> {
     /// [`FileError`] when the file cannot be written.
     pub fn bytes(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.path.join(name);
-        fs::write(&path, bytes).map_err(|error| FileError { path, error })
+        output::write(&path, bytes).map_err(|error| FileError { path, error })
     }
 }
 
-fn write_array<T: Element>(
-    path: &Path,
-    shape: &[usize],
-    data: impl IntoIterator<Item = T>,
-) -> io::Result<()> {
+/// The bytes of a `.npy` file.
+fn encode<T: Element>(shape: &[usize], data: impl IntoIterator<Item = T>) -> io::Result<Vec<u8>> {
     let shape: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
+    let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new()
         .default_dtype()
         .shape(&shape)
-        .writer(BufWriter::new(File::create(path)?))
+        .writer(&mut bytes)
         .begin_nd()?;
     writer.extend(data)?;
-    writer.finish()
+    writer.finish()?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

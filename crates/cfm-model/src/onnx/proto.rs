@@ -38,6 +38,14 @@ pub struct ModelProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+impl ModelProto {
+    /// The bytes of the file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+}
+
 /// The version of a domain's operators.
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetIdProto {

@@ -840,7 +840,11 @@ pub fn image_size(input: &Input<'_>, size: Option<(u16, u16)>) -> Result<InputSp
         ));
     };
     let narrow = |length: Option<i64>| length.and_then(|length| u16::try_from(length).ok());
-    let Some(channels) = narrow(channels).filter(|channels| matches!(channels, 1 | 3)) else {
+    // Normalization is that of photographs; whoever takes pixels as they are may take any number of samples.
+    let fits = |&channels: &u16| {
+        matches!(channels, 1 | 3) || channels > 0 && input.elements == DataType::Uint8 as i32
+    };
+    let Some(channels) = narrow(channels).filter(fits) else {
         return refuse(format!("{channels:?} channels instead of 1 or 3"));
     };
     let (height, width) = match (size, narrow(height), narrow(width)) {
