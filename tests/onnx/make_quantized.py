@@ -23,7 +23,8 @@ from make_models import save
 # Name, float network, format, types of activations and weights, a scale for every output channel.
 NETWORKS = [
     ("vgg-qdq", "vgg", QuantFormat.QDQ, QuantType.QUInt8, QuantType.QInt8, True),
-    ("vgg-qoperator", "vgg", QuantFormat.QOperator, QuantType.QUInt8, QuantType.QUInt8, False),
+    ("vgg-qoperator", "vgg", QuantFormat.QOperator, QuantType.QUInt8, QuantType.QInt8, False),
+    ("vgg-u8", "vgg", QuantFormat.QOperator, QuantType.QUInt8, QuantType.QUInt8, False),
     ("strided-i8", "strided", QuantFormat.QDQ, QuantType.QInt8, QuantType.QInt8, True),
     ("residual-qdq", "residual", QuantFormat.QDQ, QuantType.QUInt8, QuantType.QInt8, True),
 ]

@@ -33,6 +33,19 @@ enum Value {
     Vector(Vector),
 }
 
+impl Value {
+    /// Roughly how many numbers it holds by itself.
+    fn size(&self) -> usize {
+        let pending = |affine: &Option<Affine>| affine.as_ref().map_or(0, |a| 4 * a.scale.len());
+        match self {
+            Self::Constant(_) => 1,
+            Self::Map(map) => 8 + pending(&map.pending),
+            Self::Level(_) => 8,
+            Self::Vector(vector) => 8 * vector.parts.len() + pending(&vector.pending),
+        }
+    }
+}
+
 /// Reads one graph, or a backbone and then a head.
 pub struct Walker<'g, 'a> {
     graph: &'g Graph<'a>,
@@ -126,6 +139,10 @@ impl<'g, 'a> Walker<'g, 'a> {
     pub fn walk(&mut self) -> Result<Output> {
         for node in &self.graph.nodes {
             let value = self.node(node)?;
+            let size = value.size();
+            self.backbone
+                .count(size)
+                .map_err(|reason| node.refuse(reason))?;
             self.values.insert(node.output()?, value);
         }
         let output = self.graph.output;
@@ -323,9 +340,6 @@ impl<'g, 'a> Walker<'g, 'a> {
         if channels != Some(affine.scale.len()) {
             return Err(node.refuse("its parameters are not one for each channel"));
         }
-        self.backbone
-            .count(affine.scale.len())
-            .map_err(|reason| node.refuse(reason))?;
         match value {
             Value::Map(map) => Ok(Value::Map(self.backbone.affine(map, &affine))),
             Value::Vector(vector) => Ok(Value::Vector(self.head.affine(vector, &affine))),
@@ -707,9 +721,6 @@ impl<'g, 'a> Walker<'g, 'a> {
                 return Err(node.refuse(format!("attribute axis = {axis} is not 1")));
             }
             let length = self.head.len(&vector);
-            self.backbone
-                .count(length)
-                .map_err(|reason| node.refuse(reason))?;
             pending.push(vector.pending.unwrap_or_else(|| Affine::identity(length)));
             parts.extend(vector.parts);
         }

@@ -1,6 +1,8 @@
 //! The integer network while it is read: layers so far, and the sums that become layers once their output's scale is known.
 
 use cfm_core::model::Shape;
+use std::rc::Rc;
+
 use cfm_core::model::format::MAX_LAYERS;
 
 use crate::shape::LayerShape;
@@ -8,7 +10,7 @@ use crate::spec::{
     AddSpec, Channel, ConvSpec, IMAGE_SCALE, InputSpec, LayerSpec, OutputScale, PoolSpec, Window,
 };
 
-use super::super::backbone::MAX_PARAMETERS;
+use super::super::backbone::{MAX_PARAMETERS, channel_last};
 use super::super::error::Reason;
 use super::super::pathways::{self, Part, in_project_order};
 use super::multiplier::{Multiplier, is_power_of_two, nominal};
@@ -58,13 +60,13 @@ pub enum Kind {
         input: Tensor,
         window: Window,
         groups: u16,
-        weights: Vec<i8>,
+        weights: Rc<Vec<i8>>,
     },
     /// A fully connected layer with weights `[out][in]` in the project's order.
     Fc {
         input: Tensor,
         parts: Vec<Part>,
-        weights: Vec<i8>,
+        weights: Rc<Vec<i8>>,
     },
     /// Two tensors.
     Add { inputs: [Tensor; 2] },
@@ -231,7 +233,7 @@ impl Layers {
         }
         self.count(weights.len())?;
         let cells = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
-        let weights = super::super::backbone::channel_last(weights, filter_len / cells, window);
+        let weights = Rc::new(channel_last(weights, filter_len / cells, window));
         Ok(Kind::Conv {
             input,
             window,
@@ -259,7 +261,7 @@ impl Layers {
             ));
         }
         self.count(weights.len())?;
-        let weights = in_project_order(&parts, weights, &lengths);
+        let weights = Rc::new(in_project_order(&parts, weights, &lengths));
         Ok(Kind::Fc {
             input,
             parts,
@@ -286,7 +288,7 @@ impl Layers {
                     outputs: bias.len(),
                     joint,
                     numbers: Numbers {
-                        weights,
+                        weights: Rc::unwrap_or_clone(weights),
                         bias,
                         unit: sum.unit.ok_or("its scale is not known")?,
                         scale: output.scale,
@@ -324,7 +326,7 @@ impl Layers {
                         low: narrow(low)?,
                         high: narrow(high)?,
                     },
-                    weights,
+                    weights: Rc::unwrap_or_clone(weights),
                     channels,
                 }))?)
             }

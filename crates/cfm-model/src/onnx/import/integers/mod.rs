@@ -7,7 +7,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use crate::onnx::proto::ModelProto;
+use crate::onnx::proto::{DataType, ModelProto};
 use crate::quantize::logit_exponent;
 use crate::spec::{
     Channel, FcSpec, HeadSpec, InputSpec, ModelSpec, OutputScale, classifier_output,
@@ -23,7 +23,7 @@ use metadata::Metadata;
 use multiplier::{Multiplier, is_power_of_two, nominal};
 use walk::{Computed, Walker};
 
-/// Whether a graph has a quantized operator.
+/// Whether a graph has a quantized operator or reads integers.
 pub fn is_quantized(graph: &Graph<'_>) -> bool {
     const OPERATORS: [&str; 7] = [
         "QuantizeLinear",
@@ -34,8 +34,10 @@ pub fn is_quantized(graph: &Graph<'_>) -> bool {
         "QLinearConv",
         "QLinearMatMul",
     ];
+    let integer = |kind| [DataType::Uint8 as i32, DataType::Int8 as i32].contains(&kind);
     let mut nodes = graph.nodes.iter();
     nodes.any(|node| OPERATORS.contains(&&*node.0.op_type))
+        || graph.inputs.iter().any(|input| integer(input.elements))
 }
 
 /// Reads a quantized network.

@@ -55,6 +55,23 @@ enum Value {
     Steps(Box<Steps>),
 }
 
+impl Value {
+    /// Roughly how many numbers it holds by itself.
+    fn size(&self) -> usize {
+        match self {
+            Self::Constant(_) | Self::Weights { .. } | Self::Image => 1,
+            Self::Integers(tensor) | Self::Real(tensor) | Self::Shifted(tensor, _) => {
+                match &tensor.place {
+                    Place::Vector(parts) => 8 * parts.len(),
+                    Place::Map(_) | Place::Level(_) => 8,
+                }
+            }
+            Self::Sum(sum, _) => 16 + 2 * sum.bias.len(),
+            Self::Steps(steps) => 16 + 3 * steps.sum.bias.len(),
+        }
+    }
+}
+
 /// Reads a graph, or a backbone and then a head.
 pub struct Walker<'g, 'a> {
     graph: &'g Graph<'a>,
@@ -161,6 +178,10 @@ impl<'g, 'a> Walker<'g, 'a> {
     pub fn walk(&mut self) -> Result<Computed> {
         for node in &self.graph.nodes {
             let value = self.node(node)?;
+            let size = value.size();
+            self.layers
+                .count(size)
+                .map_err(|reason| node.refuse(reason))?;
             self.values.insert(node.output()?, value);
         }
         let output = self.graph.output;
@@ -465,7 +486,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         }
         let narrow = |(at, &value): (usize, &i32)| {
             let channel = at / inner.max(1) % outputs.max(1);
-            let weight = value - of(zeros, channel);
+            let weight = value.saturating_sub(of(zeros, channel));
             match i8::try_from(weight) {
                 Ok(weight) if weight > i8::MIN => Ok(weight),
                 _ => Err(node.refuse(format!(
@@ -531,9 +552,13 @@ impl<'g, 'a> Walker<'g, 'a> {
             return Err(node.refuse("its biases are not one for each output, with zero point 0"));
         }
         for (at, unit) in unit.iter().enumerate() {
-            let scale = f64::from(scales[if scales.len() == 1 { 0 } else { at }]);
+            let scale = match &**scales {
+                [one] => f64::from(*one),
+                several => several.get(at).map_or(f64::NAN, |&scale| scale.into()),
+            };
             // The product of two scales, rounded to f32 or a little worse.
-            if (scale / unit - 1.0).abs() > 1e-6 {
+            let is_product = (scale / unit - 1.0).abs() <= 1e-6;
+            if !is_product {
                 return Err(node.refuse(format!(
                     "the scale of bias {at} is {scale:e}, not that of input and weights, {unit:e}"
                 )));
@@ -963,7 +988,7 @@ impl<'g, 'a> Walker<'g, 'a> {
                     }
                 }
             }
-            (Kind::Average { .. }, None) => {}
+            (Kind::Average { .. }, None) if steps.range == UNBOUNDED => {}
             (Kind::Conv { .. } | Kind::Fc { .. }, Some(factors)) => {
                 let units = factors.iter().map(|factor| factor * f64::from(scale));
                 sum.unit = Some(units.collect());
@@ -994,7 +1019,11 @@ impl<'g, 'a> Walker<'g, 'a> {
                 let bound = |bound: Option<Rc<Constant>>, default: i32| match bound {
                     None => Ok(default),
                     Some(bound) => match bound.integers() {
-                        Ok(&[bound]) => Ok(if tensor.unsigned { bound - 128 } else { bound }),
+                        Ok(&[bound]) => Ok(if tensor.unsigned {
+                            bound.saturating_sub(128)
+                        } else {
+                            bound
+                        }),
                         _ => Err(node.refuse("its bounds are no integers")),
                     },
                 };
@@ -1026,6 +1055,13 @@ impl<'g, 'a> Walker<'g, 'a> {
     fn bounded(&mut self, node: &Node<'a>, [low, high]: [f32; 2]) -> Result<Value> {
         match self.value(node, 0)? {
             Value::Sum(sum, bounds) => {
+                if let Kind::Average { input, .. } = &sum.kind {
+                    let rectified = input.zero.is_some_and(|zero| input.low >= zero);
+                    if low != 0.0 || high != f32::INFINITY || !rectified {
+                        return Err(node.refuse("an activation after a mean"));
+                    }
+                    return Ok(Value::Sum(sum, bounds));
+                }
                 let bounds = bounds.map(|bound| bound.max(low).min(high));
                 Ok(Value::Sum(sum, bounds))
             }
@@ -1050,7 +1086,8 @@ impl<'g, 'a> Walker<'g, 'a> {
             return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
         }
         let whole = window.kernel.map(u16::from) == [shape.height, shape.width];
-        let tensor = if whole && window.padding == [0; 4] {
+        let head = whole && window.padding == [0; 4] && self.feeds_head(node.output()?);
+        let tensor = if head {
             self.level(node, tensor.clone(), 1)?
         } else {
             self.layers
@@ -1061,6 +1098,24 @@ impl<'g, 'a> Walker<'g, 'a> {
             Value::Real(_) => Value::Real(tensor),
             _ => Value::Integers(tensor),
         })
+    }
+
+    /// Whether all that reads a value, behind changes of type, flattens it.
+    fn feeds_head(&self, name: &str) -> bool {
+        let mut names = vec![name];
+        let mut flattened = false;
+        while let Some(name) = names.pop() {
+            for reader in self.graph.readers(name) {
+                match (&*reader.0.op_type, reader.output()) {
+                    ("Flatten" | "Reshape" | "Squeeze", _) => flattened = true,
+                    ("QuantizeLinear" | "DequantizeLinear" | "Identity", Ok(output)) => {
+                        names.push(output);
+                    }
+                    _ => return false,
+                }
+            }
+        }
+        flattened
     }
 
     fn average_pool(&mut self, node: &Node<'a>) -> Result<Value> {
@@ -1200,9 +1255,6 @@ impl<'g, 'a> Walker<'g, 'a> {
                     }
                     first.low = first.low.min(tensor.low);
                     if let Place::Vector(all) = &mut first.place {
-                        self.layers
-                            .count(parts.len())
-                            .map_err(|reason| node.refuse(reason))?;
                         all.extend(parts);
                     }
                 }
@@ -1215,6 +1267,9 @@ impl<'g, 'a> Walker<'g, 'a> {
         }
     }
 }
+
+/// No bounds.
+const UNBOUNDED: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
 
 /// `2^exponent`.
 fn real_scale(known: &Quantization) -> f32 {
@@ -1260,7 +1315,7 @@ fn steps(kind: Kind, outputs: usize) -> Value {
         factor: None,
         rounded: false,
         zero: 0.0,
-        range: [f64::NEG_INFINITY, f64::INFINITY],
+        range: UNBOUNDED,
     }))
 }
 
