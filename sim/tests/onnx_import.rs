@@ -182,11 +182,19 @@ fn float_networks_compute_what_pytorch_computes() {
 struct Agreement {
     signal: f64,
     noise: f64,
+    values: usize,
     segments: usize,
     same: usize,
+    /// Largest margin of the float network's winner over another one that the integers prefer.
+    margin: f64,
 }
 
 impl Agreement {
+    /// Standard deviation of a logit's error.
+    fn deviation(&self) -> f64 {
+        (self.noise / self.values as f64).sqrt()
+    }
+
     fn decibels(&self) -> f64 {
         10.0 * (self.signal / self.noise).log10()
     }
@@ -231,8 +239,11 @@ fn agreement(float: &FloatModel, scales: WeightScales) -> Agreement {
                     found.signal += f64::from(x - mean).powi(2);
                     found.noise += (f64::from(x) - f64::from(q) * step).powi(2);
                 }
+                found.values += real.len();
                 found.segments += 1;
-                found.same += usize::from(largest(real) == largest(&segment.logits));
+                let (winner, other) = (largest(real), largest(&segment.logits));
+                found.same += usize::from(winner == other);
+                found.margin = found.margin.max(f64::from(real[winner] - real[other]));
             }
         })
         .unwrap();
@@ -276,6 +287,13 @@ fn quantized_networks_stay_within_the_noise_of_eight_bits() {
             decibels >= least,
             "{name}: {decibels} dB are less than {least}"
         );
+        // Two errors would have to conspire far out in their tails to turn a clear decision.
+        let margin = found.margin / found.deviation();
+        assert!(
+            margin < 6.0,
+            "{name}: a margin of {margin} deviations was turned"
+        );
+        assert!(found.same * 10 >= found.segments * 9, "{name}: {found:?}");
     }
 }
 

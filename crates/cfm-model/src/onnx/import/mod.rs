@@ -1,72 +1,34 @@
 #![doc = include_str!("../../../docs/import.md")]
 
-mod affine;
-mod backbone;
 mod constant;
 mod error;
+mod float;
 mod graph;
-mod head;
+mod image;
 mod integers;
+mod order;
 mod pathways;
 mod scan;
-mod walk;
 mod window;
 
-pub use backbone::MAX_PARAMETERS;
 pub use error::ImportError;
+pub use image::Pixels;
 pub use scan::MAX_ENTRIES;
 
 use crate::float_model::FloatModel;
 use crate::onnx::proto::ModelProto;
-use crate::spec::{ClassKind, ClassSpec, Classifier, Design, InputSpec, MaskRule, ModelSpec};
+use crate::spec::{ClassKind, ClassSpec, Classifier, Design, MaskRule, ModelSpec};
 
 use cfm_core::model::format::MAX_LEVELS;
 
-use affine::Affine;
 use error::Result;
 use graph::Graph;
-use walk::{Output, Walker, image_size};
+use image::image_size;
 
+/// Most weights of a network.
+pub const MAX_PARAMETERS: usize = 1 << 25;
 /// Longest file that is read, in bytes.
 pub const MAX_FILE: u64 = 1 << 28;
-
-/// What a float network takes for a pixel of value p in `0 ..= 255`: `(p / 255 * range - mean) / std`, channel by channel.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pixels {
-    /// What white is before normalization: 1 as in PyTorch, or 255.
-    pub white: f64,
-    /// Mean of every channel.
-    pub mean: [f64; 3],
-    /// Standard deviation of every channel.
-    pub std: [f64; 3],
-}
-
-impl Default for Pixels {
-    /// `0 ..= 1`, as PyTorch's `ToTensor` makes them.
-    fn default() -> Self {
-        Self {
-            white: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        }
-    }
-}
-
-impl Pixels {
-    /// The map from our image, `(p - 128) / 128`.
-    fn affine(&self, channels: usize) -> Affine {
-        let unit = self.white / 255.0;
-        Affine {
-            scale: self.std[..channels]
-                .iter()
-                .map(|std| 128.0 * unit / std)
-                .collect(),
-            offset: (self.mean.iter().zip(&self.std).take(channels))
-                .map(|(mean, std)| (128.0 * unit - mean) / std)
-                .collect(),
-        }
-    }
-}
 
 /// How the head is to be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,75 +116,9 @@ pub fn import(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> Result
         let imported = integers::import(&model, &graph, image, head, options)?;
         Ok(Import::Integers(Box::new(imported)))
     } else {
-        let imported = import_float(&model, &graph, image, head, options)?;
+        let imported = float::import(&model, &graph, image, head, options)?;
         Ok(Import::Float(Box::new(imported)))
     }
-}
-
-fn import_float(
-    model: &ModelProto,
-    graph: &Graph<'_>,
-    image: InputSpec,
-    head: Option<&[u8]>,
-    options: &Options,
-) -> Result<Imported> {
-    let pixels = options.pixels.affine(image.channels.into());
-    let mut walker = Walker::of_image(graph, image, pixels, options.exact_border)?;
-    let (layers, vector, backbone) = match (walker.walk()?, head) {
-        (Output::Vector(vector), None) => (walker.head, vector, walker.backbone),
-        (Output::Vector(_), Some(_)) => {
-            return Err(ImportError::Model(
-                "the network has a head of its own; name the feature map to replace it".to_owned(),
-            ));
-        }
-        (Output::Map, None) => {
-            return Err(ImportError::Head(
-                "this is a backbone; a head is needed too, in a file of its own".to_owned(),
-            ));
-        }
-        (Output::Map, Some(head)) => {
-            let model = graph::decode(head)?;
-            let graph = Graph::new(&model, None)?;
-            let mut walker = Walker::of_pyramid(&graph, walker.backbone)?;
-            match walker.walk()? {
-                Output::Vector(vector) => (walker.head, vector, walker.backbone),
-                Output::Map => {
-                    return Err(ImportError::Head("it does not compute a vector".to_owned()));
-                }
-            }
-        }
-    };
-    let channels = backbone.shapes[backbone.shapes.len() - 1].channels;
-    let head = layers.head(&vector, channels, &options.head)?;
-    let outputs = head
-        .joint_fcs
-        .last()
-        .map_or(0, |fc| usize::from(fc.outputs));
-    let classes = match &options.classes {
-        Some(classes) if classes.len() == outputs => classes.clone(),
-        Some(classes) => {
-            return Err(ImportError::Head(format!(
-                "it has {outputs} outputs for {} classes",
-                classes.len()
-            )));
-        }
-        None => numbered_classes(outputs),
-    };
-    let model = FloatModel {
-        input: image,
-        layers: backbone.layers,
-        head,
-        classes,
-        labelling: None,
-        calibration: None,
-        proposals: None,
-        provenance: imported_from(model),
-    };
-    crate::quantize::check_finite(&model)?;
-    Ok(Imported {
-        model,
-        notes: backbone.notes,
-    })
 }
 
 /// Where a network comes from.

@@ -3,7 +3,7 @@
 use crate::spec::Design;
 
 use super::HeadOptions;
-use super::error::{ImportError, Result};
+use super::error::{ImportError, Reason, Result};
 
 /// What a stretch of a vector holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,31 +58,6 @@ pub struct Pathways<P> {
     pub layers: [Vec<Layer<P>>; 3],
     /// How far the columns of the first joint layer have to be rotated to the left: the region came first.
     pub rotate: usize,
-}
-
-/// `[channel][bin]` of every level to `[bin][channel]`, in every row of a matrix.
-pub fn in_project_order<T: Copy>(parts: &[Part], weights: &[T], lengths: &[usize]) -> Vec<T> {
-    let inputs: usize = lengths.iter().sum();
-    let mut ordered = Vec::with_capacity(weights.len());
-    for row in weights.chunks_exact(inputs.max(1)) {
-        let mut start = 0;
-        for (&part, &length) in parts.iter().zip(lengths) {
-            let stretch = &row[start..start + length];
-            start += length;
-            match part {
-                Part::Level {
-                    level, channels, ..
-                } => {
-                    let bins = usize::from(level) * usize::from(level);
-                    for bin in 0..bins {
-                        ordered.extend((0..channels).map(|c| stretch[c * bins + bin]));
-                    }
-                }
-                Part::Pyramid { .. } | Part::Layer(_) => ordered.extend(stretch),
-            }
-        }
-    }
-    ordered
 }
 
 impl<P> Layers<P> {
@@ -279,5 +254,35 @@ impl Pathway {
             levels.push(level);
         }
         Ok(levels)
+    }
+}
+
+/// The outputs of a fully connected layer, as the format counts them.
+pub fn outputs(outputs: usize) -> Result<u16> {
+    u16::try_from(outputs)
+        .map_err(|_| ImportError::Head(format!("{outputs} outputs are more than 65535")))
+}
+
+/// Refuses a second feature map, or one that is not the last of `layers` layers' outputs.
+pub fn check_feature(
+    feature: &mut Option<usize>,
+    tensor: usize,
+    layers: usize,
+) -> std::result::Result<(), Reason> {
+    if *feature.get_or_insert(tensor) != tensor {
+        return Err("the head pools more than one feature map".to_owned());
+    }
+    if tensor != layers || tensor == 0 {
+        return Err("the feature map is not what the last layer computes".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether `shape` makes a vector of `length` of the values of one image.
+pub fn flattens(shape: &[i32], length: usize) -> bool {
+    match *shape {
+        [0 | 1, -1] => true,
+        [-1..=1, rest] => usize::try_from(rest) == Ok(length),
+        _ => false,
     }
 }

@@ -3,6 +3,7 @@
 use crate::spec::Window;
 use cfm_core::model::Shape;
 
+use super::constant::Constant;
 use super::error::Result;
 use super::graph::Node;
 
@@ -13,6 +14,36 @@ pub enum Rounding {
     Floor,
     /// They are kept, as long as they start inside.
     Ceil,
+}
+
+impl Rounding {
+    /// What a pooling node says.
+    pub fn of(node: &Node<'_>) -> Result<Self> {
+        Ok(if node.int("ceil_mode", 0)? == 0 {
+            Self::Floor
+        } else {
+            Self::Ceil
+        })
+    }
+}
+
+/// Refuses a reduction that does not go over rows and columns; `axes` are those of its second input.
+pub fn check_reduces_cells(node: &Node<'_>, axes: Option<&Constant>) -> Result<()> {
+    let axes: Vec<i64> = match (node.ints("axes")?, axes) {
+        (Some(axes), _) => axes.to_vec(),
+        (None, Some(axes)) => {
+            let axes = axes.integers().map_err(|reason| node.refuse(reason))?;
+            axes.iter().map(|&axis| axis.into()).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let mut cells: Vec<i64> = axes.iter().map(|axis| axis.rem_euclid(4)).collect();
+    cells.sort_unstable();
+    if cells == [2, 3] {
+        Ok(())
+    } else {
+        Err(node.refuse(format!("axes {axes:?} are not rows and columns")))
+    }
 }
 
 /// The window of a convolution or pooling node over `input`, with a kernel of `kernel` (what `kernel_shape` says if
@@ -83,18 +114,16 @@ pub fn window(
         other => return Err(node.refuse(format!("attribute auto_pad = {other} is not known"))),
     };
     if rounding == Rounding::Ceil {
-        for axis in 0..2 {
-            let (stride, extent) = (
-                i64::from(window.stride[axis]),
-                i64::from(window.extent(axis)),
-            );
+        for (axis, side) in sides.into_iter().enumerate() {
+            let stride = i64::from(window.stride[axis]);
+            let extent = i64::from(window.extent(axis));
             let [lead, trail] = [window.padding[axis], window.padding[axis + 2]].map(i64::from);
-            let mut out = (sides[axis] + lead + trail - extent + stride - 1).div_euclid(stride) + 1;
-            if (out - 1) * stride >= sides[axis] + lead {
+            let mut out = (side + lead + trail - extent + stride - 1).div_euclid(stride) + 1;
+            if (out - 1) * stride >= side + lead {
                 out -= 1;
             }
-            let needed = (out - 1) * stride + extent - sides[axis] - lead;
-            [window.padding[axis + 2], _] = bytes(node, "ceil_mode", [needed.max(trail), 0])?;
+            let reached = (out - 1) * stride + extent - side - lead;
+            [window.padding[axis + 2], _] = bytes(node, "ceil_mode", [reached.max(0), 0])?;
         }
     }
     Ok(window)

@@ -10,9 +10,10 @@ use crate::spec::{
     AddSpec, Channel, ConvSpec, IMAGE_SCALE, InputSpec, LayerSpec, OutputScale, PoolSpec, Window,
 };
 
-use super::super::backbone::{MAX_PARAMETERS, channel_last};
+use super::super::MAX_PARAMETERS;
 use super::super::error::Reason;
-use super::super::pathways::{self, Part, in_project_order};
+use super::super::order::{channel_last, in_project_order};
+use super::super::pathways::{self, Part};
 use super::multiplier::{Multiplier, is_power_of_two, nominal};
 
 /// Where an integer tensor lies.

@@ -15,8 +15,7 @@ use crate::spec::{
 
 use super::error::{ImportError, Result};
 use super::graph::{self, Graph};
-use super::head::outputs;
-use super::pathways;
+use super::pathways::{self, outputs};
 use super::{ImportedIntegers, Options, imported_from, numbered_classes};
 use layers::{Kind, Layers, Numbers, Output, Sum};
 use metadata::Metadata;

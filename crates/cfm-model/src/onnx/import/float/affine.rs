@@ -1,7 +1,7 @@
 //! `scale * x + offset` for every channel: batch normalization, and arithmetic with constants.
 
-use super::constant::Constant;
-use super::error::Reason;
+use super::super::constant::Constant;
+use super::super::error::Reason;
 
 /// A scale and an offset for every channel.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,12 @@
 
 use crate::float_model::{Activation, ActivationScale, FloatFc, FloatHead};
 
-use super::HeadOptions;
+use super::super::HeadOptions;
+use super::super::error::{ImportError, Reason, Result};
+use super::super::order::in_project_order;
+use super::super::pathways::{self, Part, outputs};
 use super::affine::Affine;
 use super::backbone::{fold_before, fold_behind, later};
-use super::error::{ImportError, Reason, Result};
-use super::pathways::{self, Part, in_project_order};
 
 /// A vector of the graph.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,10 +171,4 @@ fn finished(layer: pathways::Layer<Numbers>) -> Result<FloatFc> {
         bias,
         output: later(activation),
     })
-}
-
-/// The outputs of a fully connected layer, as the format counts them.
-pub fn outputs(outputs: usize) -> Result<u16> {
-    u16::try_from(outputs)
-        .map_err(|_| ImportError::Head(format!("{outputs} outputs are more than 65535")))
 }

@@ -6,11 +6,10 @@ use crate::spec::{InputSpec, PoolSpec, Window};
 use cfm_core::model::Shape;
 use cfm_core::model::format::MAX_LAYERS;
 
+use super::super::MAX_PARAMETERS;
+use super::super::error::Reason;
+use super::super::order::channel_last;
 use super::affine::Affine;
-use super::error::Reason;
-
-/// Most weights of a network; the largest sensible microcontroller holds a hundredth.
-pub const MAX_PARAMETERS: usize = 1 << 25;
 
 /// A value of the graph: a tensor, on which an affine map may still be due.
 #[derive(Debug, Clone, PartialEq)]
@@ -328,18 +327,6 @@ impl Backbone {
             output: LATER,
         }))
     }
-}
-
-/// `[out][in][row][column]` to `[out][row][column][in]`.
-pub fn channel_last<T: Copy>(weights: &[T], group_inputs: usize, window: Window) -> Vec<T> {
-    let cells = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
-    weights
-        .chunks_exact((group_inputs * cells).max(1))
-        .flat_map(|filter| {
-            (0..cells)
-                .flat_map(move |cell| (0..group_inputs).map(move |i| filter[i * cells + cell]))
-        })
-        .collect()
 }
 
 /// Makes an affine map of the outputs part of weights and biases.
