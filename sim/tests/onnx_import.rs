@@ -9,12 +9,9 @@ use cfm_core::mask::CellWindow;
 use cfm_core::model::Model;
 use cfm_core::segment::{Run, Segment};
 use cfm_model::float_model::{FloatLayer, FloatModel};
-use cfm_model::onnx::import::{
-    self, HeadOptions, Import, Imported, ImportedIntegers, Options, Pixels,
-};
+use cfm_model::onnx::import::{self, Import, Imported, ImportedIntegers, Options};
 use cfm_model::quantize::range::RangeMethod;
 use cfm_model::quantize::{WeightScales, blank};
-use cfm_model::spec::{Classifier, MaskRule};
 use cfm_sim::core_trace;
 use cfm_sim::float_network::{FloatNetwork, SegmentMask, Tensor};
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
@@ -45,33 +42,20 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn options() -> Options {
-    Options {
-        pixels: Pixels::default(),
-        size: None,
-        output: None,
-        exact_border: true,
-        head: HeadOptions {
-            design: None,
-            pyramid: vec![3, 2, 1],
-            region_pyramid: None,
-            mask_rule: MaskRule::Max,
-            classifier: Classifier::Softmax,
-        },
-        classes: None,
-    }
-}
-
 fn import(name: &str, separate_head: bool) -> Imported {
     let head = separate_head.then(|| file(&format!("{name}-head.onnx")));
-    match import::import(&file(&format!("{name}.onnx")), head.as_deref(), &options()) {
+    match import::import(
+        &file(&format!("{name}.onnx")),
+        head.as_deref(),
+        &Options::default(),
+    ) {
         Ok(Import::Float(imported)) => *imported,
         other => panic!("{name}: {other:?}"),
     }
 }
 
 fn import_integers(name: &str) -> ImportedIntegers {
-    match import::import(&file(&format!("{name}.onnx")), None, &options()) {
+    match import::import(&file(&format!("{name}.onnx")), None, &Options::default()) {
         Ok(Import::Integers(imported)) => *imported,
         other => panic!("{name}: {other:?}"),
     }

@@ -176,7 +176,7 @@ def networks():
     ), nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, 16), nn.ReLU6(), nn.Linear(16, CLASSES))
     yield "average", size, nn.Sequential(
         conv(3, 8), nn.ReLU(), nn.AvgPool2d(2), conv(8, 12), nn.ReLU(), nn.AvgPool2d(3, 2, 1),
-        conv(12, 12), nn.ReLU(), nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        conv(12, 12), nn.ReLU(), nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AvgPool2d(2, ceil_mode=True),
     ), classifier(12)
     yield "grouped", size, nn.Sequential(
         conv(3, 8, stride=2, bias=False), nn.ReLU(), conv(8, 16, stride=2, groups=4), nn.ReLU(), conv(16, 16, groups=2, kernel=5), nn.ReLU()

@@ -4,29 +4,12 @@ use std::path::PathBuf;
 
 use cfm_core::model::Model;
 use cfm_model::onnx::export::{Format, export};
-use cfm_model::onnx::import::{HeadOptions, Import, ImportError, Options, Pixels, import};
+use cfm_model::onnx::import::{Import, ImportError, Options, import};
 use cfm_model::onnx::proto::{AttributeProto, AttributeType, DataType, ModelProto, NodeProto};
 use cfm_model::random::{self, random_model};
-use cfm_model::spec::{Classifier, LayerSpec, MaskRule, ModelSpec};
+use cfm_model::spec::{LayerSpec, ModelSpec};
 use proptest::prelude::*;
 use prost::Message;
-
-fn options() -> Options {
-    Options {
-        pixels: Pixels::default(),
-        size: None,
-        output: None,
-        exact_border: true,
-        head: HeadOptions {
-            design: None,
-            pyramid: vec![3, 2, 1],
-            region_pyramid: None,
-            mask_rule: MaskRule::Max,
-            classifier: Classifier::Softmax,
-        },
-        classes: None,
-    }
-}
 
 fn fixture(name: &str) -> Vec<u8> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
@@ -59,7 +42,7 @@ fn reimported(spec: &ModelSpec, format: Format) -> Result<ModelSpec, ImportError
     let bytes = spec.to_bytes().unwrap();
     let files = export(&Model::parse(&bytes).unwrap(), format).unwrap();
     let [backbone, head] = [&files.backbone, &files.head].map(Message::encode_to_vec);
-    match import(&backbone, Some(&head), &options())? {
+    match import(&backbone, Some(&head), &Options::default())? {
         Import::Integers(imported) => {
             assert_eq!(imported.notes, Vec::<String>::new());
             Ok(imported.model)
@@ -103,7 +86,8 @@ const QUANTIZED: [&str; 3] = ["vgg-qdq.onnx", "vgg-qoperator.onnx", "strided-i8.
 #[test]
 fn networks_quantized_by_onnx_runtime_keep_their_integers() {
     for name in QUANTIZED {
-        let Import::Integers(imported) = import(&fixture(name), None, &options()).unwrap() else {
+        let Import::Integers(imported) = import(&fixture(name), None, &Options::default()).unwrap()
+        else {
             panic!("{name} is quantized");
         };
         imported.model.to_bytes().unwrap();
@@ -116,7 +100,7 @@ fn networks_quantized_by_onnx_runtime_keep_their_integers() {
 /// Unsigned weights around 128 reach -128.
 #[test]
 fn a_weight_of_minus_128_is_refused_by_name() {
-    let error = import(&fixture("vgg-u8.onnx"), None, &options())
+    let error = import(&fixture("vgg-u8.onnx"), None, &Options::default())
         .unwrap_err()
         .to_string();
     let expected = "(QLinearConv): weight -128 of output channel 1 is not in -127 ..= 127";
@@ -126,7 +110,7 @@ fn a_weight_of_minus_128_is_refused_by_name() {
 /// Two scales of a sum that are not a power of two apart.
 #[test]
 fn sums_of_unlike_scales_are_refused_by_name() {
-    let error = import(&fixture("residual-qdq.onnx"), None, &options()).unwrap_err();
+    let error = import(&fixture("residual-qdq.onnx"), None, &Options::default()).unwrap_err();
     let ImportError::Node {
         node,
         operator,
@@ -143,7 +127,7 @@ fn sums_of_unlike_scales_are_refused_by_name() {
 fn changed(name: &str, change: impl FnOnce(&mut ModelProto)) -> String {
     let mut model = ModelProto::decode(&*fixture(name)).unwrap();
     change(&mut model);
-    import(&model.encode_to_vec(), None, &options())
+    import(&model.encode_to_vec(), None, &Options::default())
         .unwrap_err()
         .to_string()
 }
@@ -255,7 +239,9 @@ fn what_cannot_be_represented_is_named() {
 #[test]
 fn files_that_are_none_are_refused() {
     let refused = |bytes: &[u8], expected: &str| {
-        let text = import(bytes, None, &options()).unwrap_err().to_string();
+        let text = import(bytes, None, &Options::default())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains(expected), "{expected} in {text}");
     };
     refused(b"", "names no operator set");
@@ -268,7 +254,7 @@ fn files_that_are_none_are_refused() {
     refused(&nodes, "entries");
     let backbone = fixture("dilated.onnx");
     refused(&backbone, "a head is needed too");
-    let error = import(&whole, Some(&backbone), &options()).unwrap_err();
+    let error = import(&whole, Some(&backbone), &Options::default()).unwrap_err();
     assert!(
         error.to_string().contains("has a head of its own"),
         "{error}"
@@ -310,7 +296,7 @@ proptest! {
                 _ => target.insert(at, value),
             }
         }
-        if let Ok(Import::Integers(imported)) = import(&backbone, head.as_deref(), &options()) {
+        if let Ok(Import::Integers(imported)) = import(&backbone, head.as_deref(), &Options::default()) {
             // Whatever it is now, writing it is validated.
             let _ = imported.model.to_bytes();
         }

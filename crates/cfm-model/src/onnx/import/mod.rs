@@ -1,5 +1,6 @@
 #![doc = include_str!("../../../docs/import.md")]
 
+mod chain;
 mod constant;
 mod error;
 mod float;
@@ -20,6 +21,7 @@ use crate::onnx::proto::ModelProto;
 use crate::spec::{ClassKind, ClassSpec, Classifier, Design, MaskRule, ModelSpec};
 
 use cfm_core::model::format::MAX_LEVELS;
+use fixed::types::U0F16;
 
 use error::Result;
 use graph::Graph;
@@ -45,6 +47,21 @@ pub struct HeadOptions {
     pub classifier: Classifier,
 }
 
+impl Default for HeadOptions {
+    /// A softmax over a pyramid of levels 3, 2 and 1, masked where half of a cell is in the segment.
+    fn default() -> Self {
+        Self {
+            design: None,
+            pyramid: vec![3, 2, 1],
+            region_pyramid: None,
+            mask_rule: MaskRule::Average {
+                threshold: U0F16::from_bits(1 << 15),
+            },
+            classifier: Classifier::Softmax,
+        }
+    }
+}
+
 /// How a float network is imported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -60,6 +77,20 @@ pub struct Options {
     pub head: HeadOptions,
     /// The classes; numbered ones if `None`.
     pub classes: Option<Vec<ClassSpec>>,
+}
+
+impl Default for Options {
+    /// A network of images in `0 ..= 1`, as the file has it.
+    fn default() -> Self {
+        Self {
+            pixels: Pixels::default(),
+            size: None,
+            output: None,
+            exact_border: true,
+            head: HeadOptions::default(),
+            classes: None,
+        }
+    }
 }
 
 /// A float network that was imported.

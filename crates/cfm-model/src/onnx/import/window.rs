@@ -16,15 +16,43 @@ pub enum Rounding {
     Ceil,
 }
 
-impl Rounding {
-    /// What a pooling node says.
-    pub fn of(node: &Node<'_>) -> Result<Self> {
-        Ok(if node.int("ceil_mode", 0)? == 0 {
-            Self::Floor
-        } else {
-            Self::Ceil
-        })
+/// What a pooling node says.
+pub struct Pooling {
+    /// The window.
+    pub window: Window,
+    /// Whether a mean is over whole windows, zeros in the padding included.
+    pub counts_padding: bool,
+}
+
+/// Reads a pooling node over `input`.
+pub fn pooling(node: &Node<'_>, input: Shape) -> Result<Pooling> {
+    node.only(&[
+        "kernel_shape",
+        "strides",
+        "dilations",
+        "pads",
+        "auto_pad",
+        "ceil_mode",
+        "storage_order",
+        "count_include_pad",
+    ])?;
+    let floor = window(node, None, input, Rounding::Floor)?;
+    let counts_padding = node.int("count_include_pad", 0)? != 0 && floor.padding != [0; 4];
+    let window = match (node.int("ceil_mode", 0)?, counts_padding) {
+        (0, _) => floor,
+        (_, false) => window(node, None, input, Rounding::Ceil)?,
+        // The cells beyond the padding would not count.
+        (_, true) => {
+            return Err(node.refuse("attributes count_include_pad = 1 and ceil_mode = 1 together"));
+        }
+    };
+    if window.dilation != [1, 1] {
+        return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
     }
+    Ok(Pooling {
+        window,
+        counts_padding,
+    })
 }
 
 /// Refuses a reduction that does not go over rows and columns; `axes` are those of its second input.

@@ -4,9 +4,8 @@ use crate::float_model::{Activation, ActivationScale, FloatAdd, FloatConv, Float
 use crate::shape::LayerShape;
 use crate::spec::{InputSpec, PoolSpec, Window};
 use cfm_core::model::Shape;
-use cfm_core::model::format::MAX_LAYERS;
 
-use super::super::MAX_PARAMETERS;
+use super::super::chain::Chain;
 use super::super::error::Reason;
 use super::super::order::channel_last;
 use super::affine::Affine;
@@ -26,14 +25,11 @@ pub struct Map {
 #[derive(Debug)]
 pub struct Backbone {
     /// The layers.
-    pub layers: Vec<FloatLayer>,
-    /// The shape of every tensor.
-    pub shapes: Vec<Shape>,
+    pub chain: Chain<FloatLayer>,
     /// What the user may want to know.
     pub notes: Vec<String>,
     /// Keep the border's zeros exact rather than the layers few.
     pub exact_border: bool,
-    parameters: usize,
     /// Tensors written by a maximum that alone reads its input.
     private_maxima: Vec<usize>,
 }
@@ -54,51 +50,26 @@ impl Backbone {
     /// No layers yet.
     pub fn new(input: InputSpec, exact_border: bool) -> Self {
         Self {
-            layers: Vec::new(),
-            shapes: vec![Shape {
-                height: input.height,
-                width: input.width,
-                channels: input.channels,
-            }],
+            chain: Chain::new(input),
             notes: Vec::new(),
             exact_border,
-            parameters: 0,
             private_maxima: Vec::new(),
         }
     }
 
     /// The shape of a value.
     pub fn shape(&self, map: &Map) -> Shape {
-        self.shapes[map.tensor]
+        self.chain.shapes[map.tensor]
     }
 
     fn channels(&self, map: &Map) -> usize {
         self.shape(map).channels.into()
     }
 
-    /// Counts weights that are about to be stored.
-    pub fn count(&mut self, parameters: usize) -> Result<(), Reason> {
-        self.parameters = self.parameters.saturating_add(parameters);
-        if self.parameters > MAX_PARAMETERS {
-            return Err(format!(
-                "the network has more than {MAX_PARAMETERS} weights"
-            ));
-        }
-        Ok(())
-    }
-
     fn push(&mut self, layer: FloatLayer) -> Result<Map, Reason> {
-        if self.layers.len() == MAX_LAYERS {
-            return Err(format!("a backbone has at most {MAX_LAYERS} layers"));
-        }
-        let shape = layer
-            .shape()
-            .output(&self.shapes)
-            .map_err(|error| error.to_string())?;
-        self.layers.push(layer);
-        self.shapes.push(shape);
+        let shape = layer.shape();
         Ok(Map {
-            tensor: self.layers.len(),
+            tensor: self.chain.push(layer, shape)?,
             exclusive: true,
             pending: None,
         })
@@ -111,7 +82,7 @@ impl Backbone {
             && let Some(FloatLayer::Conv2d(conv)) = map
                 .tensor
                 .checked_sub(1)
-                .and_then(|layer| self.layers.get_mut(layer))
+                .and_then(|layer| self.chain.layers.get_mut(layer))
             && conv.output.activation == Activation::None
         {
             fold_behind(&mut conv.weights, &mut conv.bias, affine);
@@ -146,8 +117,8 @@ impl Backbone {
         affine: &Affine,
         activation: Activation,
     ) -> Result<Map, Reason> {
-        let channels = self.shapes[input].channels;
-        self.count(channels.into())?;
+        let channels = self.chain.shapes[input].channels;
+        self.chain.count(channels.into())?;
         self.push(FloatLayer::Conv2d(FloatConv {
             input,
             window: Window::UNIT,
@@ -178,9 +149,9 @@ impl Backbone {
             out_channels,
         };
         shape
-            .output(&self.shapes)
+            .output(&self.chain.shapes)
             .map_err(|error| error.to_string())?;
-        let filter_len = shape.filter_len(&self.shapes).unwrap_or(0);
+        let filter_len = shape.filter_len(&self.chain.shapes).unwrap_or(0);
         if weights.len() != filter_len * bias.len() {
             return Err(format!(
                 "the weights have {} elements instead of {}",
@@ -188,7 +159,7 @@ impl Backbone {
                 filter_len * bias.len()
             ));
         }
-        self.count(weights.len())?;
+        self.chain.count(weights.len())?;
         let group_inputs = channels / usize::from(groups);
         let mut weights = channel_last(weights, group_inputs, window);
         let mut bias = bias;
@@ -262,7 +233,10 @@ impl Backbone {
         }
         if map.pending.is_none() && map.exclusive {
             let mut tensor = map.tensor;
-            while let Some(layer) = tensor.checked_sub(1).and_then(|i| self.layers.get_mut(i)) {
+            while let Some(layer) = tensor
+                .checked_sub(1)
+                .and_then(|i| self.chain.layers.get_mut(i))
+            {
                 let output = match layer {
                     FloatLayer::Conv2d(FloatConv { output, .. })
                     | FloatLayer::Add(FloatAdd { output, .. }) => output,
@@ -286,7 +260,7 @@ impl Backbone {
         }
         let affine = map
             .pending
-            .unwrap_or_else(|| Affine::identity(self.shapes[map.tensor].channels.into()));
+            .unwrap_or_else(|| Affine::identity(self.chain.shapes[map.tensor].channels.into()));
         self.depthwise(map.tensor, &affine, activation)
     }
 

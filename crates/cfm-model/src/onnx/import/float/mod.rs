@@ -51,7 +51,7 @@ pub fn import(
             }
         }
     };
-    let channels = backbone.shapes[backbone.shapes.len() - 1].channels;
+    let channels = backbone.chain.shapes[backbone.chain.shapes.len() - 1].channels;
     let head = layers.head(&vector, channels, &options.head)?;
     let outputs = head
         .joint_fcs
@@ -69,7 +69,7 @@ pub fn import(
     };
     let model = FloatModel {
         input: image,
-        layers: backbone.layers,
+        layers: backbone.chain.layers,
         head,
         classes,
         labelling: None,

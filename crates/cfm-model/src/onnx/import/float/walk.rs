@@ -142,6 +142,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             let value = self.node(node)?;
             let size = value.size();
             self.backbone
+                .chain
                 .count(size)
                 .map_err(|reason| node.refuse(reason))?;
             self.values.insert(node.output()?, value);
@@ -269,7 +270,7 @@ impl<'g, 'a> Walker<'g, 'a> {
 
     /// Refuses a second feature map, or one that is not the last tensor.
     fn check_feature(&mut self, tensor: usize) -> std::result::Result<(), Reason> {
-        check_feature(&mut self.feature, tensor, self.backbone.layers.len())
+        check_feature(&mut self.feature, tensor, self.backbone.chain.layers.len())
     }
 
     /// An operator that does nothing when a network is used.
@@ -315,6 +316,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         let constant = self.constant(node, 0)?;
         let elements = constant.dims.iter().product();
         self.backbone
+            .chain
             .count(elements)
             .map_err(|reason| node.refuse(reason))?;
         let order: Vec<usize> = match node.ints("perm")? {

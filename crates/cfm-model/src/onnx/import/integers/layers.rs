@@ -1,16 +1,13 @@
 //! The integer network while it is read: layers so far, and the sums that become layers once their output's scale is known.
 
-use cfm_core::model::Shape;
 use std::rc::Rc;
-
-use cfm_core::model::format::MAX_LAYERS;
 
 use crate::shape::LayerShape;
 use crate::spec::{
     AddSpec, Channel, ConvSpec, IMAGE_SCALE, InputSpec, LayerSpec, OutputScale, PoolSpec, Window,
 };
 
-use super::super::MAX_PARAMETERS;
+use super::super::chain::Chain;
 use super::super::error::Reason;
 use super::super::order::{channel_last, in_project_order};
 use super::super::pathways::{self, Part};
@@ -100,54 +97,27 @@ pub struct Numbers {
 /// The layers so far.
 #[derive(Debug)]
 pub struct Layers {
-    pub layers: Vec<LayerSpec>,
-    pub shapes: Vec<Shape>,
+    pub chain: Chain<LayerSpec>,
     pub head: pathways::Layers<Numbers>,
     /// Largest relative error of a multiplier.
     pub worst: f64,
     /// Whether a scale is no power of two.
     pub general: bool,
-    parameters: usize,
 }
 
 impl Layers {
     pub fn new(input: InputSpec) -> Self {
         Self {
-            layers: Vec::new(),
-            shapes: vec![Shape {
-                height: input.height,
-                width: input.width,
-                channels: input.channels,
-            }],
+            chain: Chain::new(input),
             head: pathways::Layers(Vec::new()),
             worst: 0.0,
             general: false,
-            parameters: 0,
         }
-    }
-
-    /// Counts elements that are about to be stored.
-    pub fn count(&mut self, elements: usize) -> Result<(), Reason> {
-        self.parameters = self.parameters.saturating_add(elements);
-        if self.parameters > MAX_PARAMETERS {
-            return Err(format!(
-                "the network has more than {MAX_PARAMETERS} weights"
-            ));
-        }
-        Ok(())
     }
 
     fn push(&mut self, layer: LayerSpec) -> Result<usize, Reason> {
-        if self.layers.len() == MAX_LAYERS {
-            return Err(format!("a backbone has at most {MAX_LAYERS} layers"));
-        }
-        let shape = layer
-            .shape()
-            .output(&self.shapes)
-            .map_err(|error| error.to_string())?;
-        self.layers.push(layer);
-        self.shapes.push(shape);
-        Ok(self.layers.len())
+        let shape = layer.shape();
+        self.chain.push(layer, shape)
     }
 
     fn multiplier(&mut self, real: f64) -> Result<Multiplier, Reason> {
@@ -163,7 +133,7 @@ impl Layers {
         if tensor.place != Place::Map(0) || zero == i32::from(IMAGE_SCALE.zero_point) {
             return Ok(tensor);
         }
-        let channels = self.shapes[0].channels;
+        let channels = self.chain.shapes[0].channels;
         let narrow = i8::try_from(zero).map_err(|_| format!("the zero point {zero}"))?;
         let scale = tensor.scale.ok_or("its scale is not known")?;
         let index = self.push(LayerSpec::Conv2d(ConvSpec {
@@ -222,9 +192,9 @@ impl Layers {
             out_channels: u16::try_from(outputs).map_err(|_| format!("{outputs} channels"))?,
         };
         shape
-            .output(&self.shapes)
+            .output(&self.chain.shapes)
             .map_err(|error| error.to_string())?;
-        let filter_len = shape.filter_len(&self.shapes).unwrap_or(0);
+        let filter_len = shape.filter_len(&self.chain.shapes).unwrap_or(0);
         if weights.len() != filter_len * outputs {
             return Err(format!(
                 "the weights have {} elements instead of {}",
@@ -232,7 +202,7 @@ impl Layers {
                 filter_len * outputs
             ));
         }
-        self.count(weights.len())?;
+        self.chain.count(weights.len())?;
         let cells = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
         let weights = Rc::new(channel_last(weights, filter_len / cells, window));
         Ok(Kind::Conv {
@@ -261,7 +231,7 @@ impl Layers {
                 weights.len()
             ));
         }
-        self.count(weights.len())?;
+        self.chain.count(weights.len())?;
         let weights = Rc::new(in_project_order(&parts, weights, &lengths));
         Ok(Kind::Fc {
             input,
@@ -408,7 +378,10 @@ impl Layers {
         }
         match &tensor.place {
             Place::Map(index) => {
-                let output = match index.checked_sub(1).and_then(|i| self.layers.get_mut(i)) {
+                let output = match index
+                    .checked_sub(1)
+                    .and_then(|i| self.chain.layers.get_mut(i))
+                {
                     Some(LayerSpec::Conv2d(conv)) => &mut conv.output,
                     Some(LayerSpec::Add(add)) => &mut add.output,
                     _ => return Err(refused.to_owned()),

@@ -74,7 +74,7 @@ pub fn import(
     let mut notes = Vec::new();
     let (mut layers, last) = finish(layers, logits)?;
     let head_options = metadata.as_ref().map_or(&options.head, |known| &known.head);
-    let channels = layers.shapes[layers.shapes.len() - 1].channels;
+    let channels = layers.chain.shapes[layers.chain.shapes.len() - 1].channels;
     let head = std::mem::replace(&mut layers.head, pathways::Layers(Vec::new()));
     let logits = scales.get("logits").map(|known| known.exponent);
     let pathways = head.pathways(last, channels, head_options)?;
@@ -108,7 +108,7 @@ pub fn import(
     }
     let spec = ModelSpec {
         input: image,
-        layers: layers.layers,
+        layers: layers.chain.layers,
         head,
         classes,
         labelling: metadata.as_ref().and_then(|known| known.labelling),

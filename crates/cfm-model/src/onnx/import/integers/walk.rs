@@ -181,6 +181,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             let value = self.node(node)?;
             let size = value.size();
             self.layers
+                .chain
                 .count(size)
                 .map_err(|reason| node.refuse(reason))?;
             self.values.insert(node.output()?, value);
@@ -209,7 +210,7 @@ impl<'g, 'a> Walker<'g, 'a> {
     }
 
     fn check_feature(&mut self, tensor: usize) -> std::result::Result<(), Reason> {
-        check_feature(&mut self.feature, tensor, self.layers.layers.len())
+        check_feature(&mut self.feature, tensor, self.layers.chain.layers.len())
     }
 
     /// The value behind input `index`.

@@ -3,31 +3,21 @@
 use cfm_core::model::Shape;
 use cfm_core::model::format::MAX_LEVEL;
 
+use crate::spec::Window;
+
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
 use super::super::super::pathways::Part;
-use super::super::super::window::{Rounding, check_reduces_cells, window};
+use super::super::super::window::{Pooling, check_reduces_cells, pooling};
 use super::super::backbone::Map;
 use super::super::head::Vector;
 use super::{Value, Walker};
 
 impl<'a> Walker<'_, 'a> {
     pub(super) fn max_pool(&mut self, node: &Node<'a>) -> Result<Value> {
-        node.only(&[
-            "kernel_shape",
-            "strides",
-            "dilations",
-            "pads",
-            "auto_pad",
-            "ceil_mode",
-            "storage_order",
-        ])?;
         let map = self.map(node, 0)?;
         let input = self.backbone.shape(&map);
-        let window = window(node, None, input, Rounding::of(node)?)?;
-        if window.dilation != [1, 1] {
-            return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
-        }
+        let Pooling { window, .. } = pooling(node, input)?;
         if node
             .0
             .output
@@ -36,9 +26,7 @@ impl<'a> Walker<'_, 'a> {
         {
             return Err(node.refuse("its second output, indices, is read"));
         }
-        if let Some(level) =
-            self.tiling(node, window.kernel, window.stride, window.padding, input)?
-        {
+        if let Some(level) = self.tiling(node, window, input)? {
             return self.level(node, map, level);
         }
         self.backbone
@@ -48,14 +36,13 @@ impl<'a> Walker<'_, 'a> {
     }
 
     /// The pyramid level that a pooling is: its windows tile the map, and only a head reads it.
-    fn tiling(
-        &self,
-        node: &Node<'a>,
-        kernel: [u8; 2],
-        stride: [u8; 2],
-        padding: [u8; 4],
-        input: Shape,
-    ) -> Result<Option<u8>> {
+    fn tiling(&self, node: &Node<'a>, window: Window, input: Shape) -> Result<Option<u8>> {
+        let Window {
+            kernel,
+            stride,
+            padding,
+            ..
+        } = window;
         let mut readers = self.graph.readers(node.output()?).peekable();
         let for_head = readers.peek().is_some()
             && readers
@@ -90,27 +77,12 @@ impl<'a> Walker<'_, 'a> {
     }
 
     pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<Value> {
-        node.only(&[
-            "kernel_shape",
-            "strides",
-            "dilations",
-            "pads",
-            "auto_pad",
-            "ceil_mode",
-            "count_include_pad",
-        ])?;
         let map = self.map(node, 0)?;
-        let input = self.backbone.shape(&map);
-        let rounding = Rounding::of(node)?;
-        let window = window(node, None, input, rounding)?;
-        if window.dilation != [1, 1] {
-            return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
-        }
-        let counted = node.int("count_include_pad", 0)? != 0 && window.padding != [0; 4];
-        if counted && rounding == Rounding::Ceil {
-            return Err(node.refuse("attributes count_include_pad = 1 and ceil_mode = 1 together"));
-        }
-        let pooled = if counted {
+        let Pooling {
+            window,
+            counts_padding,
+        } = pooling(node, self.backbone.shape(&map))?;
+        let pooled = if counts_padding {
             self.backbone.padded_avg_pool(map, window)
         } else {
             self.backbone.avg_pool(map, window)

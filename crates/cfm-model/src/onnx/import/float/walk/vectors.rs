@@ -63,6 +63,7 @@ impl<'a> Walker<'_, 'a> {
         bias: Vec<f32>,
     ) -> Result<Value> {
         self.backbone
+            .chain
             .count(weights.len())
             .map_err(|reason| node.refuse(reason))?;
         self.head

@@ -39,7 +39,7 @@ impl<'a> Walker<'_, 'a> {
             .layers
             .map(tensor)
             .map_err(|reason| node.refuse(reason))?;
-        Ok(self.layers.shapes[index])
+        Ok(self.layers.chain.shapes[index])
     }
 
     fn real(&self, node: &Node<'a>, index: usize) -> Result<Tensor> {
@@ -142,7 +142,7 @@ impl<'a> Walker<'_, 'a> {
     }
 
     pub(super) fn matmul(&mut self, node: &Node<'a>) -> Result<Value> {
-        // Its third input, a bias, there is not.
+        // It has no third input; a bias comes with an addition.
         self.real_fully_connected(node, false, 2)
     }
 

@@ -6,7 +6,7 @@ use cfm_core::model::format::MAX_LEVEL;
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
 use super::super::super::pathways::{Part, flattens};
-use super::super::super::window::{Rounding, check_reduces_cells, window};
+use super::super::super::window::{Pooling, check_reduces_cells, pooling};
 use super::super::layers::{Kind, Place, Tensor};
 use super::{Value, Walker, steps, unbounded};
 
@@ -17,10 +17,7 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("it reads no quantized tensor"));
         };
         let shape = self.shape(node, tensor)?;
-        let window = window(node, None, shape, Rounding::of(node)?)?;
-        if window.dilation != [1, 1] {
-            return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
-        }
+        let Pooling { window, .. } = pooling(node, shape)?;
         let whole = window.kernel.map(u16::from) == [shape.height, shape.width];
         let head = whole && window.padding == [0; 4] && self.feeds_head(node.output()?);
         let tensor = if head {
@@ -62,11 +59,11 @@ impl<'a> Walker<'_, 'a> {
             _ => return Err(node.refuse("it reads no quantized tensor")),
         };
         let shape = self.shape(node, tensor)?;
-        let window = window(node, None, shape, Rounding::of(node)?)?;
-        if window.dilation != [1, 1] {
-            return Err(node.refuse("attribute dilations: the format has no dilated pooling"));
-        }
-        if node.int("count_include_pad", 0)? != 0 && window.padding != [0; 4] {
+        let Pooling {
+            window,
+            counts_padding,
+        } = pooling(node, shape)?;
+        if counts_padding {
             return Err(node.refuse("attribute count_include_pad = 1 with padding"));
         }
         let kind = Kind::Average {
@@ -91,7 +88,7 @@ impl<'a> Walker<'_, 'a> {
             place: Place::Level(Part::Level {
                 region: false,
                 level,
-                channels: self.layers.shapes[index].channels.into(),
+                channels: self.layers.chain.shapes[index].channels.into(),
             }),
             exclusive: false,
             ..tensor
@@ -116,7 +113,7 @@ impl<'a> Walker<'_, 'a> {
         };
         let mut tensor = tensor.clone();
         if let Place::Map(index) = tensor.place {
-            let Shape { height, width, .. } = self.layers.shapes[index];
+            let Shape { height, width, .. } = self.layers.chain.shapes[index];
             let level = u8::try_from(height).ok().filter(|&n| n <= MAX_LEVEL);
             let (Some(level), true) = (level, height == width) else {
                 return Err(node.refuse(format!(

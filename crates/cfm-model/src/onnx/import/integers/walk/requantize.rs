@@ -61,7 +61,7 @@ impl<'a> Walker<'_, 'a> {
 
     /// The image in integers: every pixel value must become itself.
     fn image(&self, node: &Node<'a>, scale: f32, zero: i32, unsigned: bool) -> Result<Tensor> {
-        let channels = usize::from(self.layers.shapes[0].channels);
+        let channels = usize::from(self.layers.chain.shapes[0].channels);
         for channel in 0..channels {
             for pixel in 0..=255_i32 {
                 let real = (f64::from(pixel) * self.pixels.white / 255.0

@@ -21,6 +21,7 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("the weights are neither of i8 nor of u8"));
         };
         self.layers
+            .chain
             .count(values.len())
             .map_err(|reason| node.refuse(reason))?;
         let outputs = integers.dims.get(axis).copied().unwrap_or(0);
@@ -178,6 +179,7 @@ impl<'a> Walker<'_, 'a> {
         }
         let elements = integers.dims.iter().product();
         self.layers
+            .chain
             .count(elements)
             .map_err(|reason| node.refuse(reason))?;
         integers
