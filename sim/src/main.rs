@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, export, inspect, pack, parity, proposals, quantize, segment};
+use commands::{bench, eval, export, import, inspect, pack, parity, proposals, quantize, segment};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Bench(bench::Args),
     /// Turn a float model into integers, calibrated on photographs.
     Quantize(quantize::Args),
+    /// Make a model of a network in ONNX files.
+    Import(Box<import::Args>),
     /// Show what a model is made of: layers, memory, flash.
     Inspect(inspect::Args),
     /// Put a model's weights into the order that the kernels for Cortex-M4, M7 and M33 read.
@@ -49,6 +51,7 @@ impl Command {
             Self::Bench(args) => bench::run(&args, out),
             Self::Eval(args) => eval::run(&args, out),
             Self::Quantize(args) => quantize::run(&args, out),
+            Self::Import(args) => import::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Pack(args) => pack::run(&args, out),
             Self::Export(args) => export::run(&args, out),

@@ -5,6 +5,7 @@ mod engine_project;
 pub mod eval;
 pub mod export;
 pub mod hardware;
+pub mod import;
 pub mod inspect;
 pub mod pack;
 pub mod parity;

@@ -9,7 +9,7 @@ use cfm_model::quantize::WeightScales;
 use cfm_model::quantize::range::RangeMethod;
 use cfm_sim::model_file::ModelFile;
 use cfm_sim::photo_list::photo_list;
-use cfm_sim::pipeline::Pipeline;
+use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::post_training::{Equalization, LayerReport, Options, quantize};
 use cfm_sim::{output, photo};
 use clap::ValueEnum;
@@ -30,6 +30,19 @@ pub struct Args {
     /// Photographs to calibrate on: a folder of them, or a data set and the split to take (train without it)
     #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
     images: String,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// Where the model goes
+    #[arg(long, value_name = "NEW.cfm")]
+    out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a float network is calibrated.
+#[derive(Debug, clap::Args)]
+pub struct Calibration {
     /// Most photographs to calibrate on, evenly spread over all
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     limit: usize,
@@ -45,12 +58,42 @@ pub struct Args {
     /// Scales of weights: powers of two, or general ones that cost a multiplication
     #[arg(long, value_enum, default_value = "power-of-two")]
     scales: Scales,
-    /// Where the model goes
-    #[arg(long, value_name = "NEW.cfm")]
-    out: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+}
+
+impl Calibration {
+    /// What the library takes.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            range: self.range,
+            scales: match self.scales {
+                Scales::PowerOfTwo => WeightScales::PowerOfTwo,
+                Scales::General => WeightScales::General,
+            },
+            equalization: match self.equalize {
+                Equalize::Off => Equalization::Off,
+                Equalize::Weights => Equalization::Weights,
+                Equalize::Activations => Equalization::Activations,
+            },
+            bias_correction: self.bias_correction == Switch::On,
+        }
+    }
+
+    /// The photographs of a folder or a data set at the network's size.
+    ///
+    /// # Errors
+    /// When there are none, or one cannot be read.
+    pub fn inputs(
+        &self,
+        images: &str,
+        pipeline: &Pipeline<'_>,
+    ) -> anyhow::Result<Vec<NetworkInput>> {
+        let photos = photo_list(images, self.limit)?;
+        photos
+            .par_iter()
+            .map(|path| Ok(pipeline.input(&photo::open(path)?)?))
+            .collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -113,20 +156,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
     let float = file.float_from(&args.weights)?;
-    let images = inputs(args, &pipeline)?;
-    let options = Options {
-        range: args.range,
-        scales: match args.scales {
-            Scales::PowerOfTwo => WeightScales::PowerOfTwo,
-            Scales::General => WeightScales::General,
-        },
-        equalization: match args.equalize {
-            Equalize::Off => Equalization::Off,
-            Equalize::Weights => Equalization::Weights,
-            Equalize::Activations => Equalization::Activations,
-        },
-        bias_correction: args.bias_correction == Switch::On,
-    };
+    let images = args.calibration.inputs(&args.images, &pipeline)?;
+    let options = args.calibration.options();
     let steps = (options.passes() * images.len()) as u64;
     let bar = progress(steps, "calibration", args.json);
     let quantized = quantize(float, &pipeline, &images, &options, || bar.inc(1))
@@ -138,15 +169,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         model: file.name(),
         images: images.len(),
         segments: quantized.segments,
-        range: args.range.to_string(),
-        bias_correction: args.bias_correction,
-        equalize: args.equalize,
+        range: args.calibration.range.to_string(),
+        bias_correction: args.calibration.bias_correction,
+        equalize: args.calibration.equalize,
         equalized: quantized
             .equalized
             .iter()
             .map(|pair| [pair.first, pair.second])
             .collect(),
-        scales: args.scales,
+        scales: args.calibration.scales,
         layers: quantized.layers,
         out: display(&args.out),
         bytes: quantized.cfm.len(),
@@ -159,18 +190,6 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The photographs at the network's size.
-fn inputs(
-    args: &Args,
-    pipeline: &Pipeline<'_>,
-) -> anyhow::Result<Vec<cfm_sim::pipeline::NetworkInput>> {
-    let photos = photo_list(&args.images, args.limit)?;
-    photos
-        .par_iter()
-        .map(|path| Ok(pipeline.input(&photo::open(path)?)?))
-        .collect()
-}
-
 fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(
         out,
@@ -180,8 +199,16 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     for [first, second] in &report.equalized {
         writeln!(out, "equalized: layers {first} and {second}")?;
     }
-    let widest = report
-        .layers
+    print_layers(&report.layers, out)?;
+    writeln!(out, "\n{}: {} bytes", report.out, report.bytes)
+}
+
+/// What became of every layer, as a table.
+///
+/// # Errors
+/// What the stream reports.
+pub fn print_layers(layers: &[LayerReport], out: &mut dyn Write) -> std::io::Result<()> {
+    let widest = layers
         .iter()
         .map(|layer| layer.layer.len())
         .max()
@@ -191,7 +218,7 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         "\n{:widest$}  {:<15}  step  zero     max |x|    clipped  SQNR",
         "layer", "kind"
     )?;
-    for layer in &report.layers {
+    for layer in layers {
         let sqnr = layer
             .sqnr_db
             .map_or_else(|| "-".to_owned(), |sqnr| format!("{sqnr:.1} dB"));
@@ -206,5 +233,5 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
             100.0 * layer.clipped
         )?;
     }
-    writeln!(out, "\n{}: {} bytes", report.out, report.bytes)
+    Ok(())
 }

@@ -188,6 +188,34 @@ pub fn check_finite(model: &FloatModel) -> Result<(), QuantizeError> {
     Ok(())
 }
 
+/// The structure of `model` with all weights and biases zero: a valid model for what has to know the structure before
+/// the numbers can be quantized, such as calibration of a network whose activations have no scales yet.
+///
+/// # Errors
+/// A [`QuantizeError`] that names the layer.
+pub fn blank(model: &FloatModel) -> Result<ModelSpec, QuantizeError> {
+    let mut zeros = model.clone();
+    for layer in &mut zeros.layers {
+        if let FloatLayer::Conv2d(conv) = layer {
+            conv.weights.fill(0.0);
+            conv.bias.fill(0.0);
+        }
+    }
+    let head = &mut zeros.head;
+    for fc in [
+        &mut head.segment_fcs,
+        &mut head.region_fcs,
+        &mut head.joint_fcs,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        fc.weights.fill(0.0);
+        fc.bias.fill(0.0);
+    }
+    quantize(&zeros)
+}
+
 /// The integer network of `model`, with power-of-two weight scales.
 ///
 /// # Errors

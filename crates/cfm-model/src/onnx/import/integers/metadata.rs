@@ -1,0 +1,120 @@
+//! What the project's own files say beside their graph: the `cfm.*` keys.
+
+use std::collections::HashMap;
+
+use fixed::types::U0F16;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::onnx::proto::ModelProto;
+use crate::spec::{CalibrationSpec, ClassSpec, Classifier, Design, LabellingRule, MaskRule};
+
+use super::super::HeadOptions;
+use super::super::error::{ImportError, Result};
+
+/// The version of the keys that is read.
+const VERSION: &str = "1";
+
+/// Zero point and exponent of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Quantization {
+    pub zero_point: i8,
+    pub exponent: i8,
+}
+
+/// What a file of the project says.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    pub head: HeadOptions,
+    pub quantization: HashMap<String, Quantization>,
+    pub classes: Vec<ClassSpec>,
+    pub labelling: Option<LabellingRule>,
+    pub calibration: Option<CalibrationSpec>,
+    pub proposals: Option<Vec<u8>>,
+    pub provenance: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct Labelling {
+    #[serde(with = "crate::spec::serde_core::labelling")]
+    labelling: Option<LabellingRule>,
+}
+
+fn refuse(key: &str, reason: impl std::fmt::Display) -> ImportError {
+    ImportError::Model(format!("metadata cfm.{key}: {reason}"))
+}
+
+fn json<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| refuse(key, error))
+}
+
+impl Metadata {
+    /// The keys of a file; `None` if it is not one of the project's.
+    pub fn read(model: &ModelProto) -> Result<Option<Self>> {
+        let entries: HashMap<&str, &str> = (model.metadata_props.iter())
+            .filter_map(|entry| Some((entry.key.strip_prefix("cfm.")?, &*entry.value)))
+            .collect();
+        let Some(&version) = entries.get("version") else {
+            return Ok(None);
+        };
+        if version != VERSION {
+            return Err(refuse("version", format!("{version} is not {VERSION}")));
+        }
+        let get = |key: &str| entries.get(key).copied();
+        let need = |key: &str| get(key).ok_or_else(|| refuse(key, "it is missing"));
+        let design = match need("design")? {
+            "plain" => Design::Plain,
+            "A" => Design::A,
+            "B" => Design::B,
+            other => return Err(refuse("design", format!("{other} is not known"))),
+        };
+        let mask_rule = match need("mask_rule")? {
+            "average" => MaskRule::Average {
+                threshold: U0F16::from_bits(json("threshold", need("threshold")?)?),
+            },
+            "max" => MaskRule::Max,
+            "nearest" => MaskRule::Nearest,
+            "off" => MaskRule::Off,
+            other => return Err(refuse("mask_rule", format!("{other} is not known"))),
+        };
+        let classifier = match need("classifier")? {
+            "softmax" => Classifier::Softmax,
+            "svm" => Classifier::Svm,
+            other => return Err(refuse("classifier", format!("{other} is not known"))),
+        };
+        let labelling = match get("labelling") {
+            Some(text) => {
+                json::<Labelling>("labelling", &format!("{{\"labelling\":{text}}}"))?.labelling
+            }
+            None => None,
+        };
+        Ok(Some(Self {
+            head: HeadOptions {
+                design: Some(design),
+                pyramid: json("segment_levels", need("segment_levels")?)?,
+                region_pyramid: Some(json("region_levels", need("region_levels")?)?),
+                mask_rule,
+                classifier,
+            },
+            quantization: json("quantization", need("quantization")?)?,
+            classes: json("classes", need("classes")?)?,
+            labelling,
+            calibration: get("calibration")
+                .map(|text| json("calibration", text))
+                .transpose()?,
+            proposals: get("proposals").map(hexadecimal).transpose()?,
+            provenance: json("provenance", get("provenance").unwrap_or("[]"))?,
+        }))
+    }
+}
+
+fn hexadecimal(text: &str) -> Result<Vec<u8>> {
+    let refused = || refuse("proposals", "it is not hexadecimal");
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return Err(refused());
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| refused()))
+        .collect()
+}

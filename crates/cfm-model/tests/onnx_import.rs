@@ -1,0 +1,304 @@
+//! Exported models come back as they were, and broken files are refused.
+
+use std::path::PathBuf;
+
+use cfm_core::model::Model;
+use cfm_model::onnx::export::{Format, export};
+use cfm_model::onnx::import::{Import, ImportError, Options, import};
+use cfm_model::onnx::proto::{AttributeProto, AttributeType, DataType, ModelProto, NodeProto};
+use cfm_model::random::{self, random_model};
+use cfm_model::spec::{LayerSpec, ModelSpec};
+use proptest::prelude::*;
+use prost::Message;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
+    std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The model without what an exported file does not say: padding that no pooling window reaches, unknown sections.
+fn comparable(mut spec: ModelSpec) -> ModelSpec {
+    let shapes = spec.tensor_shapes().unwrap();
+    for (layer, output) in spec.layers.iter_mut().zip(&shapes[1..]) {
+        if let LayerSpec::MaxPool(pool) | LayerSpec::AvgPool(pool) = layer {
+            let input = shapes[pool.input];
+            let window = &mut pool.window;
+            for (axis, (n, out)) in [(input.height, output.height), (input.width, output.width)]
+                .into_iter()
+                .enumerate()
+            {
+                let end = (i32::from(out) - 1) * i32::from(window.stride[axis])
+                    + i32::from(window.extent(axis));
+                let reached = end - i32::from(n) - i32::from(window.padding[axis]);
+                window.padding[axis + 2] = reached.max(0) as u8;
+            }
+        }
+    }
+    spec.unknown.clear();
+    spec
+}
+
+fn reimported(spec: &ModelSpec, format: Format) -> Result<ModelSpec, ImportError> {
+    let bytes = spec.to_bytes().unwrap();
+    let files = export(&Model::parse(&bytes).unwrap(), format).unwrap();
+    let [backbone, head] = [&files.backbone, &files.head].map(Message::encode_to_vec);
+    match import(&backbone, Some(&head), &Options::default())? {
+        Import::Integers(imported) => {
+            assert_eq!(imported.notes, Vec::<String>::new());
+            Ok(imported.model)
+        }
+        Import::Float(_) => panic!("an exported model is quantized"),
+    }
+}
+
+#[test]
+fn exported_models_come_back_with_the_same_integers() {
+    for seed in 0..300 {
+        let spec = random_model(seed, &random::Options::default());
+        for format in Format::ALL {
+            let back = reimported(&spec, format)
+                .unwrap_or_else(|error| panic!("seed {seed}, {format}: {error}"));
+            assert_eq!(
+                comparable(back),
+                comparable(spec.clone()),
+                "seed {seed}, {format}"
+            );
+        }
+    }
+}
+
+const FLOAT: [(&str, Option<&str>); 11] = [
+    ("vgg.onnx", None),
+    ("residual.onnx", None),
+    ("separable.onnx", None),
+    ("dilated.onnx", Some("dilated-head.onnx")),
+    ("batchnorm.onnx", None),
+    ("clip.onnx", None),
+    ("average.onnx", None),
+    ("grouped.onnx", None),
+    ("strided.onnx", None),
+    ("design-a.onnx", Some("design-a-head.onnx")),
+    ("pyramid.onnx", None),
+];
+
+const QUANTIZED: [&str; 3] = ["vgg-qdq.onnx", "vgg-qoperator.onnx", "strided-i8.onnx"];
+
+#[test]
+fn networks_quantized_by_onnx_runtime_keep_their_integers() {
+    for name in QUANTIZED {
+        let Import::Integers(imported) = import(&fixture(name), None, &Options::default()).unwrap()
+        else {
+            panic!("{name} is quantized");
+        };
+        imported.model.to_bytes().unwrap();
+        // Scales of 1/255 are no powers of two.
+        assert_eq!(imported.notes.len(), 3, "{:?}", imported.notes);
+        assert!(imported.notes[2].contains("rounded to 15 bits"));
+    }
+}
+
+/// Unsigned weights around 128 reach -128.
+#[test]
+fn a_weight_of_minus_128_is_refused_by_name() {
+    let error = import(&fixture("vgg-u8.onnx"), None, &Options::default())
+        .unwrap_err()
+        .to_string();
+    let expected = "(QLinearConv): weight -128 of output channel 1 is not in -127 ..= 127";
+    assert!(error.contains(expected), "{error}");
+}
+
+/// Two scales of a sum that are not a power of two apart.
+#[test]
+fn sums_of_unlike_scales_are_refused_by_name() {
+    let error = import(&fixture("residual-qdq.onnx"), None, &Options::default()).unwrap_err();
+    let ImportError::Node {
+        node,
+        operator,
+        reason,
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    assert!(!node.is_empty() && operator == "QuantizeLinear", "{error}");
+    assert!(reason.contains("sums are aligned by shifts"), "{error}");
+}
+
+/// The bytes of a fixture with a change made to its messages.
+fn changed(name: &str, change: impl FnOnce(&mut ModelProto)) -> String {
+    let mut model = ModelProto::decode(&*fixture(name)).unwrap();
+    change(&mut model);
+    import(&model.encode_to_vec(), None, &Options::default())
+        .unwrap_err()
+        .to_string()
+}
+
+fn node<'m>(model: &'m mut ModelProto, operator: &str) -> &'m mut NodeProto {
+    let nodes = &mut model.graph.as_mut().unwrap().node;
+    nodes
+        .iter_mut()
+        .find(|node| node.op_type == operator)
+        .unwrap()
+}
+
+fn attribute<'m>(node: &'m mut NodeProto, name: &str) -> &'m mut AttributeProto {
+    node.attribute.iter_mut().find(|a| a.name == name).unwrap()
+}
+
+#[test]
+fn what_cannot_be_represented_is_named() {
+    let refused = |expected: &str, change: &dyn Fn(&mut ModelProto)| {
+        let text = changed("vgg.onnx", change);
+        assert!(text.contains(expected), "{expected} in {text}");
+    };
+    refused(
+        "/0/0.1/Relu (LeakyRelu): this operator is not read",
+        &|model| {
+            node(model, "Relu").op_type = "LeakyRelu".to_owned();
+        },
+    );
+    refused("(my.domain.Relu): this operator is not read", &|model| {
+        node(model, "Relu").domain = "my.domain".to_owned();
+    });
+    refused("auto_pad = SAME is not known", &|model| {
+        node(model, "Conv").attribute.push(AttributeProto {
+            name: "auto_pad".to_owned(),
+            s: b"SAME".to_vec(),
+            r#type: AttributeType::String.into(),
+            ..AttributeProto::default()
+        });
+    });
+    refused(
+        "/0/0.0/Conv (Conv): attribute pads: -1 is not in 0 ..= 255",
+        &|model| {
+            attribute(node(model, "Conv"), "pads").ints[0] = -1;
+        },
+    );
+    refused("attribute strides is not of type Ints", &|model| {
+        attribute(node(model, "Conv"), "strides").r#type = AttributeType::Int.into();
+    });
+    refused(
+        "attribute dilations: the format has no dilated pooling",
+        &|model| {
+            attribute(node(model, "MaxPool"), "dilations").ints = vec![2, 2];
+        },
+    );
+    refused("a head pools by the maximum", &|model| {
+        let nodes = &mut model.graph.as_mut().unwrap().node;
+        let last = nodes
+            .iter_mut()
+            .rfind(|node| node.op_type == "MaxPool")
+            .unwrap();
+        last.op_type = "GlobalAveragePool".to_owned();
+        last.attribute.clear();
+    });
+    refused("lie in another file", &|model| {
+        model.graph.as_mut().unwrap().initializer[0].data_location = 1;
+    });
+    refused("is of type Float16, which is not read", &|model| {
+        model.graph.as_mut().unwrap().initializer[0].data_type = DataType::Float16.into();
+    });
+    refused("has too many elements", &|model| {
+        model.graph.as_mut().unwrap().initializer[0].dims = vec![i64::MAX; 3];
+    });
+    refused("has a dimension of -8", &|model| {
+        model.graph.as_mut().unwrap().initializer[0].dims[0] = -8;
+    });
+    refused("instead of", &|model| {
+        model.graph.as_mut().unwrap().initializer[0].raw_data.pop();
+        model.graph.as_mut().unwrap().initializer[0]
+            .raw_data
+            .truncate(8);
+    });
+    refused("is not computed before it", &|model| {
+        model.graph.as_mut().unwrap().node.reverse();
+    });
+    refused("operator set 99 is not read", &|model| {
+        model.opset_import[0].version = 99;
+    });
+    refused("the number of rows or columns is not fixed", &|model| {
+        let input = model.graph.as_mut().unwrap().input[0]
+            .r#type
+            .as_mut()
+            .unwrap();
+        input
+            .tensor_type
+            .as_mut()
+            .unwrap()
+            .shape
+            .as_mut()
+            .unwrap()
+            .dim[2]
+            .value = None;
+    });
+    refused("input 1 is computed, not a constant", &|model| {
+        let conv = node(model, "Conv");
+        conv.input[1] = conv.input[0].clone();
+    });
+}
+
+#[test]
+fn files_that_are_none_are_refused() {
+    let refused = |bytes: &[u8], expected: &str| {
+        let text = import(bytes, None, &Options::default())
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains(expected), "{expected} in {text}");
+    };
+    refused(b"", "names no operator set");
+    refused(b"not an ONNX file", "not a readable ONNX model");
+    let whole = fixture("vgg.onnx");
+    refused(&whole[..whole.len() / 2], "not a readable ONNX model");
+    // A graph (field 7) of a million empty nodes (field 1).
+    let mut nodes = vec![0x3a, 0x80, 0x89, 0x7a];
+    nodes.extend([0x0a, 0x00].repeat(1_000_000));
+    refused(&nodes, "entries");
+    let backbone = fixture("dilated.onnx");
+    refused(&backbone, "a head is needed too");
+    let error = import(&whole, Some(&backbone), &Options::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("has a head of its own"),
+        "{error}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    /// Whatever happens to a file, it is read or refused.
+    #[test]
+    fn broken_files_never_panic(
+        which in 0..FLOAT.len() + QUANTIZED.len() + Format::ALL.len(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6),
+        head_too: bool,
+    ) {
+        let (mut backbone, mut head) = match which.checked_sub(FLOAT.len()) {
+            None => (fixture(FLOAT[which].0), FLOAT[which].1.map(fixture)),
+            Some(which) => match which.checked_sub(QUANTIZED.len()) {
+                None => (fixture(QUANTIZED[which]), None),
+                Some(which) => {
+                    let spec = random_model(which as u64, &random::Options::default());
+                    let bytes = spec.to_bytes().unwrap();
+                    let files = export(&Model::parse(&bytes).unwrap(), Format::ALL[which]).unwrap();
+                    (files.backbone.encode_to_vec(), Some(files.head.encode_to_vec()))
+                }
+            },
+        };
+        let target = match &mut head {
+            Some(head) if head_too => head,
+            _ => &mut backbone,
+        };
+        for (at, value, kind) in edits {
+            let at = at.index(target.len().max(1));
+            match kind {
+                0 if at < target.len() => target[at] = value,
+                1 if at < target.len() => target[at] ^= 1 << (value % 8),
+                2 if at < target.len() => drop(target.remove(at)),
+                _ => target.insert(at, value),
+            }
+        }
+        if let Ok(Import::Integers(imported)) = import(&backbone, head.as_deref(), &Options::default()) {
+            // Whatever it is now, writing it is validated.
+            let _ = imported.model.to_bytes();
+        }
+    }
+}

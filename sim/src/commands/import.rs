@@ -1,0 +1,331 @@
+//! `cfm import`: a network from ONNX files.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use cfm_core::model::Model;
+use cfm_model::onnx::import::{self, HeadOptions, Import, Pixels};
+use cfm_model::quantize::blank;
+use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
+use cfm_sim::dataset::Class;
+use cfm_sim::labelling::RuleSpec;
+use cfm_sim::output;
+use cfm_sim::pipeline::Pipeline;
+use cfm_sim::post_training::{LayerReport, quantize};
+use clap::ValueEnum;
+use fixed::types::U0F16;
+use serde::{Deserialize, Serialize};
+
+use super::quantize::{Calibration, print_layers};
+use super::{LABELLING_HELP, display, print_json, progress};
+
+/// Arguments of `cfm import`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Network, or backbone: image to feature map
+    #[arg(value_name = "BACKBONE.onnx")]
+    backbone: PathBuf,
+    /// Head: pooled vectors to logits
+    #[arg(long, value_name = "HEAD.onnx")]
+    head: Option<PathBuf>,
+    /// Photographs to calibrate a float network on: a folder of them, or a data set and the split to take
+    #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
+    images: Option<String>,
+    /// Where the model goes
+    #[arg(long, value_name = "NEW.cfm")]
+    out: PathBuf,
+    /// Where the float weights go
+    #[arg(long, value_name = "NEW.safetensors")]
+    float: Option<PathBuf>,
+    /// Size of the image, where the file leaves it open or another one is wanted
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    size: Option<(u16, u16)>,
+    /// What the network takes for a white pixel before normalization: 1 or 255
+    #[arg(long, value_name = "VALUE", default_value_t = 1.0)]
+    white: f64,
+    /// Mean that the network's input is normalized with, outside of the file
+    #[arg(long, value_name = "R,G,B", value_parser = triple, default_value = "0,0,0")]
+    mean: [f64; 3],
+    /// Standard deviation that the network's input is normalized with, outside of the file
+    #[arg(long, value_name = "R,G,B", value_parser = triple, default_value = "1,1,1")]
+    std: [f64; 3],
+    /// The value that is the feature map, instead of the graph's output
+    #[arg(long, value_name = "VALUE")]
+    output: Option<String>,
+    /// What padding of the first convolution holds: the network's zero (a layer more), or grey
+    #[arg(long, value_enum, default_value = "exact")]
+    border: Border,
+    /// Levels of the pyramid, where the head reads whole vectors
+    #[arg(
+        long,
+        value_name = "N,N...",
+        value_delimiter = ',',
+        default_value = "3,2,1"
+    )]
+    pyramid: Vec<u8>,
+    /// Levels of the region path's pyramid (Design A), if others
+    #[arg(long, value_name = "N,N...", value_delimiter = ',')]
+    region_pyramid: Option<Vec<u8>>,
+    /// Design of the head: what its structure is if not given (plain if it has one path)
+    #[arg(long, value_enum)]
+    design: Option<DesignName>,
+    /// How segments become masks: average[=SHARE], max, nearest or off
+    #[arg(long, value_name = "RULE", value_parser = mask_rule, default_value = "average")]
+    mask: MaskRule,
+    /// What the logits mean
+    #[arg(long, value_enum, default_value = "softmax")]
+    classifier: ClassifierName,
+    /// Names of the classes: a file with [[class]] tables of index, name, kind and color, such as a dataset.toml
+    #[arg(long, value_name = "FILE.toml")]
+    classes: Option<PathBuf>,
+    #[arg(long, value_name = "RULE", help = LABELLING_HELP)]
+    labelling: Option<RuleSpec>,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Border {
+    Exact,
+    Grey,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DesignName {
+    Plain,
+    A,
+    B,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClassifierName {
+    Softmax,
+    Svm,
+}
+
+/// Width and height as rows and columns.
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let parse = |side: &str| side.parse().map_err(|error| format!("{side:?}: {error}"));
+    let (width, height) = text.split_once('x').ok_or("it is not WIDTHxHEIGHT")?;
+    Ok((parse(height)?, parse(width)?))
+}
+
+fn triple(text: &str) -> Result<[f64; 3], String> {
+    let parse = |value: &str| match value.trim().parse() {
+        Ok(value) if f64::is_finite(value) => Ok(value),
+        _ => Err(format!("{value:?} is not a number")),
+    };
+    let values: Vec<f64> = text.split(',').map(parse).collect::<Result<_, _>>()?;
+    <[f64; 3]>::try_from(values).map_err(|_| "there must be three numbers".to_owned())
+}
+
+fn mask_rule(text: &str) -> Result<MaskRule, String> {
+    let average = |share: &str| {
+        let threshold = share.parse().ok().and_then(U0F16::checked_from_num::<f64>);
+        match threshold {
+            Some(threshold) if threshold > U0F16::ZERO => Ok(MaskRule::Average { threshold }),
+            _ => Err(format!("{share:?} is not a share between 0 and 1")),
+        }
+    };
+    match text.split_once('=') {
+        Some(("average", share)) => average(share),
+        None if text == "average" => average("0.5"),
+        None if text == "max" => Ok(MaskRule::Max),
+        None if text == "nearest" => Ok(MaskRule::Nearest),
+        None if text == "off" => Ok(MaskRule::Off),
+        _ => Err("it is none of average[=SHARE], max, nearest, off".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    backbone: String,
+    head: Option<String>,
+    /// Whether the integers come from the files.
+    integers: bool,
+    notes: Vec<String>,
+    images: usize,
+    segments: usize,
+    layers: Vec<LayerReport>,
+    out: String,
+    bytes: usize,
+    float: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a file is broken or holds what cannot be represented, or the model cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let backbone = read(&args.backbone)?;
+    let head = args.head.as_deref().map(read).transpose()?;
+    let options = options(args)?;
+    let imported =
+        import::import(&backbone, head.as_deref(), &options).with_context(|| names(args))?;
+    let mut report = Report {
+        backbone: display(&args.backbone),
+        head: args.head.as_deref().map(display),
+        integers: matches!(imported, Import::Integers(_)),
+        notes: Vec::new(),
+        images: 0,
+        segments: 0,
+        layers: Vec::new(),
+        out: display(&args.out),
+        bytes: 0,
+        float: args.float.as_deref().map(display),
+    };
+    let cfm = match imported {
+        Import::Float(imported) => {
+            let mut float = imported.model;
+            if let Some(rule) = &args.labelling {
+                float.labelling = Some(rule.0);
+            }
+            report.notes = imported.notes;
+            let Some(images) = &args.images else {
+                bail!("a float network is calibrated on photographs: say --images");
+            };
+            let blank = blank(&float)
+                .with_context(|| names(args))?
+                .to_bytes()
+                .with_context(|| names(args))?;
+            let model = Model::parse(&blank)?;
+            let pipeline = Pipeline::new(&model).with_context(|| names(args))?;
+            let images = args.calibration.inputs(images, &pipeline)?;
+            let options = args.calibration.options();
+            let steps = (options.passes() * images.len()) as u64;
+            let bar = progress(steps, "calibration", args.json);
+            let quantized = quantize(float.clone(), &pipeline, &images, &options, || bar.inc(1))
+                .with_context(|| names(args))?;
+            bar.finish_and_clear();
+            report.images = images.len();
+            report.segments = quantized.segments;
+            report.layers = quantized.layers;
+            if let Some(path) = &args.float {
+                let bytes = float.to_safetensors(&quantized.cfm)?;
+                output::write(path, &bytes).with_context(|| display(path))?;
+            }
+            quantized.cfm
+        }
+        Import::Integers(imported) => {
+            if args.float.is_some() {
+                bail!(
+                    "{}: the network is quantized; it has no float weights",
+                    names(args)
+                );
+            }
+            let mut spec = imported.model;
+            if let Some(rule) = &args.labelling {
+                spec.labelling = Some(rule.0);
+            }
+            report.notes = imported.notes;
+            spec.to_bytes().with_context(|| names(args))?
+        }
+    };
+    report.bytes = cfm.len();
+    output::write(&args.out, &cfm).with_context(|| display(&args.out))?;
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        print(&report, out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files that an error is about.
+fn names(args: &Args) -> String {
+    match &args.head {
+        Some(head) => format!("{}, {}", display(&args.backbone), display(head)),
+        None => display(&args.backbone),
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> anyhow::Result<Vec<u8>> {
+    let path = path.as_ref();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(import::MAX_FILE + 1).read_to_end(&mut bytes))
+        .with_context(|| display(path))?;
+    if bytes.len() as u64 > import::MAX_FILE {
+        bail!(
+            "{}: the file is longer than {} MiB",
+            display(path),
+            import::MAX_FILE >> 20
+        );
+    }
+    Ok(bytes)
+}
+
+fn options(args: &Args) -> anyhow::Result<import::Options> {
+    if !args.white.is_finite() || args.white <= 0.0 || args.std.contains(&0.0) {
+        bail!("--white and --std must not be zero");
+    }
+    Ok(import::Options {
+        pixels: Pixels {
+            white: args.white,
+            mean: args.mean,
+            std: args.std,
+        },
+        size: args.size,
+        output: args.output.clone(),
+        exact_border: args.border == Border::Exact,
+        head: HeadOptions {
+            design: args.design.map(|design| match design {
+                DesignName::Plain => Design::Plain,
+                DesignName::A => Design::A,
+                DesignName::B => Design::B,
+            }),
+            pyramid: args.pyramid.clone(),
+            region_pyramid: args.region_pyramid.clone(),
+            mask_rule: args.mask,
+            classifier: match args.classifier {
+                ClassifierName::Softmax => Classifier::Softmax,
+                ClassifierName::Svm => Classifier::Svm,
+            },
+        },
+        classes: args.classes.as_deref().map(classes).transpose()?,
+    })
+}
+
+/// The classes of a TOML file.
+fn classes(path: &Path) -> anyhow::Result<Vec<ClassSpec>> {
+    #[derive(Deserialize)]
+    struct Classes {
+        class: Vec<Class>,
+    }
+    let text = fs::read_to_string(path).with_context(|| display(path))?;
+    let classes: Classes = toml::from_str(&text).with_context(|| display(path))?;
+    Ok(classes.class.iter().map(ClassSpec::from).collect())
+}
+
+fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    let head = report
+        .head
+        .as_ref()
+        .map_or(String::new(), |head| format!(" and {head}"));
+    if report.integers {
+        writeln!(out, "{}{head}, integers as they are", report.backbone)?;
+    } else {
+        writeln!(
+            out,
+            "{}{head}, {} photographs, {} segments",
+            report.backbone, report.images, report.segments
+        )?;
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    if !report.integers {
+        print_layers(&report.layers, out)?;
+    }
+    writeln!(out, "\n{}: {} bytes", report.out, report.bytes)?;
+    match &report.float {
+        Some(float) => writeln!(out, "{float}: the float weights"),
+        None => Ok(()),
+    }
+}
