@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{eval, export, inspect, pack, parity, proposals, quantize, segment};
+use commands::{eval, export, inspect, pack, parity, proposals, quantize, report, segment};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Eval(eval::Args),
     /// Turn a float model into integers, calibrated on photographs.
     Quantize(quantize::Args),
+    /// Put everything about a model and a photograph on one page for a browser.
+    Report(report::Args),
     /// Show what a model is made of: layers, memory, flash.
     Inspect(inspect::Args),
     /// Put a model's weights into the order that the kernels for Cortex-M4, M7 and M33 read.
@@ -46,6 +48,7 @@ impl Command {
             Self::Proposals(args) => proposals::run(&args, out),
             Self::Eval(args) => eval::run(&args, out),
             Self::Quantize(args) => quantize::run(&args, out),
+            Self::Report(args) => report::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Pack(args) => pack::run(&args, out),
             Self::Export(args) => export::run(&args, out),

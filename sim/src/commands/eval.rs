@@ -14,7 +14,7 @@ use cfm_sim::labelling::RuleSpec;
 use image::RgbImage;
 use serde::Serialize;
 
-use super::{LABELLING_HELP, ModelArg, percent, pipeline, print_json, progress};
+use super::{LABELLING_HELP, ModelArg, percent, pipeline, print_json, progress, spaced};
 
 /// Arguments of `cfm eval`.
 #[derive(Debug, clap::Args)]
@@ -127,14 +127,6 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         (false, reports) => compare(reports, out)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `count` of the photographs (or all, if there are not so many), evenly spaced.
-fn spaced(ids: &[String], count: usize) -> Vec<String> {
-    let count = count.min(ids.len());
-    (0..count)
-        .map(|i| ids[i * ids.len() / count].clone())
-        .collect()
 }
 
 /// The measures under several labelling rules, the best mIoU first.

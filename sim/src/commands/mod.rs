@@ -9,6 +9,7 @@ pub mod pack;
 pub mod parity;
 pub mod proposals;
 pub mod quantize;
+pub mod report;
 pub mod segment;
 mod twin;
 
@@ -100,6 +101,15 @@ pub fn progress(length: u64, what: &'static str, quiet: bool) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), target)
         .with_style(style)
         .with_message(what)
+}
+
+/// `count` of the photographs (or all, if there are not so many), evenly spaced.
+#[must_use]
+pub fn spaced(ids: &[String], count: usize) -> Vec<String> {
+    let count = count.min(ids.len());
+    (0..count)
+        .map(|i| ids[i * ids.len() / count].clone())
+        .collect()
 }
 
 /// A fraction as a percentage for people.
