@@ -58,6 +58,9 @@ rm -rf "$OUT/vectors"
 cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
+step "reports in a browser"
+bash tests/browser_check.sh
+
 step "C library through CMake"
 bash crates/cfm-c/tests/cmake.sh
 

@@ -61,8 +61,9 @@ pub struct Level {
     pub cells: Vec<[u16; 2]>,
 }
 
-/// The segments to show: the best one of every class that is the best of some segment, then the next best, at most
-/// [`SHOWN`]. Background classes come last. The order is that of the best score, then of the area (the smaller first), then of the index.
+/// The segments to show: the first one of every class that is the best of some segment, then the next ones, at most
+/// [`SHOWN`]. Those with the best score come first; of scores that round to the same hundredth the larger segment, in
+/// which there is more to see; then the smaller index. Segments of background classes come last.
 #[must_use]
 pub fn shown(
     model: &Model<'_>,
@@ -85,10 +86,11 @@ pub fn shown(
     let mut order: Vec<(usize, Score)> = traces.iter().map(best).enumerate().collect();
     order.sort_by(|(a, x), (b, y)| {
         let group = |score: &Score| background.get(score.class).copied().unwrap_or(false);
+        let hundredths = |score: &Score| (100.0 * score.score).round() as i64;
         let area = |at: usize| traces[at].area;
         (group(x).cmp(&group(y)))
-            .then(y.score.total_cmp(&x.score))
-            .then(area(*a).cmp(&area(*b)))
+            .then(hundredths(y).cmp(&hundredths(x)))
+            .then(area(*b).cmp(&area(*a)))
             .then(a.cmp(b))
     });
     let mut seen = vec![false; model.class_count()];

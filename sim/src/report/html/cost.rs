@@ -45,7 +45,7 @@ fn time_table(times: &Times, report: &Report) -> Markup {
         .unwrap_or_default();
     let milliseconds = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
     html! {
-        table {
+        table.times {
             caption { "On the computer that made this report, the quickest of three runs, " (report.segments) " segments." }
             thead { tr { th scope="col" { "Stage" } th scope="col" { "Time" } } }
             tbody {

@@ -1,4 +1,4 @@
-// Everything is readable and can be chosen without this; it only adds the slider.
+/* Everything is readable and can be chosen without this; it only adds the slider. */
 "use strict";
 {
   const slider = document.getElementById("opacity");

@@ -37,7 +37,7 @@ pub(super) fn content(report: &Report) -> Markup {
     }
 }
 
-/// The superpixels of one map at a time.
+/// The superpixels of every map.
 fn superpixels(report: &Report) -> Markup {
     let maps = &report.pictures.superpixels;
     let [height, width, _] = report.inspection.input;
@@ -45,41 +45,25 @@ fn superpixels(report: &Report) -> Markup {
         h3 { "Superpixels" }
         @if maps.is_empty() {
             p { "The segments are not made of superpixels." }
-        } @else {
-            div.chooser {
-                fieldset.switch {
-                    legend { "Scale, from fine to coarse" }
-                    @for (at, superpixels) in report.superpixels.iter().enumerate() {
-                        @let id = format!("map-{at}");
-                        label for=(id) {
-                            input type="radio" name="map" id=(id) checked[at == 0];
-                            span { (superpixels) " superpixels" }
-                        }
-                    }
-                }
-                @for ((at, picture), superpixels) in maps.iter().enumerate().zip(&report.superpixels) {
-                    figure.panel id={ "map-" (at) "-panel" } {
-                        img.wide src=(drawing(picture.clone())) width=(2 * width) height=(2 * height)
-                            alt={ (superpixels) " superpixels, outlined, in their mean colours" };
-                    }
+        }
+        div.maps {
+            @for (picture, count) in maps.iter().zip(&report.superpixels) {
+                figure {
+                    img.wide src=(drawing(picture.clone())) width=(2 * width) height=(2 * height)
+                        alt="Superpixels, outlined, in their mean colours";
+                    figcaption { (count) " superpixels" }
                 }
             }
         }
     }
 }
 
-/// The style that shows the panel of the chosen radio button and no other, without a script.
+/// The style that shows the panel of the chosen segment and no other, without a script.
 pub(super) fn choices(report: &Report) -> String {
-    let mut style = String::new();
-    for (name, count) in [
-        ("map", report.superpixels.len()),
-        ("segment", report.shown.len()),
-    ] {
-        style += &format!(".chooser:has([name={name}]:checked)>.panel{{display:none}}");
-        for at in 0..count {
-            let chosen = format!("#{name}-{at}");
-            style += &format!(".chooser:has({chosen}:checked)>{chosen}-panel{{display:block}}");
-        }
+    let mut style = ".chooser:has([name=segment]:checked)>.panel{display:none}".to_owned();
+    for at in 0..report.shown.len() {
+        let chosen = format!("#segment-{at}");
+        style += &format!(".chooser:has({chosen}:checked)>{chosen}-panel{{display:block}}");
     }
     style
 }
@@ -91,7 +75,7 @@ fn chooser(report: &Report) -> Markup {
     html! {
         div.chooser {
             fieldset.thumbnails {
-                legend { "Segment: the best of every class, then the next best" }
+                legend { "Segment: the surest of every class" }
                 @for (at, segment) in report.shown.iter().enumerate() {
                     @let id = format!("segment-{at}");
                     label for=(id) {
@@ -149,8 +133,8 @@ fn panel(report: &Report, segment: &ShownSegment) -> Markup {
                 (pyramids(segment))
                 figcaption {
                     strong { "3. Bins." } " The pyramid pools the window into " (bins(segment, false)) " bins"
-                    @if segment.pyramids.iter().any(|level| level.region) { ", and once more without the mask (region)" }
-                    ". Darker bins have larger maxima, averaged over the channels."
+                    @if segment.pyramids.iter().any(|level| level.region) { "; the second row without the mask (region)" }
+                    ". The stronger the colour, the larger a bin's maxima, averaged over the channels."
                 }
             }
             figure {
