@@ -2,15 +2,20 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use cfm_core::model::Model;
+use cfm_model::random::{Options, random_model};
 use cfm_model::spec::ModelSpec;
 use cfm_sim::inspect::inspect;
+use cfm_sim::model_file::ModelFile;
 use cfm_sim::parity::{Naming, check};
 use cfm_sim::photo;
 use cfm_sim::pipeline::Pipeline;
+use cfm_sim::report::{Subject, html, measure};
+use cfm_sim::scene::Scene;
 use cfm_sim::trace::Inputs;
 use common::{cfm, json, output, refusal, write_model, write_photo};
 
@@ -59,7 +64,7 @@ fn text(page: &str) -> String {
     for part in page.split('<').skip(1) {
         text += part.split_once('>').map_or("", |(_, text)| text);
     }
-    text
+    text.replace('\u{a0}', " ")
 }
 
 fn read(folder: &Path, name: &str) -> String {
@@ -259,6 +264,49 @@ fn shown_segments_are_what_the_core_computes() {
         }
     })
     .unwrap();
+}
+
+#[test]
+fn every_kind_of_model_has_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("random.cfm");
+    let mut kinds = BTreeSet::new();
+    for seed in 0..40 {
+        let options = Options {
+            rgb_only: true,
+            ..Options::default()
+        };
+        let spec = random_model(seed, &options);
+        fs::write(&path, spec.to_bytes().unwrap()).unwrap();
+        let file = ModelFile::open(Some(&path)).unwrap();
+        let model = file.parse().unwrap();
+        // Random models have labelling rules for maps that their proposals do not make.
+        let Ok(pipeline) = Pipeline::new(&model) else {
+            continue;
+        };
+        let photo = Scene::render(40, 30, seed).photo;
+        let subject = Subject {
+            name: "scene".to_owned(),
+            photo: &photo,
+            file: &file,
+            command: Vec::new(),
+            times: false,
+            evaluation: None,
+        };
+        let report = measure(subject, &pipeline, |_| ()).unwrap();
+        assert!(report.is_exact(), "seed {seed}");
+        elements(&html(&report));
+        let shares: f64 = report
+            .classes
+            .iter()
+            .filter(|class| class.kind != "background")
+            .map(|class| class.share)
+            .sum();
+        assert!((shares + report.unlabelled - 1.0).abs() < 1e-9);
+        let head = &report.inspection.head;
+        kinds.insert((head.design, head.classifier));
+    }
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
 }
 
 #[test]

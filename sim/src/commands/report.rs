@@ -64,7 +64,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
     let (name, photo) = match &args.image {
-        Some(path) => (display(path), photo::open(path)?),
+        Some(path) => (file_name(path), photo::open(path)?),
         None => {
             let (width, height) = SAMPLE_SIZE;
             let seed = args.seed.unwrap_or(SAMPLE_SEED);
@@ -104,6 +104,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         print(&written, out)?;
     }
     Ok(ExitCode::from(u8::from(!report.is_exact())))
+}
+
+/// The name of a file without its folder.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The words of the command line; the program by its name alone.

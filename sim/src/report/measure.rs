@@ -55,7 +55,7 @@ pub enum ReportError {
 /// What a report is about.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// What the picture is: a path, or words.
+    /// What the picture is: the name of its file, or words.
     pub name: String,
     /// The photograph.
     pub photo: &'a RgbImage,

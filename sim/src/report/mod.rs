@@ -33,7 +33,7 @@ use values::LayerValues;
 /// What a report says. All pictures are left out of its JSON form.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What the picture is: a path, or words.
+    /// What the picture is: the name of its file, or words.
     pub subject: String,
     /// Width and height of the photograph in pixels.
     pub photo_size: [u32; 2],

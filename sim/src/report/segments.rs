@@ -61,9 +61,10 @@ pub struct Level {
     pub cells: Vec<[u16; 2]>,
 }
 
-/// The segments to show: the first one of every class that is the best of some segment, then the next ones, at most
-/// [`SHOWN`]. Those with the best score come first; of scores that round to the same hundredth the larger segment, in
-/// which there is more to see; then the smaller index. Segments of background classes come last.
+/// The segments to show, at most [`SHOWN`]: of the segments of which a class is the best, the first one of every class,
+/// then the second of every class, and so on. Those with the best score come first; of scores that round to the same
+/// hundredth the larger segment, in which there is more to see; then the smaller index. Background classes come after the
+/// others.
 #[must_use]
 pub fn shown(
     model: &Model<'_>,
@@ -93,14 +94,20 @@ pub fn shown(
             .then(area(*b).cmp(&area(*a)))
             .then(a.cmp(b))
     });
-    let mut seen = vec![false; model.class_count()];
-    let (first, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, score)| {
-        let seen = seen.get_mut(score.class);
-        seen.is_some_and(|seen| !std::mem::replace(seen, true))
-    });
-    let chosen = first.into_iter().chain(rest).take(SHOWN);
+    // The place of each among those of its class.
+    let mut seen = vec![0_usize; model.class_count()];
+    let mut ranked: Vec<(usize, usize)> = order
+        .into_iter()
+        .filter_map(|(at, score)| {
+            let rank = seen.get_mut(score.class)?;
+            *rank += 1;
+            Some((*rank, at))
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let chosen = ranked.into_iter().take(SHOWN);
     chosen
-        .filter_map(|(at, _)| {
+        .filter_map(|(_, at)| {
             let trace = &traces[at];
             Some(ShownSegment {
                 index: at,

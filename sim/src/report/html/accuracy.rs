@@ -2,9 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::figure::bar;
+use super::figure::measure;
 use super::format::percent;
 use super::result::swatch;
+use super::table::Column::Text;
+use super::table::head;
 use crate::report::{ClassShare, OnDataset};
 
 pub(super) fn content(on: &OnDataset, classes: &[ClassShare]) -> Markup {
@@ -31,15 +33,17 @@ pub(super) fn content(on: &OnDataset, classes: &[ClassShare]) -> Markup {
             }
         }
         table {
-            caption { "Intersection over union (IoU) of every class: 100 % where labels and truth agree." }
-            thead { tr { th scope="col" { "Class" } th scope="col" { "IoU" } } }
+            (head(
+                "Intersection over union (IoU) of every class: 100 % where labels and truth agree.",
+                &[Text("Class"), Text("IoU")],
+            ))
             tbody {
                 @for (name, iou) in &evaluation.class_iou.0 {
                     tr {
                         th scope="row" { @if let Some(color) = color(name) { (swatch(color)) " " } (name) }
                         td {
                             @match iou {
-                                Some(iou) => { (bar(*iou, "fill")) span.value { (percent(*iou)) } }
+                                Some(iou) => { (measure(*iou, &percent(*iou))) }
                                 None => { "not in these images" }
                             }
                         }

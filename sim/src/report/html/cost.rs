@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::figure::bar;
+use super::figure::measure;
 use super::format::{bytes, count};
+use super::table::Column::{Number, Text};
+use super::table::head;
 use crate::arena_map::{ArenaMap, Block, Use};
 use crate::pipeline::Times;
 use crate::report::{Report, StageMemory};
@@ -43,23 +45,25 @@ fn time_table(times: &Times, report: &Report) -> Markup {
         .map(|(_, time)| *time)
         .max()
         .unwrap_or_default();
-    let milliseconds = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+    let milliseconds = |time: Duration| format!("{:.2}\u{a0}ms", time.as_secs_f64() * 1e3);
     html! {
         table.times {
-            caption { "On the computer that made this report, the quickest of three runs, " (report.segments) " segments." }
-            thead { tr { th scope="col" { "Stage" } th scope="col" { "Time" } } }
+            (head(
+                &format!("On the computer that made this report, the quickest of three runs, {} segments.", report.segments),
+                &[Text("Stage"), Text("Time")],
+            ))
             tbody {
                 @for (stage, time) in stages {
                     tr {
                         th scope="row" { (stage) }
                         td {
-                            (bar(time.as_secs_f64() / longest.as_secs_f64().max(1e-9), "fill"))
-                            span.value { (milliseconds(time)) }
+                            @let share = time.as_secs_f64() / longest.as_secs_f64().max(1e-9);
+                            (measure(share, &milliseconds(time)))
                         }
                     }
                 }
             }
-            tfoot { tr { th scope="row" { "everything" } td { span.value { (milliseconds(times.total)) } } } }
+            tfoot { tr { th scope="row" { "everything" } td { div.measure { span {} span.value { (milliseconds(times.total)) } } } } }
         }
     }
 }
@@ -67,14 +71,10 @@ fn time_table(times: &Times, report: &Report) -> Markup {
 fn memory_table(stages: &[StageMemory]) -> Markup {
     html! {
         table {
-            caption { "Bytes that a stage works in on the target, the model and the stack left out." }
-            thead {
-                tr {
-                    th scope="col" { "Stage" }
-                    th.number scope="col" { "Arena" }
-                    th.number scope="col" { "Outside" }
-                }
-            }
+            (head(
+                "Bytes that a stage works in on the target, the model and the stack left out.",
+                &[Text("Stage"), Number("Arena"), Number("Outside")],
+            ))
             tbody {
                 @for stage in stages {
                     tr {
@@ -145,14 +145,10 @@ fn phase(map: &ArenaMap, blocks: &[Block], title: &str) -> Markup {
             details {
                 summary { "Blocks " span.unseen { (title.to_lowercase()) } }
                 table {
-                    caption { (title) ", from the beginning of the arena." }
-                    thead {
-                        tr {
-                            th scope="col" { "Block" }
-                            th.number scope="col" { "From byte" }
-                            th.number scope="col" { "Bytes" }
-                        }
-                    }
+                    (head(
+                        &format!("{title}, from the beginning of the arena."),
+                        &[Text("Block"), Number("From byte"), Number("Bytes")],
+                    ))
                     tbody {
                         @for block in blocks {
                             tr {

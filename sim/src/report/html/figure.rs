@@ -87,14 +87,19 @@ fn lines(edges: &[bool], mut with: impl FnMut(usize, usize)) {
 }
 
 /// A horizontal bar of `share` of the whole width.
-pub(super) fn bar(share: f64, class: &str) -> Markup {
+pub(super) fn bar(share: f64) -> Markup {
     let width = format!("{:.2}", 100.0 * share.clamp(0.0, 1.0));
     html! {
         svg.bar viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
             rect.track width="100" height="10" {}
-            rect class=(class) width=(width) height="10" {}
+            rect.fill width=(width) height="10" {}
         }
     }
+}
+
+/// A bar with its number beside it.
+pub(super) fn measure(share: f64, number: &str) -> Markup {
+    html! { div.measure { (bar(share)) span.value { (number) } } }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod parity;
 mod quantization;
 mod result;
 mod segments;
+mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -163,7 +164,7 @@ fn facts(report: &Report) -> Markup {
             @if let Some(times) = &report.milliseconds {
                 div {
                     dt { "Time" }
-                    dd { (format!("{:.0} ms", times.total.as_secs_f64() * 1e3)) small { "on the computer that made this" } }
+                    dd { (format!("{:.0}\u{a0}ms", times.total.as_secs_f64() * 1e3)) small { "on the computer that made this" } }
                 }
             }
         }

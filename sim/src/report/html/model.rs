@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 
 use super::format::{bytes, count, macs, shape};
+use super::table;
+use super::table::Column::{Number, Text};
 use crate::report::Report;
 
 pub(super) fn content(report: &Report) -> Markup {
@@ -32,15 +34,10 @@ pub(super) fn content(report: &Report) -> Markup {
         details {
             summary { "Layers" }
             table {
-                caption { "The backbone, then the fully connected layers of the head." }
-                thead {
-                    tr {
-                        th scope="col" { "Layer" }
-                        th scope="col" { "Output" }
-                        th.number scope="col" { "Parameters" }
-                        th.number scope="col" { "MACs" }
-                    }
-                }
+                (table::head(
+                    "The backbone, then the fully connected layers of the head.",
+                    &[Text("Layer"), Text("Output"), Number("Parameters"), Number("MACs")],
+                ))
                 tbody {
                     @for (at, layer) in model.layers.iter().enumerate() {
                         tr {
@@ -73,8 +70,10 @@ pub(super) fn content(report: &Report) -> Markup {
         details {
             summary { "Parts of the file" }
             table {
-                caption { "Sections of the model file, which lies in flash as it is." }
-                thead { tr { th scope="col" { "Section" } th scope="col" { "Content" } th.number scope="col" { "Bytes" } } }
+                (table::head(
+                    "Sections of the model file, which lies in flash as it is.",
+                    &[Text("Section"), Text("Content"), Number("Bytes")],
+                ))
                 tbody {
                     @for section in &model.flash {
                         tr {

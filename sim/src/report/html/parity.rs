@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 
 use super::format::count;
+use super::table::Column::{Number, Text};
+use super::table::head;
 use crate::report::Report;
 
 pub(super) fn content(report: &Report) -> Markup {
@@ -27,14 +29,10 @@ pub(super) fn content(report: &Report) -> Markup {
         details {
             summary { "All " (parity.tensors.len()) " tensors" }
             table {
-                caption { "Numbers compared, in the order of computation; the tensors of all segments together." }
-                thead {
-                    tr {
-                        th scope="col" { "Tensor" }
-                        th.number scope="col" { "Compared" }
-                        th.number scope="col" { "Differ" }
-                    }
-                }
+                (head(
+                    "Numbers compared, in the order of computation; the tensors of all segments together.",
+                    &[Text("Tensor"), Number("Compared"), Number("Differ")],
+                ))
                 tbody {
                     @for tensor in &parity.tensors {
                         tr {

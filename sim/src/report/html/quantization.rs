@@ -6,6 +6,8 @@ use maud::{Markup, html};
 
 use super::figure::bar;
 use super::format::small_percent;
+use super::table::Column::Text;
+use super::table::head;
 use crate::post_training::LayerReport;
 use crate::report::values::LayerValues;
 use crate::report::{Noise, Report};
@@ -41,7 +43,7 @@ pub(super) fn content(report: &Report) -> Markup {
             (_, Some((layer, sqnr))) => {
                 p {
                     "Signal to quantization noise, from the float network before quantization to the integers, on this picture, everything that came in from earlier layers included. More is better; 6 dB are a bit. "
-                    "The noisiest output is that of " strong { (layer.layer) } " (" (layer.kind) ") with " strong { (format!("{sqnr:.1} dB")) } "."
+                    "The noisiest output is that of " strong { (layer.layer) } " (" (layer.kind) ") with " strong { (format!("{sqnr:.1}\u{a0}dB")) } "."
                 }
             }
             _ => { p { "No layer's noise could be measured." } }
@@ -52,22 +54,17 @@ pub(super) fn content(report: &Report) -> Markup {
             span.hot { "marked" } " and counted as saturated."
         }
         table.layers {
-            caption { "Every layer's output." }
-            thead {
-                tr {
-                    th scope="col" { "Layer" }
-                    th scope="col" { "Signal to noise" }
-                    th scope="col" { "Values −128 … 127" }
-                }
-            }
+            (head(
+                "Every layer's output.",
+                &[Text("Layer"), Text("Signal to noise"), Text("Values −128 … 127")],
+            ))
             tbody {
                 @for (values, place) in report.values.iter().zip(0..) {
-                    @let kind = noise(&values.layer).map(|noise| noise.kind);
-                    tr {
+                                    tr {
                         th scope="row" {
                             (values.layer)
                             small {
-                                @if let Some(kind) = kind.or_else(|| kind_of(report, place)) { (kind) br; }
+                                @if let Some(layer) = report.inspection.layers.get(place) { (layer.kind.replace('_', " ")) br; }
                                 "step 2" sup { (values.exponent) } ", zero " (values.zero_point)
                             }
                         }
@@ -87,18 +84,13 @@ pub(super) fn content(report: &Report) -> Markup {
     }
 }
 
-/// What a layer of the backbone computes.
-fn kind_of(report: &Report, place: usize) -> Option<&'static str> {
-    report.inspection.layers.get(place).map(|layer| layer.kind)
-}
-
 fn decibels(noise: Option<&LayerReport>) -> Markup {
     html! {
         @match noise {
             None => { "–" }
             Some(noise) => {
                 @match noise.sqnr_db {
-                    Some(sqnr) => { (bar(sqnr / FULL_SQNR, "fill")) span.value { (format!("{sqnr:.1} dB")) } }
+                    Some(sqnr) => { (bar(sqnr / FULL_SQNR)) span.value { (format!("{sqnr:.1}\u{a0}dB")) } }
                     None => { span.value { "no noise" } }
                 }
                 small { "clipped " (small_percent(noise.clipped)) }

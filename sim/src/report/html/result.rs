@@ -2,8 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::figure::{bar, drawing, photograph};
+use super::figure::{drawing, measure, photograph};
 use super::format::percent;
+use super::table::Column::{Number, Text};
+use super::table::head;
 use crate::report::{ClassShare, Report};
 
 /// A class's number is written on the map only where it has so much room around it, in pixels of the network's input.
@@ -42,28 +44,24 @@ pub(super) fn content(report: &Report) -> Markup {
         div.columns {
             (picture(report, &found))
             div {
-                table {
-                    caption { "Classes found, largest first. The number is the one on the picture." }
-                    thead {
-                        tr {
-                            th scope="col" { "No." }
-                            th scope="col" { "Class" }
-                            th scope="col" { "Share of the pixels" }
-                        }
-                    }
+                table.classes {
+                    (head(
+                        "Classes found, largest first. The number is the one on the picture.",
+                        &[Number("No."), Text("Class"), Text("Share of the pixels")],
+                    ))
                     tbody {
                         @for (number, class) in &found {
                             tr {
                                 td.number { (number) }
                                 th scope="row" { (swatch(class.color)) " " (class.name) " " small { (class.kind) } }
-                                td { (bar(class.share / largest, "fill")) span.value { (percent(class.share)) } }
+                                td { (measure(class.share / largest, &percent(class.share))) }
                             }
                         }
                         @if report.unlabelled > 0.0 {
                             tr {
                                 td {}
                                 th scope="row" { "no class" }
-                                td { (bar(report.unlabelled / largest, "fill")) span.value { (percent(report.unlabelled)) } }
+                                td { (measure(report.unlabelled / largest, &percent(report.unlabelled))) }
                             }
                         }
                     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::figure::{area, bar, border, drawing, photograph};
+use super::figure::{area, border, drawing, measure, photograph};
 use super::format::{count, percent};
 use super::result::swatch;
 use crate::report::Report;
@@ -75,7 +75,7 @@ fn chooser(report: &Report) -> Markup {
     html! {
         div.chooser {
             fieldset.thumbnails {
-                legend { "Segment: the surest of every class" }
+                legend { "Segment: the surest of every class, then the second of every class" }
                 @for (at, segment) in report.shown.iter().enumerate() {
                     @let id = format!("segment-{at}");
                     label for=(id) {
@@ -278,8 +278,8 @@ fn scores(report: &Report, segment: &ShownSegment) -> Markup {
                         tr {
                             th scope="row" { (swatch(class.color)) " " (class.name) }
                             td {
-                                (bar(if softmax { best.score } else { best.score / largest.max(1e-9) }, "fill"))
-                                span.value { (score(report, best.score)) }
+                                @let largest = if softmax { 1.0 } else { largest.max(1e-9) };
+                                (measure(best.score / largest, &score(report, best.score)))
                             }
                         }
                     }
