@@ -9,9 +9,10 @@ use std::path::Path;
 use cfm_core::model::Model;
 use cfm_model::random::{Options, random_model};
 use cfm_model::spec::ModelSpec;
+use cfm_sim::float_network::FloatNetwork;
 use cfm_sim::inspect::inspect;
 use cfm_sim::model_file::ModelFile;
-use cfm_sim::parity::{Naming, check};
+use cfm_sim::parity::{Difference, Naming, check};
 use cfm_sim::photo;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::report::{Subject, html, measure};
@@ -162,8 +163,8 @@ fn numbers_are_those_of_the_library() {
     assert_eq!(report["bytes"], page.len());
     let text = text(&page);
 
-    let bytes = fs::read(root.join("tiny.cfm")).unwrap();
-    let model = Model::parse(&bytes).unwrap();
+    let file = ModelFile::open(Some(&root.join("tiny.cfm"))).unwrap();
+    let model = file.parse().unwrap();
     let pipeline = Pipeline::new(&model).unwrap();
     let photo = photo::open(&photo_path).unwrap();
     let segmentation = pipeline.segment(&photo).unwrap();
@@ -207,7 +208,7 @@ fn numbers_are_those_of_the_library() {
     assert!(text.contains(&format!("{:08x}", model.fingerprint())));
     assert!(text.contains(&grouped(model.arena_bytes() as u64)));
     assert_eq!(report["arena"]["bytes"], model.arena_bytes());
-    let noise = report["noise"]["measured"].as_array().unwrap();
+    let noise = report["noise"]["measured"]["layers"].as_array().unwrap();
     // All layers, and the logits.
     let fully_connected = inspection.head.layers.len();
     assert_eq!(noise.len(), inspection.layers.len() + fully_connected);
@@ -219,6 +220,12 @@ fn numbers_are_those_of_the_library() {
             "{layer}"
         );
     }
+    let network = FloatNetwork::new(&model, file.float().unwrap()).unwrap();
+    let float = pipeline.segment_float(&network, &photo).unwrap();
+    let pairs = float.labels().iter().zip(segmentation.labels.labels());
+    let same = pairs.clone().filter(|(a, b)| a == b).count() as f64 / pairs.count() as f64;
+    assert_eq!(report["noise"]["measured"]["same_labels"], same);
+    assert!(text.contains(&format!("gives {:.2} % of the pixels", 100.0 * same)));
     // As many values as the tensors that were compared have elements.
     for (values, tensor) in report["values"]
         .as_array()
@@ -293,7 +300,7 @@ fn every_kind_of_model_has_a_page() {
             times: false,
             evaluation: None,
         };
-        let report = measure(subject, &pipeline, |_| ()).unwrap();
+        let mut report = measure(subject, &pipeline, |_| ()).unwrap();
         assert!(report.is_exact(), "seed {seed}");
         elements(&html(&report));
         let shares: f64 = report
@@ -305,6 +312,28 @@ fn every_kind_of_model_has_a_page() {
         assert!((shares + report.unlabelled - 1.0).abs() < 1e-9);
         let head = &report.inspection.head;
         kinds.insert((head.design, head.classifier));
+
+        // A page does not hide a difference.
+        assert!(!text(&html(&report)).contains("differ:"));
+        report.parity.tensors[1].mismatches = 3;
+        report.parity.tensors[1].first = Some(Difference {
+            segment: None,
+            position: vec![1, 2, 3],
+            core: Some(-4),
+            reference: Some(5),
+        });
+        let page = html(&report);
+        elements(&page);
+        let text = text(&page);
+        for words in [
+            "✗ differs",
+            "do not trust this result",
+            "✗ 3 of ",
+            "first at [1, 2, 3]: core -4, reference 5",
+        ] {
+            assert!(text.contains(words), "{words}");
+        }
+        assert!(!text.contains("✓ exact") && !text.contains("computes exactly"));
     }
     assert_eq!(kinds.len(), 6, "{kinds:?}");
 }

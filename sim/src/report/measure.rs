@@ -1,5 +1,6 @@
 //! Measuring what a report says.
 
+use std::error::Error;
 use std::time::Duration;
 
 use cfm_core::model::{ClassKind, Model, Path, Shape};
@@ -13,12 +14,13 @@ use super::values::layer_values;
 use super::{ClassShare, Noise, OnDataset, Pictures, Report, StageMemory};
 use crate::arena_map::ArenaMap;
 use crate::core_trace::{self, CoreError, IndexMemory};
+use crate::float_network::FloatNetwork;
 use crate::inspect::inspect;
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::model_file::ModelFile;
 use crate::parity::{Naming, ParityError, check};
 use crate::pipeline::{Pipeline, PipelineError, ProposalMemory, Times};
-use crate::post_training::{self, LayerReport};
+use crate::post_training;
 use crate::trace::{Inputs, Trace};
 use crate::{photo, picture};
 
@@ -84,10 +86,8 @@ pub fn measure(
     let times = subject.times.then(|| times(pipeline, photo)).transpose()?;
     let input = pipeline.input(photo)?;
     step("quantization noise");
-    let noise = match noise(subject.file, pipeline, photo) {
-        Ok(layers) => Noise::Measured(layers),
-        Err(why) => Noise::NotMeasured(why),
-    };
+    let noise = noise(subject.file, pipeline, photo)
+        .unwrap_or_else(|error| Noise::NotMeasured(error.to_string()));
     step("float reference");
     Inputs::of_input(pipeline, &input, |inputs| {
         let parity = check(model, inputs, Naming::Layers)?;
@@ -152,15 +152,23 @@ fn times(pipeline: &Pipeline<'_>, photo: &RgbImage) -> Result<Times, PipelineErr
     Ok(best)
 }
 
-/// Every layer against the float network, or why not.
+/// The integers against the float network.
 fn noise(
     file: &ModelFile,
     pipeline: &Pipeline<'_>,
     photo: &RgbImage,
-) -> Result<Vec<LayerReport>, String> {
-    let float = file.float().map_err(|error| error.to_string())?;
-    let input = pipeline.input(photo).map_err(|error| error.to_string())?;
-    post_training::measure(float, pipeline, &[input], || ()).map_err(|error| error.to_string())
+) -> Result<Noise, Box<dyn Error>> {
+    let float = file.float()?;
+    let network = FloatNetwork::new(pipeline.model(), float.clone())?;
+    let given = pipeline.segment_float(&network, photo)?;
+    let labels = pipeline.segment(photo)?.labels;
+    let pairs = given.labels().iter().zip(labels.labels());
+    let same = pairs.filter(|(float, integer)| float == integer).count();
+    let input = [pipeline.input(photo)?];
+    Ok(Noise::Measured {
+        layers: post_training::measure(float, pipeline, &input, || ())?,
+        same_labels: same as f64 / labels.labels().len() as f64,
+    })
 }
 
 fn classes(model: &Model<'_>, labels: &LabelMap) -> Vec<ClassShare> {

@@ -2,11 +2,11 @@
 //!
 //! | what | module |
 //! |---|---|
-//! | measuring | [`measure`] |
+//! | measuring | [`measure()`] |
 //! | the segments that are shown, with masks, pyramids and scores | [`segments`] |
 //! | which integers the layers compute | [`values`] |
 //! | where the label map is labelled | [`anchors`] |
-//! | the page | [`html`](mod@html) |
+//! | the page | [`html()`] |
 
 pub mod anchors;
 mod html;
@@ -121,8 +121,13 @@ pub struct ClassShare {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Noise {
-    /// Every layer.
-    Measured(Vec<LayerReport>),
+    /// What they lose.
+    Measured {
+        /// Every layer.
+        layers: Vec<LayerReport>,
+        /// Share of the pixels that both give the same class.
+        same_labels: f64,
+    },
     /// Why there is nothing to compare with.
     NotMeasured(String),
 }

@@ -20,7 +20,7 @@ const FULL_SQNR: f64 = 50.0;
 
 pub(super) fn content(report: &Report) -> Markup {
     let measured: &[LayerReport] = match &report.noise {
-        Noise::Measured(layers) => layers,
+        Noise::Measured { layers, .. } => layers,
         Noise::NotMeasured(_) => &[],
     };
     let noise = |layer: &str| measured.iter().find(|noise| noise.layer == layer);
@@ -36,17 +36,23 @@ pub(super) fn content(report: &Report) -> Markup {
         .filter_map(|layer| Some((layer, layer.sqnr_db?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
     html! {
-        @match (&report.noise, worst) {
-            (Noise::NotMeasured(why), _) => {
+        @match &report.noise {
+            Noise::NotMeasured(why) => {
                 p.note { "Not compared with the float network before quantization: " (why) "." }
             }
-            (_, Some((layer, sqnr))) => {
+            Noise::Measured { same_labels, .. } => {
                 p {
-                    "Signal to quantization noise, from the float network before quantization to the integers, on this picture, everything that came in from earlier layers included. More is better; 6 dB are a bit. "
-                    "The noisiest output is that of " strong { (layer.layer) } " (" (layer.kind) ") with " strong { (format!("{sqnr:.1}\u{a0}dB")) } "."
+                    "The float network before quantization gives " strong { (small_percent(*same_labels)) }
+                    " of the pixels the same class as the integers, on the same segments."
+                }
+                p {
+                    "Signal to quantization noise compares each layer's integers with the float network's output on this picture, everything that came in from earlier layers included. More is better; 6 dB are a bit. "
+                    @if let Some((layer, sqnr)) = worst {
+                        "The noisiest output is that of " strong { (layer.layer) } " (" (layer.kind) ") with "
+                        strong { (format!("{sqnr:.1}\u{a0}dB")) } "."
+                    }
                 }
             }
-            _ => { p { "No layer's noise could be measured." } }
         }
         p {
             "The histograms show how often the layer's output takes each of the 256 integers, from −128 on the left to 127 on the right; heights are square roots of counts. The thin line is the integer that stands for zero. "
