@@ -86,6 +86,9 @@ for model in street scene; do
 done
 "$ONNX_PYTHON" tests/onnx_check.py --require-coverage "$OUT"/onnx/*
 
+step "reports in a browser"
+bash tests/browser_check.sh
+
 step "C library through CMake"
 bash crates/cfm-c/tests/cmake.sh
 

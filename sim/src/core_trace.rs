@@ -169,6 +169,12 @@ impl IndexMemory {
         self.counts = vec![CellCount::EMPTY; needed];
         SuperpixelIndex::build(map, model, &mut self.superpixels, &mut self.counts)
     }
+
+    /// Bytes that the last index takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.superpixels[..]) + size_of_val(&self.counts[..])
+    }
 }
 
 fn score<K: Kernels>(

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a photograph to a class for every pixel, timed by stage | [`pipeline`] |
 //! | photographs, label maps, data sets, scenes rendered in their place | [`photo`], [`photo_list`](mod@photo_list), [`photo_stream`], [`label_map`], [`dataset`], [`scene`] |
-//! | the models that come with it, and model files | [`built_in`], [`model_file`], [`mod@inspect`] |
+//! | the models that come with it, model files, memory | [`built_in`], [`model_file`], [`mod@inspect`], [`arena_map`] |
 //! | how good the labels are, in one go or in parts | [`metrics`], [`mod@evaluate`], [`eval_part`] |
 //! | how candidate segments are made, or read from files, and how good they are | [`proposal_config`], [`import`], [`truth`], [`proposal_quality`] |
 //! | the same numbers once more, in f64, and whether they agree | [`reference`](mod@reference), [`core_trace`], [`trace`], [`parity`] |
@@ -13,6 +13,7 @@
 //! | every number as files for others to recompute | [`vectors`] |
 //! | a model as C source | [`c_source`] |
 //! | what a model in the ONNX format takes for a photograph | [`onnx_inputs`] |
+//! | all of it on one page for a browser | [`report`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 //!
 //! # Host simulation in your CI
@@ -44,6 +45,7 @@
 //! [`parity::PhotoCheck`] takes segments from elsewhere, or kernels of your own; [`parity::random`] makes random models.
 #![deny(missing_docs)]
 
+pub mod arena_map;
 pub mod benchmark;
 mod bounded_file;
 pub mod built_in;
@@ -72,6 +74,7 @@ pub mod post_training;
 pub mod proposal_config;
 pub mod proposal_quality;
 pub mod reference;
+pub mod report;
 pub mod scene;
 pub mod trace;
 pub mod truth;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, export, import, inspect, pack, parity, proposals, quantize, segment};
+use commands::{
+    bench, eval, export, import, inspect, pack, parity, proposals, quantize, report, segment,
+};
 
 /// Semantic segmentation by convolutional feature masking, in integers.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Make a model of a network in ONNX files.
     Import(Box<import::Args>),
+    /// Put everything about a model and a photograph on one page for a browser.
+    Report(report::Args),
     /// Show what a model is made of: layers, memory, flash.
     Inspect(inspect::Args),
     /// Put a model's weights into the order that the kernels for Cortex-M4, M7 and M33 read.
@@ -52,6 +56,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args, out),
             Self::Quantize(args) => quantize::run(&args, out),
             Self::Import(args) => import::run(&args, out),
+            Self::Report(args) => report::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Pack(args) => pack::run(&args, out),
             Self::Export(args) => export::run(&args, out),

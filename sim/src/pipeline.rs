@@ -159,6 +159,13 @@ impl ProposalMemory {
         };
         propose(image, params, workspace)
     }
+
+    /// Bytes that proposals with these parameters take for an image of `width x height` pixels.
+    #[must_use]
+    pub fn bytes(params: &Params, width: u16, height: u16) -> usize {
+        size_of::<u32>() * params.words(width, height)
+            + size_of::<u16>() * params.labels(width, height)
+    }
 }
 
 /// How long each stage took.

@@ -11,6 +11,7 @@ pub mod pack;
 pub mod parity;
 pub mod proposals;
 pub mod quantize;
+pub mod report;
 pub mod segment;
 mod twin;
 
@@ -110,6 +111,15 @@ pub fn progress(length: impl Into<Option<u64>>, what: &'static str, quiet: bool)
         .with_message(what)
         // Also when an error ends what it counts: the message gets a line of its own.
         .with_finish(ProgressFinish::AndClear)
+}
+
+/// `count` of the photographs (or all, if there are not so many), evenly spaced.
+#[must_use]
+pub fn spaced(ids: &[String], count: usize) -> Vec<String> {
+    let count = count.min(ids.len());
+    (0..count)
+        .map(|i| ids[i * ids.len() / count].clone())
+        .collect()
 }
 
 /// A fraction as a percentage for people.

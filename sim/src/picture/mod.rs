@@ -4,7 +4,7 @@ mod legend;
 
 use cfm_core::model::{ClassKind, Model};
 use cfm_core::segment::{Segment, SuperpixelMap};
-use image::{Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage, Rgba, RgbaImage, imageops};
 
 use crate::label_map::LabelMap;
 
@@ -23,19 +23,18 @@ const OUTLINE: Rgb<u8> = Rgb([255, 220, 60]);
 pub fn overlay(photo: &RgbImage, labels: &LabelMap, model: &Model<'_>) -> RgbImage {
     let (width, height) = photo.dimensions();
     let labels = labels.resized(width as usize, height as usize);
-    let mut entries: Vec<Option<legend::Entry>> = vec![None; 256];
-    for (index, class) in model.classes().enumerate() {
-        if class.kind != ClassKind::Background && labels.labels().contains(&(index as u8)) {
-            entries[index] = Some(legend::Entry {
-                name: class.name.to_owned(),
-                color: class.color,
-            });
-        }
-    }
-    let colors: Vec<Option<[u8; 3]>> = entries
-        .iter()
-        .map(|entry| entry.as_ref().map(|entry| entry.color))
+    let entries: Vec<legend::Entry> = model
+        .classes()
+        .enumerate()
+        .filter(|(index, class)| {
+            class.kind != ClassKind::Background && labels.labels().contains(&(*index as u8))
+        })
+        .map(|(_, class)| legend::Entry {
+            name: class.name.to_owned(),
+            color: class.color,
+        })
         .collect();
+    let colors = colors(model);
     let rows = LabelRows(&labels);
     let blended = RgbImage::from_fn(width, height, |x, y| {
         let pixel = *photo.get_pixel(x, y);
@@ -43,15 +42,45 @@ pub fn overlay(photo: &RgbImage, labels: &LabelMap, model: &Model<'_>) -> RgbIma
             return pixel;
         };
         if rows.is_outline(x, y) {
-            return Rgb(color.map(|c| c / 4));
+            return Rgb(darkened(color));
         }
         // Half the photograph shows through.
         Rgb(std::array::from_fn(|c| {
             ((u16::from(pixel[c]) + u16::from(color[c])).div_ceil(2)) as u8
         }))
     });
-    let entries: Vec<legend::Entry> = entries.into_iter().flatten().collect();
     legend::below(blended, &entries, BACKGROUND)
+}
+
+/// The classes' colours with thin outlines where the class changes, transparent where there is no class. `labels` are
+/// class indices of the model; they are brought to `width x height`.
+#[must_use]
+pub fn label_layer(labels: &LabelMap, model: &Model<'_>, width: u32, height: u32) -> RgbaImage {
+    let labels = labels.resized(width as usize, height as usize);
+    let colors = colors(model);
+    let rows = LabelRows(&labels);
+    RgbaImage::from_fn(width, height, |x, y| {
+        let [red, green, blue] = match colors[usize::from(rows.at(x, y))] {
+            None => return Rgba([0; 4]),
+            Some(color) if rows.is_outline(x, y) => darkened(color),
+            Some(color) => color,
+        };
+        Rgba([red, green, blue, u8::MAX])
+    })
+}
+
+/// The colour of every class index that is one of the model's and no background.
+fn colors(model: &Model<'_>) -> [Option<[u8; 3]>; 256] {
+    let mut colors = [None; 256];
+    for (class, color) in model.classes().zip(&mut colors) {
+        *color = (class.kind != ClassKind::Background).then_some(class.color);
+    }
+    colors
+}
+
+/// The colour of a class's outline.
+fn darkened(color: [u8; 3]) -> [u8; 3] {
+    color.map(|c| c / 4)
 }
 
 struct LabelRows<'a>(&'a LabelMap);
@@ -101,7 +130,12 @@ pub fn superpixels(image: &RgbImage, maps: &[SuperpixelMap<'_>], zoom: u32) -> R
     sheet
 }
 
-fn superpixel_panel(image: &RgbImage, map: &SuperpixelMap<'_>, zoom: u32) -> RgbImage {
+/// The superpixels of an image in their mean colours with outlines, each pixel enlarged to `zoom x zoom`.
+///
+/// # Panics
+/// When the map does not have the size of the image, or `zoom` is 0.
+#[must_use]
+pub fn superpixel_panel(image: &RgbImage, map: &SuperpixelMap<'_>, zoom: u32) -> RgbImage {
     assert_eq!(
         (image.width(), image.height()),
         (map.width().into(), map.height().into()),
@@ -154,7 +188,8 @@ pub fn ranked(
     );
     imageops::replace(&mut whole, sheet, 0, 0);
     for (segment, panel) in segments.iter().zip(0..) {
-        let inside = inside(image, maps, segment);
+        let (columns, lines) = (image.width() as usize, image.height() as usize);
+        let inside = inside(columns, lines, maps, segment);
         let at = |x: u32, y: u32| inside[(y * image.width() + x) as usize];
         let drawn = RgbImage::from_fn(width, height, |x, y| {
             let source = |x: u32, y: u32| {
@@ -187,9 +222,14 @@ pub fn ranked(
     whole
 }
 
-/// Which pixels of an image belong to a segment, row-major.
-fn inside(image: &RgbImage, maps: &[SuperpixelMap<'_>], segment: &Segment<'_>) -> Vec<bool> {
-    let (width, height) = (image.width() as usize, image.height() as usize);
+/// Which pixels of an image of this size belong to a segment, row-major. `maps` are those that segments refer to.
+#[must_use]
+pub fn inside(
+    width: usize,
+    height: usize,
+    maps: &[SuperpixelMap<'_>],
+    segment: &Segment<'_>,
+) -> Vec<bool> {
     let mut inside = vec![false; width * height];
     match *segment {
         Segment::Runs(runs) => {

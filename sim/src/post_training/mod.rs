@@ -22,7 +22,9 @@ use cfm_model::float_model::FloatModel;
 use cfm_model::quantize::equalize::{Pair, Ranges, equalize};
 use cfm_model::quantize::range::RangeMethod;
 use cfm_model::quantize::{QuantizeError, WeightScales, check_finite, quantize_with};
+use cfm_model::reader::SpecError;
 use cfm_model::shape::ShapeError;
+use cfm_model::spec::ModelSpec;
 use cfm_model::writer::WriteError;
 
 use crate::core_trace::CoreError;
@@ -114,6 +116,9 @@ pub enum PostTrainingError {
     /// The new model is refused.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The layers of the model share too much.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// The new model cannot compute.
     #[error(transparent)]
     Core(#[from] CoreError),
@@ -170,6 +175,24 @@ pub fn quantize(
         segments: observed.masks.iter().map(Vec::len).sum(),
         layers,
     })
+}
+
+/// How far the integers of the pipeline's model are from `float`, the network that it was quantized from, on `images`
+/// and at most [`SEGMENTS`] proposals of each. `done` is called twice for every image.
+///
+/// # Errors
+/// A [`PostTrainingError`].
+pub fn measure(
+    float: FloatModel,
+    pipeline: &Pipeline<'_>,
+    images: &[NetworkInput],
+    done: impl Fn() + Sync,
+) -> Result<Vec<LayerReport>, PostTrainingError> {
+    let model = pipeline.model();
+    let spec = ModelSpec::try_from(model)?;
+    let network = FloatNetwork::new(model, float.clone())?;
+    let histograms = observe::observe(&network, &float, pipeline, images, &done)?.histograms;
+    measure::measure(&network, &spec, model, pipeline, images, &histograms, &done)
 }
 
 fn describe(options: &Options, images: usize) -> String {

@@ -18,7 +18,7 @@ use cfm_sim::labelling::RuleSpec;
 use cfm_sim::pipeline::PipelineError;
 use image::RgbImage;
 
-use super::{LABELLING_HELP, ModelArg, display, pipeline, progress};
+use super::{LABELLING_HELP, ModelArg, display, pipeline, progress, spaced};
 
 /// Arguments of `cfm eval`.
 #[derive(Debug, clap::Args)]
@@ -197,12 +197,4 @@ fn measure(dataset: &Path, args: &MeasureArgs, out: &mut dyn Write) -> anyhow::R
         args.json,
         out,
     )?)
-}
-
-/// `count` of the photographs (or all, if there are not so many), evenly spaced.
-fn spaced(ids: &[String], count: usize) -> Vec<String> {
-    let count = count.min(ids.len());
-    (0..count)
-        .map(|i| ids[i * ids.len() / count].clone())
-        .collect()
 }
