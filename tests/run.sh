@@ -86,6 +86,14 @@ for model in street scene; do
 done
 "$ONNX_PYTHON" tests/onnx_check.py --require-coverage "$OUT"/onnx/*
 
+step "timed beside ONNX Runtime"
+cargo run --release --locked --quiet -- bench --rounds 1 --segments 20 --peers "$ONNX_PYTHON" | tee "$OUT/bench.log"
+# Every network in every form has to run there; another program may be missing.
+[ "$(grep -c '^  ONNX Runtime' "$OUT/bench.log")" = 6 ] || {
+    echo "ONNX Runtime does not run every exported network" >&2
+    exit 1
+}
+
 step "reports in a browser"
 bash tests/browser_check.sh
 
