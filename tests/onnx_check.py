@@ -40,12 +40,25 @@ FORMATS = ("qdq", "qlinear", "integer")
 MOST_OFF_BY_ONE = 1e-4
 
 
+def products_saturate():
+    """Whether this is an x86 processor without VNNI, on which products of u8 and i8 saturate unless an option is set."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return True
+    return "avx2" in flags and not {"avx512_vnni", "avx_vnni"} & set(flags)
+
+
+PRECISE = products_saturate()
+
+
 def session(model, optimized=True):
-    """A session on one thread. The option keeps x86 processors without VNNI from saturating products."""
+    """A session on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if PRECISE:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimized else level.ORT_DISABLE_ALL
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

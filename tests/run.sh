@@ -33,6 +33,20 @@ if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
 fi
 export PYTHON
 
+ONNX_PYTHON=$PYTHON
+if ! "$ONNX_PYTHON" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
+    VENV=$OUT/onnx-venv
+    ONNX_PYTHON=$VENV/bin/python
+    PINNED="numpy==2.2.6 onnx==1.23.2 onnxruntime==1.32.0"
+    if ! "$ONNX_PYTHON" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
+        # shellcheck disable=SC2086 # three packages
+        "$PYTHON" -m venv "$VENV" && "$ONNX_PYTHON" -m pip install --quiet $PINNED || {
+            echo "missing: Python 3 with numpy, onnx and onnxruntime (pip install $PINNED)" >&2
+            exit 1
+        }
+    fi
+fi
+
 step "cargo fmt"
 cargo fmt --all --check
 
@@ -57,6 +71,19 @@ cargo run --release --locked --quiet -- segment --out "$OUT/overlay.png"
 rm -rf "$OUT/vectors"
 cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
+
+step "exported ONNX files in ONNX Runtime"
+rm -rf "$OUT/onnx"
+cargo run --release --locked --quiet -p cfm-sim --example onnx_cases -- "$OUT/onnx" 48
+for model in street scene; do
+    cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --model $model --out "$OUT/onnx/$model" \
+        --max-segments 48
+    for format in qdq qlinear integer; do
+        cargo run --release --locked --quiet -- export onnx --model $model --out "$OUT/onnx/$model/$format" \
+            --format $format >/dev/null
+    done
+done
+"$ONNX_PYTHON" tests/onnx_check.py --require-coverage "$OUT"/onnx/*
 
 step "C library through CMake"
 bash crates/cfm-c/tests/cmake.sh

@@ -1,5 +1,7 @@
 //! The whole path from a photograph to a class for every pixel, with the core's integer arithmetic.
 
+mod logits;
+
 use std::time::{Duration, Instant};
 
 use cfm_core::executor::{ExecuteError, Executor};
@@ -18,7 +20,7 @@ use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
-use crate::import::{Logits, Segments};
+use crate::import::Segments;
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::labelling::label;
 use crate::photo;
@@ -226,23 +228,6 @@ pub struct ScoredPhoto<'a> {
 }
 
 impl ScoredPhoto<'_> {
-    /// The superpixel maps that segments refer to.
-    #[must_use]
-    pub const fn maps(&self) -> &[SuperpixelMap<'_>] {
-        self.maps
-    }
-
-    /// The segments.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = &Segment<'_>> {
-        self.segments.iter().map(|(segment, _)| segment)
-    }
-
-    /// The classifier's outputs: one per segment and class.
-    #[must_use]
-    pub const fn logits(&self) -> &[i16] {
-        self.logits
-    }
-
     /// Labels every pixel by `rule`.
     ///
     /// # Errors
@@ -276,12 +261,17 @@ impl ScoredPhoto<'_> {
     }
 }
 
-/// Proposals with their areas.
-fn with_areas<'p>(proposals: &'p Proposals<'_>) -> Vec<(Segment<'p>, u32)> {
-    let proposals = proposals.iter();
-    proposals
-        .map(|proposal| (proposal.segment(), proposal.area))
-        .collect()
+/// A photograph with the segments that are to be classified.
+#[derive(Debug, Clone, Copy)]
+struct Candidates<'a> {
+    /// When work on the photograph began.
+    start: Instant,
+    input: &'a NetworkInput,
+    maps: &'a [SuperpixelMap<'a>],
+    /// Segments with their areas.
+    segments: &'a [(Segment<'a>, u32)],
+    /// What came before.
+    times: Times,
 }
 
 /// A model, ready to segment photographs.
@@ -387,52 +377,34 @@ impl<'m> Pipeline<'m> {
         photo: &RgbImage,
         with: impl FnOnce(&ScoredPhoto<'_>) -> Result<T, PipelineError>,
     ) -> Result<T, PipelineError> {
-        let start = Instant::now();
-        let input = self.input(photo)?;
-        let mut memory = ProposalMemory::default();
-        let mut times = Times::default();
-        let clock = Instant::now();
-        let proposals = memory.propose(input.view()?, &self.params)?;
-        let segments = with_areas(&proposals);
-        times.proposals = clock.elapsed();
-        self.scored(start, &input, proposals.maps(), &segments, times, with)
+        self.proposed(photo, |candidates| self.scored(candidates, with))
     }
 
-    /// Labels every pixel of a photograph by the scores that something else has computed for its proposals, in their order.
-    ///
-    /// # Errors
-    /// [`PipelineError::Logits`] for the wrong number of logits, or as [`Pipeline::segment`].
-    pub fn segment_by_logits(
+    /// Calls `with` with the proposals of a photograph.
+    fn proposed<T>(
         &self,
         photo: &RgbImage,
-        logits: &Logits,
-    ) -> Result<Segmentation, PipelineError> {
+        with: impl FnOnce(Candidates<'_>) -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
         let start = Instant::now();
         let input = self.input(photo)?;
         let mut memory = ProposalMemory::default();
-        let mut times = Times::default();
         let clock = Instant::now();
         let proposals = memory.propose(input.view()?, &self.params)?;
-        let segments = with_areas(&proposals);
-        times.proposals = clock.elapsed();
-        let (model, classes) = (self.model, self.model.class_count());
-        let found = logits.values().len();
-        if logits.classes() != classes || found != segments.len() * classes {
-            return Err(PipelineError::Logits {
-                found,
-                segments: segments.len(),
-                classes,
-            });
-        }
-        times.total = start.elapsed();
-        let scored = ScoredPhoto {
-            model,
+        let segments: Vec<(Segment<'_>, u32)> = proposals
+            .iter()
+            .map(|proposal| (proposal.segment(), proposal.area))
+            .collect();
+        with(Candidates {
+            start,
+            input: &input,
             maps: proposals.maps(),
             segments: &segments,
-            logits: logits.values(),
-            times,
-        };
-        scored.label(self.labelling)
+            times: Times {
+                proposals: clock.elapsed(),
+                ..Times::default()
+            },
+        })
     }
 
     /// Labels every pixel of a photograph by segments from elsewhere, which are brought to the size of the network's
@@ -448,7 +420,6 @@ impl<'m> Pipeline<'m> {
     ) -> Result<Segmentation, PipelineError> {
         let start = Instant::now();
         let input = self.input(photo)?;
-        let mut times = Times::default();
         let clock = Instant::now();
         let Shape { height, width, .. } = self.model.input();
         let resized = segments.resized(width, height);
@@ -460,22 +431,32 @@ impl<'m> Pipeline<'m> {
             .iter()
             .map(|runs| (Segment::Runs(runs), area(runs)))
             .collect();
-        times.proposals = clock.elapsed();
-        self.scored(start, &input, &[], &segments, times, |scored| {
-            scored.label(self.labelling)
-        })
+        let candidates = Candidates {
+            start,
+            input: &input,
+            maps: &[],
+            segments: &segments,
+            times: Times {
+                proposals: clock.elapsed(),
+                ..Times::default()
+            },
+        };
+        self.scored(candidates, |scored| scored.label(self.labelling))
     }
 
     /// Convolves the image, scores segments with their areas, and calls `with` with the scores.
     fn scored<T>(
         &self,
-        start: Instant,
-        input: &NetworkInput,
-        maps: &[SuperpixelMap<'_>],
-        segments: &[(Segment<'_>, u32)],
-        mut times: Times,
+        candidates: Candidates<'_>,
         with: impl FnOnce(&ScoredPhoto<'_>) -> Result<T, PipelineError>,
     ) -> Result<T, PipelineError> {
+        let Candidates {
+            start,
+            input,
+            maps,
+            segments,
+            mut times,
+        } = candidates;
         let model = self.model;
         let image = input.view()?;
         let clock = Instant::now();

@@ -499,3 +499,39 @@ fn truncation_keeps_the_first() {
     segments.truncate(0);
     assert!(segments.is_empty());
 }
+
+#[test]
+fn logits_are_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logits.npy");
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Logits::open(&path).map_err(|error| error.to_string())
+    };
+    let data = [1, 0, 254, 255, 0, 128, 255, 127, 0, 0, 5, 0];
+    let good = npy("<i2", false, "(2, 3)", &data);
+    let logits = read(&good).unwrap();
+    assert_eq!(logits.classes(), 3);
+    assert_eq!(logits.values(), [1, -2, i16::MIN, i16::MAX, 0, 5]);
+    for (bytes, what) in [
+        (npy("<i2", true, "(2, 3)", &data), "int16"),
+        (npy(">i2", false, "(2, 3)", &data), "int16"),
+        (npy("<f4", false, "(1, 3)", &data), "int16"),
+        (npy("|i1", false, "(4, 3)", &data), "int16"),
+        (npy("<i2", false, "(6,)", &data), "int16"),
+        (npy("<i2", false, "(2, 3, 1)", &data), "int16"),
+        (npy("<i2", false, "(2, 99999999999)", &data), "int16"),
+        (npy("<i2", false, "(2, 2)", &data), "more than"),
+        (npy("<i2", false, "(3, 3)", &data), "cut off"),
+        (good[..40].to_vec(), "cut off"),
+        (b"P5 2 3 255".to_vec(), "not a NumPy array"),
+        (Vec::new(), "not a NumPy array"),
+    ] {
+        let error = read(&bytes).unwrap_err();
+        assert!(
+            error.contains(what) && error.contains("logits.npy"),
+            "{error}"
+        );
+    }
+    assert!(Logits::open(&folder.path().join("none.npy")).is_err());
+}

@@ -28,8 +28,8 @@
 //!
 //! A convolution or a fully connected layer that writes tensor T has the initializers `T.weights` (i8), `T.bias` (i32, at the
 //! accumulator's scale, of real weights and activations: without the `- z_in * sum(w)` that the `.cfm` file folds in), and,
-//! per output channel, `T.weight_scale` (f32) in a float form or `T.multiplier` (f64, `mantissa * 2^-shift`) in the integer form.
-//! Each layer is one of these patterns, in which constants lie in initializers:
+//! per output channel, `T.weight_scale` (f32) and `T.weight_zero_point` (i8, all 0) in a float form or `T.multiplier` (f64,
+//! `mantissa * 2^-shift`) in the integer form. Each layer is one of these patterns, in which constants lie in initializers:
 //!
 //! - convolution, [`Format::QLinear`]: `QLinearConv`, then `Clip` (on u8) if there is a clamp;
 //! - convolution, [`Format::Qdq`]: `DequantizeLinear` of input, weights and bias, `Conv`, `QuantizeLinear`, then `Clip`;
@@ -39,10 +39,12 @@
 //!   for logits without the zero point, and to i16;
 //! - maximum: `MaxPool` on u8;
 //! - average: `DequantizeLinear`, `AveragePool` without padding in the count, `QuantizeLinear`;
+//! - average, integer form: `Cast` to f32, `Sub` (zero point), `AveragePool`, `Round`, `Add` (zero point), `Cast` to u8;
 //! - sum: `DequantizeLinear` twice, `Add`, `QuantizeLinear`, then `Clip` if there is a clamp;
 //! - sum, integer form: for each input `Cast` to f64, `Sub` (zero point), `Mul` (`2^(e_in - e_out)`); `Add`; then the exact
 //!   re-quantization without its first two operators.
 //!
+//! The integer form is that of [`Format::Integer`], and of layers that float operators would not compute exactly.
 //! "A clamp" is one that u8 does not do by itself: without `Clip` it is `-128 ..= 127`.
 //!
 //! # Metadata
