@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use cfm_core::model::Model;
 use cfm_model::onnx::export::{Format, export};
 use cfm_model::onnx::import::{Import, ImportError, Options, import};
-use cfm_model::onnx::proto::{AttributeProto, AttributeType, DataType, ModelProto, NodeProto};
+use cfm_model::onnx::proto::{
+    AttributeProto, AttributeType, DataType, ModelProto, NodeProto, TensorProto,
+};
+use cfm_model::quantize::blank;
 use cfm_model::random::{self, random_model};
 use cfm_model::spec::{LayerSpec, ModelSpec};
 use proptest::prelude::*;
@@ -261,28 +264,110 @@ fn files_that_are_none_are_refused() {
     );
 }
 
+/// How many networks [`files`] has.
+const FILES: usize = FLOAT.len() + QUANTIZED.len() + Format::ALL.len();
+
+/// Backbone and head of a network.
+fn files(which: usize) -> (Vec<u8>, Option<Vec<u8>>) {
+    if let Some((backbone, head)) = FLOAT.get(which) {
+        return (fixture(backbone), head.map(fixture));
+    }
+    let which = which - FLOAT.len();
+    if let Some(name) = QUANTIZED.get(which) {
+        return (fixture(name), None);
+    }
+    let which = which - QUANTIZED.len();
+    let spec = random_model(which as u64, &random::Options::default());
+    let bytes = spec.to_bytes().unwrap();
+    let files = export(&Model::parse(&bytes).unwrap(), Format::ALL[which]).unwrap();
+    let [backbone, head] = [&files.backbone, &files.head].map(Message::encode_to_vec);
+    (backbone, Some(head))
+}
+
+/// Changes that leave a file readable, but not what it says: names, operators, attributes, shapes, types.
+fn rewire(
+    model: &mut ModelProto,
+    kind: u8,
+    a: prop::sample::Index,
+    b: prop::sample::Index,
+    value: i64,
+) {
+    let Some(graph) = &mut model.graph else {
+        return;
+    };
+    let (nodes, constants) = (graph.node.len(), graph.initializer.len());
+    match kind {
+        0 => {
+            // Another earlier value in the place of an input.
+            let at = a.index(nodes);
+            let mut names: Vec<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+            names.extend(graph.input.iter().map(|input| input.name.clone()));
+            names.extend(graph.node[..at].iter().flat_map(|node| node.output.clone()));
+            let inputs = graph.node[at].input.len().max(1);
+            let name = b.get(&names).clone();
+            match graph.node[at]
+                .input
+                .get_mut(value.rem_euclid(inputs as i64) as usize)
+            {
+                Some(input) => *input = name,
+                None => graph.node[at].input.push(name),
+            }
+        }
+        1 => graph.node[a.index(nodes)].op_type = graph.node[b.index(nodes)].op_type.clone(),
+        2 => {
+            let node = &mut graph.node[a.index(nodes)];
+            if !node.attribute.is_empty() {
+                let at = b.index(node.attribute.len());
+                let attribute = &mut node.attribute[at];
+                attribute.i = value;
+                if let Some(first) = attribute.ints.first_mut() {
+                    *first = value;
+                }
+            }
+        }
+        3 if constants > 0 => {
+            let constant = &mut graph.initializer[a.index(constants)];
+            if constant.dims.is_empty() {
+                constant.dims.push(value);
+            } else {
+                let at = b.index(constant.dims.len());
+                constant.dims[at] = value;
+            }
+        }
+        4 if constants > 0 => {
+            // The shape turned round: as many elements as before.
+            graph.initializer[a.index(constants)].dims.reverse();
+        }
+        5 if constants > 0 => {
+            let other = graph.initializer[b.index(constants)].clone();
+            let constant = &mut graph.initializer[a.index(constants)];
+            *constant = TensorProto {
+                name: constant.name.clone(),
+                ..other
+            };
+        }
+        6 => drop(graph.node.remove(a.index(nodes))),
+        _ => {
+            let input = &mut graph.node[a.index(nodes)].input;
+            input.pop();
+        }
+    }
+    if graph.node.is_empty() {
+        graph.node.push(NodeProto::default());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     /// Whatever happens to a file, it is read or refused.
     #[test]
     fn broken_files_never_panic(
-        which in 0..FLOAT.len() + QUANTIZED.len() + Format::ALL.len(),
+        which in 0..FILES,
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6),
         head_too: bool,
     ) {
-        let (mut backbone, mut head) = match which.checked_sub(FLOAT.len()) {
-            None => (fixture(FLOAT[which].0), FLOAT[which].1.map(fixture)),
-            Some(which) => match which.checked_sub(QUANTIZED.len()) {
-                None => (fixture(QUANTIZED[which]), None),
-                Some(which) => {
-                    let spec = random_model(which as u64, &random::Options::default());
-                    let bytes = spec.to_bytes().unwrap();
-                    let files = export(&Model::parse(&bytes).unwrap(), Format::ALL[which]).unwrap();
-                    (files.backbone.encode_to_vec(), Some(files.head.encode_to_vec()))
-                }
-            },
-        };
+        let (mut backbone, mut head) = files(which);
         let target = match &mut head {
             Some(head) if head_too => head,
             _ => &mut backbone,
@@ -299,6 +384,33 @@ proptest! {
         if let Ok(Import::Integers(imported)) = import(&backbone, head.as_deref(), &Options::default()) {
             // Whatever it is now, writing it is validated.
             let _ = imported.model.to_bytes();
+        }
+    }
+
+    /// Whatever a graph says, it is read or refused; what is read as integers can be judged by the writer.
+    #[test]
+    fn senseless_graphs_never_panic(
+        which in 0..FILES,
+        edits in prop::collection::vec(
+            (0..8_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop_oneof![-2..10_i64, any::<i64>()]),
+            1..5,
+        ),
+        head_too: bool,
+    ) {
+        let (mut backbone, mut head) = files(which);
+        let target = match &mut head {
+            Some(head) if head_too => head,
+            _ => &mut backbone,
+        };
+        let mut model = ModelProto::decode(&**target).unwrap();
+        for (kind, a, b, value) in edits {
+            rewire(&mut model, kind, a, b, value);
+        }
+        *target = model.encode_to_vec();
+        match import(&backbone, head.as_deref(), &Options::default()) {
+            Ok(Import::Integers(imported)) => drop(imported.model.to_bytes()),
+            Ok(Import::Float(imported)) => drop(blank(&imported.model).map(|spec| spec.to_bytes())),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }
 }

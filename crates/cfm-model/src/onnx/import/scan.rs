@@ -4,7 +4,6 @@
 //! messages that are read and counts; it allocates nothing.
 
 use prost::DecodeError;
-use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::error::{ImportError, Result};
@@ -47,8 +46,7 @@ impl Kind {
 /// Refuses bytes that are no messages, or far too many.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
     let mut entries = 0;
-    scan(bytes, Kind::Model, &mut entries)
-        .map_err(|error| ImportError::Decode(error.to_string()))?;
+    scan(bytes, Kind::Model, &mut entries)?;
     if entries > MAX_ENTRIES {
         return Err(ImportError::Decode(format!(
             "it has more than {MAX_ENTRIES} entries"
@@ -57,36 +55,26 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn scan(mut bytes: &[u8], kind: Kind, entries: &mut usize) -> std::result::Result<(), DecodeError> {
+fn scan(mut bytes: &[u8], kind: Kind, entries: &mut usize) -> Result<()> {
+    let refuse = |error: DecodeError| ImportError::Decode(error.to_string());
     while !bytes.is_empty() && *entries <= MAX_ENTRIES {
-        let (tag, wire) = decode_key(&mut bytes)?;
-        if wire == WireType::LengthDelimited {
-            let length = decode_varint(&mut bytes)?;
-            let Some((field, rest)) = usize::try_from(length)
-                .ok()
-                .and_then(|length| bytes.split_at_checked(length))
-            else {
-                return Err(truncated());
-            };
-            *entries += 1;
-            match kind.field(tag) {
-                Kind::Leaf => {}
-                // As deep as the kinds above, so no deep recursion.
-                inner => scan(field, inner, entries)?,
-            }
-            bytes = rest;
-        } else {
-            skip_field(wire, tag, &mut bytes, DecodeContext::default())?;
+        let (tag, wire) = decode_key(&mut bytes).map_err(refuse)?;
+        if wire != WireType::LengthDelimited {
+            skip_field(wire, tag, &mut bytes, DecodeContext::default()).map_err(refuse)?;
+            continue;
         }
+        let length = decode_varint(&mut bytes).map_err(refuse)?;
+        let (field, rest) = usize::try_from(length)
+            .ok()
+            .and_then(|length| bytes.split_at_checked(length))
+            .ok_or_else(|| ImportError::Decode("it ends in the middle of an entry".to_owned()))?;
+        *entries += 1;
+        match kind.field(tag) {
+            Kind::Leaf => {}
+            // As deep as the kinds above, so no deep recursion.
+            inner => scan(field, inner, entries)?,
+        }
+        bytes = rest;
     }
     Ok(())
-}
-
-/// The error that prost has for bytes that end too early.
-fn truncated() -> DecodeError {
-    let mut nothing: &[u8] = &[];
-    match decode_varint(&mut nothing) {
-        Err(error) => error,
-        Ok(_) => unreachable!("there is no byte ({} left)", nothing.remaining()),
-    }
 }

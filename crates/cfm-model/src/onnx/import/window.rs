@@ -167,3 +167,75 @@ fn bytes(node: &Node<'_>, name: &str, values: [i64; 2]) -> Result<[u8; 2]> {
     };
     Ok([narrow(values[0])?, narrow(values[1])?])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::{AttributeProto, AttributeType, NodeProto};
+    use proptest::prelude::*;
+
+    fn node(attributes: &[(&str, &[i64])], text: Option<&str>) -> NodeProto {
+        let list = attributes.iter().map(|(name, values)| {
+            let mut attribute = AttributeProto {
+                name: (*name).to_owned(),
+                ints: values.to_vec(),
+                r#type: AttributeType::Ints.into(),
+                ..AttributeProto::default()
+            };
+            if *name == "ceil_mode" {
+                attribute.i = values[0];
+                attribute.set_type(AttributeType::Int);
+            }
+            attribute
+        });
+        let text = text.map(|text| AttributeProto {
+            name: "auto_pad".to_owned(),
+            s: text.as_bytes().to_vec(),
+            r#type: AttributeType::String.into(),
+            ..AttributeProto::default()
+        });
+        NodeProto {
+            op_type: "MaxPool".to_owned(),
+            attribute: list.chain(text).collect(),
+            ..NodeProto::default()
+        }
+    }
+
+    fn map(n: u16) -> Shape {
+        Shape {
+            height: n,
+            width: n,
+            channels: 1,
+        }
+    }
+
+    proptest! {
+        /// A window is kept if it starts before the end of the input and the one before it does not reach the end.
+        #[test]
+        fn ceil_mode_keeps_windows_that_start_inside(n in 1..30_u16, k in 1..6_i64, s in 1..5_i64, p in 0..3_i64) {
+            let (length, k_half) = (i64::from(n), k / 2);
+            let p = p.min(k_half);
+            prop_assume!(length + 2 * p >= k);
+            let proto = node(
+                &[("kernel_shape", &[k, k]), ("strides", &[s, s]), ("pads", &[p; 4]), ("ceil_mode", &[1])],
+                None,
+            );
+            let found = pooling(&Node(&proto), map(n)).unwrap().window;
+            let kept = (0..)
+                .take_while(|i| i * s < length + p && (*i == 0 || (i - 1) * s + k < length + 2 * p))
+                .count();
+            prop_assert_eq!(found.output_len(0, n).map(usize::from), Some(kept));
+        }
+
+        #[test]
+        fn same_padding_gives_one_output_per_stride(n in 1..30_u16, k in 1..8_i64, s in 1..5_i64, upper: bool) {
+            let text = if upper { "SAME_UPPER" } else { "SAME_LOWER" };
+            let proto = node(&[("kernel_shape", &[k, k]), ("strides", &[s, s])], Some(text));
+            let found = pooling(&Node(&proto), map(n)).unwrap().window;
+            prop_assert_eq!(found.output_len(0, n), Some(n.div_ceil(s as u16)));
+            let [top, _, bottom, _] = found.padding.map(i16::from);
+            let more = if upper { bottom - top } else { top - bottom };
+            prop_assert!((0..=1).contains(&more));
+        }
+    }
+}
