@@ -71,7 +71,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     };
     let pipelines = rules
         .iter()
-        .map(|rule| pipeline.with_labelling(rule.0))
+        .map(|rule| pipeline.clone().with_labelling(rule.0))
         .collect::<Result<Vec<_>, _>>()?;
     let network = if args.float {
         Some(FloatNetwork::new(&model, file.float()?).with_context(|| file.name())?)
