@@ -2,20 +2,24 @@
 
 mod logits;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cfm_core::executor::{ExecuteError, Executor};
+use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::{ImageError, ImageView};
-use cfm_core::kernels::native_for;
+use cfm_core::kernels::{NativeFor, native_for};
 use cfm_core::labelling::{LabelError, ScoredSegment, VOID};
 use cfm_core::model::format::tag;
 use cfm_core::model::{ClassKind, LabellingRule, Model, Shape};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError, SuperpixelMap};
+use cfm_core::superpixel_index::SuperpixelIndex;
 use cfm_proposals::{
     MAX_PIXELS, Params, ParamsError, ProposalError, Proposals, Workspace, propose,
 };
 use image::RgbImage;
+use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
@@ -168,7 +172,10 @@ impl ProposalMemory {
     }
 }
 
-/// How long each stage took.
+/// How long each stage took, by the clock on the wall.
+///
+/// Segments are scored in parallel. What that took is divided between [`masks_spp`](Self::masks_spp) and
+/// [`fc`](Self::fc) as the threads' own times for the two are divided, since they do both in turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Times {
     /// Convolving the image, once.
@@ -194,6 +201,16 @@ pub struct Times {
 fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_micros() as f64 / 1000.0)
 }
+
+/// What threads spent on scoring segments.
+#[derive(Debug, Clone, Copy, Default)]
+struct ThreadTimes {
+    masks_spp: Duration,
+    fc: Duration,
+}
+
+/// Segments that a thread takes at a time: enough to be worth its scratch memory.
+const SEGMENTS_AT_ONCE: usize = 32;
 
 /// A segmented photograph.
 #[derive(Debug, Clone)]
@@ -282,9 +299,10 @@ struct Candidates<'a> {
 }
 
 /// A model, ready to segment photographs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Pipeline<'m> {
     model: &'m Model<'m>,
+    kernels: Arc<NativeFor<'m>>,
     params: Params,
     labelling: LabellingRule,
 }
@@ -318,6 +336,7 @@ impl<'m> Pipeline<'m> {
         };
         let pipeline = Self {
             model,
+            kernels: Arc::new(native_for(model)),
             params,
             labelling: LabellingRule::DEFAULT,
         };
@@ -467,11 +486,11 @@ impl<'m> Pipeline<'m> {
         let model = self.model;
         let image = input.view()?;
         let clock = Instant::now();
+        let kernels = &*self.kernels;
         let mut arena = vec![0; model.arena_bytes()];
-        let kernels = native_for(model);
-        let mut executor = Executor::with_kernels(model, &mut arena, &kernels)?;
+        let mut executor = Executor::with_kernels(model, &mut arena, kernels)?;
         executor.push_image(&image)?;
-        let (features, scratch) = executor.finish()?;
+        let (features, _) = executor.finish()?;
         times.conv = clock.elapsed();
 
         let clock = Instant::now();
@@ -482,18 +501,14 @@ impl<'m> Pipeline<'m> {
             .zip(&mut indices)
             .map(|(&map, memory)| memory.build(map, model))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut scorer = Scorer::with_kernels(model, features, scratch, &kernels)?;
-        times.masks_spp = clock.elapsed();
-        let classes = model.class_count();
-        let mut logits = vec![0_i16; segments.len() * classes];
-        for ((segment, _), logits) in segments.iter().zip(logits.chunks_exact_mut(classes)) {
-            let clock = Instant::now();
-            let pooled = scorer.project(segment, &indices)?.pool();
-            let pooling = clock.elapsed();
-            pooled.classify(logits)?;
-            times.masks_spp += pooling;
-            times.fc += clock.elapsed() - pooling;
-        }
+        let indexed = clock.elapsed();
+        let mut logits = vec![0_i16; segments.len() * model.class_count()];
+        let threads = self.classify(features, segments, &indices, &mut logits)?;
+        let scored = clock.elapsed() - indexed;
+        // Of no time at all, both have none.
+        let sum = (threads.masks_spp + threads.fc).max(Duration::from_nanos(1));
+        times.fc = scored.mul_f64(threads.fc.div_duration_f64(sum));
+        times.masks_spp = indexed + scored.saturating_sub(times.fc);
 
         times.total = start.elapsed();
         with(&ScoredPhoto {
@@ -503,6 +518,46 @@ impl<'m> Pipeline<'m> {
             logits: &logits,
             times,
         })
+    }
+
+    /// Writes the logits of every segment, in parallel; the time that all threads together took for each of the two steps.
+    fn classify(
+        &self,
+        features: FeatureMap<'_>,
+        segments: &[(Segment<'_>, u32)],
+        indices: &[SuperpixelIndex<'_>],
+        logits: &mut [i16],
+    ) -> Result<ThreadTimes, ScoreError> {
+        let model = self.model;
+        let classes = model.class_count();
+        segments
+            .par_chunks(SEGMENTS_AT_ONCE)
+            .zip(logits.par_chunks_mut(SEGMENTS_AT_ONCE * classes))
+            .map_init(
+                || vec![0; model.scratch_bytes()],
+                |scratch, (segments, logits)| {
+                    let mut times = ThreadTimes::default();
+                    let mut scorer =
+                        Scorer::with_kernels(model, features, scratch, &*self.kernels)?;
+                    for ((segment, _), logits) in
+                        segments.iter().zip(logits.chunks_exact_mut(classes))
+                    {
+                        let clock = Instant::now();
+                        let pooled = scorer.project(segment, indices)?.pool();
+                        let pooling = clock.elapsed();
+                        pooled.classify(logits)?;
+                        times.masks_spp += pooling;
+                        times.fc += clock.elapsed() - pooling;
+                    }
+                    Ok(times)
+                },
+            )
+            .try_reduce(ThreadTimes::default, |a, b| {
+                Ok(ThreadTimes {
+                    masks_spp: a.masks_spp + b.masks_spp,
+                    fc: a.fc + b.fc,
+                })
+            })
     }
 
     /// The class indices that the float network gives the pixels of a photograph, with the same proposals, masks and

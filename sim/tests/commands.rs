@@ -84,6 +84,25 @@ fn segment_renders_a_scene_of_its_own() {
 }
 
 #[test]
+fn the_number_of_threads_changes_no_label() {
+    let model = Model::parse(include_bytes!("../models/street.cfm")).unwrap();
+    let pipeline = Pipeline::new(&model).unwrap();
+    let photo = scene::Scene::sample().photo;
+    let [one, three] = [1, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let segment = || pipeline.segment(&photo).unwrap();
+        pool.build().unwrap().install(segment)
+    });
+    assert!(
+        one.segments > 100,
+        "{} segments share no work",
+        one.segments
+    );
+    assert_eq!(one.segments, three.segments);
+    assert!(one.labels == three.labels);
+}
+
+#[test]
 fn eval_measures_a_split() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

@@ -64,6 +64,7 @@ fn every_case_passes_on_the_native_kernels() {
 #[test]
 fn every_case_passes_on_the_kernels_of_every_x86() {
     for backend in x86::X86Backend::all() {
+        println!("{backend:?}");
         every_case_passes(&backend);
     }
 }

@@ -1,6 +1,7 @@
 //! The kernels of this processor against the portable ones, layer by layer: shapes that models rarely have, any
 //! multipliers, and inputs at the ends of their range.
 
+mod one_layer;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -10,10 +11,8 @@ use cfm_core::kernels::Neon;
 use cfm_core::kernels::{Kernels, Portable, Rows, conv2d_scratch, fully_connected_scratch, native};
 use cfm_core::model::{Model, Operation, Path, Shape, Window};
 use cfm_core::requantize::OutputScale;
-use cfm_model::spec::{
-    Channel, ClassKind, ClassSpec, Classifier, ConvSpec, Design, FcSpec, HeadSpec, InputSpec,
-    LayerSpec, MaskRule, ModelSpec, PoolSpec, classifier_output,
-};
+use cfm_model::spec::{Channel, ConvSpec, FcSpec, LayerSpec, PoolSpec, classifier_output};
+use one_layer::model;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -119,42 +118,6 @@ impl Numbers {
             ],
         }
     }
-}
-
-/// A model of a layer, a fully connected layer, and a classifier.
-fn model(input: Shape, layer: LayerSpec, fc: FcSpec, classifier: FcSpec) -> Vec<u8> {
-    let classes = (0..classifier.outputs).map(|class| ClassSpec {
-        name: format!("class {class}"),
-        kind: ClassKind::Stuff,
-        color: [0; 3],
-        label: class.try_into().expect("there are few classes"),
-    });
-    let spec = ModelSpec {
-        input: InputSpec {
-            height: input.height,
-            width: input.width,
-            channels: input.channels,
-        },
-        layers: vec![layer],
-        classes: classes.collect(),
-        head: HeadSpec {
-            design: Design::Plain,
-            classifier: Classifier::Softmax,
-            mask_rule: MaskRule::Max,
-            segment_levels: vec![1],
-            region_levels: Vec::new(),
-            segment_fcs: vec![fc],
-            region_fcs: Vec::new(),
-            joint_fcs: vec![classifier],
-            logit_exponent: -4,
-        },
-        labelling: None,
-        calibration: None,
-        proposals: None,
-        provenance: Vec::new(),
-        unknown: Vec::new(),
-    };
-    spec.to_bytes().expect("it is valid")
 }
 
 impl Numbers {
@@ -401,6 +364,7 @@ fn the_native_kernels_equal_the_portable_ones() {
 #[test]
 fn the_kernels_of_every_x86_equal_the_portable_ones() {
     for backend in x86::X86Backend::all() {
+        println!("{backend:?}");
         all(&backend);
     }
 }

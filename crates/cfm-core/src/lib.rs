@@ -15,8 +15,8 @@
 //! | scores | [`mod@softmax`], [`calibration`] |
 //! | one class per pixel | [`labelling`] |
 //!
-//! All results are integers and the same on every target. Nothing here panics, allocates or is `unsafe`; every
-//! buffer is the caller's, and [`Model::arena_bytes`](model::Model::arena_bytes) says at compile time how large.
+//! All results are integers and the same on every target. Nothing here panics or allocates, but for the kernels for
+//! x86-64 (feature `x86`), which pack a model's layers; every buffer is the caller's, and [`Model::arena_bytes`](model::Model::arena_bytes) says at compile time how large.
 //!
 //! # In firmware
 //!

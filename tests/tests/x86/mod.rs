@@ -6,16 +6,13 @@ use cfm_core::model::Model;
 
 /// The kernels for certain instructions, which the processor has.
 #[derive(Debug, Clone, Copy)]
-pub struct X86Backend(InstructionSet);
+pub struct X86Backend(pub InstructionSet);
 
 impl X86Backend {
     /// A backend for each of the instruction sets of the processor.
     pub fn all() -> impl Iterator<Item = Self> {
-        let detected = InstructionSet::ALL.into_iter();
-        detected.filter(|set| set.is_detected()).map(|set| {
-            println!("with {set:?}");
-            Self(set)
-        })
+        let sets = InstructionSet::ALL.into_iter();
+        sets.filter(|set| set.is_detected()).map(Self)
     }
 }
 

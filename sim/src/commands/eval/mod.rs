@@ -117,7 +117,7 @@ fn measure(dataset: &Path, args: &MeasureArgs, out: &mut dyn Write) -> anyhow::R
     };
     let pipelines = rules
         .iter()
-        .map(|rule| pipeline.with_labelling(rule.0))
+        .map(|rule| pipeline.clone().with_labelling(rule.0))
         .collect::<Result<Vec<_>, _>>()?;
     let network = if args.float {
         Some(FloatNetwork::new(&model, file.float()?).with_context(|| file.name())?)

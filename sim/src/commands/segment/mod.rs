@@ -87,12 +87,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let segmentation = match (&args.segments.segments, &args.logits) {
         (None, None) => labeller.segment(&photo)?,
         (None, Some(path)) => {
-            let segmentation = pipeline.segment_by_logits(&photo, &Logits::open(path)?);
+            let segmentation = labeller
+                .pipeline
+                .segment_by_logits(&photo, &Logits::open(path)?);
             segmentation.with_context(|| display(path))?
         }
         (Some(path), _) => {
             let segments = Segments::open(path, &args.segments.options())?;
-            let segmentation = pipeline.segment_by(&photo, &segments);
+            let segmentation = labeller.pipeline.segment_by(&photo, &segments);
             segmentation.with_context(|| display(path))?
         }
     };

@@ -2,15 +2,15 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_adds_epi16, _mm256_and_si256,
-    _mm256_castsi128_si256, _mm256_castsi256_si128, _mm256_cmpgt_epi8, _mm256_cvtepi8_epi16,
-    _mm256_cvtepi32_pd, _mm256_cvtpd_epi32, _mm256_extracti128_si256, _mm256_inserti128_si256,
-    _mm256_loadu_pd, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi8, _mm256_min_epi8,
-    _mm256_min_pd, _mm256_mul_pd, _mm256_packs_epi16, _mm256_packs_epi32,
-    _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_pd, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srav_epi32,
-    _mm256_storeu_si256, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
-    _mm256_unpacklo_epi16,
+    __m128i, __m256i, _mm_loadu_si128, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32,
+    _mm256_adds_epi16, _mm256_and_si256, _mm256_castsi128_si256, _mm256_castsi256_si128,
+    _mm256_cmpgt_epi8, _mm256_cvtepi8_epi16, _mm256_cvtepi32_pd, _mm256_cvtpd_epi32,
+    _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_loadu_pd, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_epi8, _mm256_min_epi8, _mm256_min_pd, _mm256_mul_pd,
+    _mm256_packs_epi16, _mm256_packs_epi32, _mm256_permutevar8x32_epi32, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_pd, _mm256_setr_epi32, _mm256_setzero_si256,
+    _mm256_srav_epi32, _mm256_storeu_si256, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
+    _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
 };
 
 use super::simd::Simd;
@@ -150,8 +150,11 @@ impl Simd for Avx2 {
     unsafe fn store(bytes: __m256i, out: *mut i8, len: usize) {
         // SAFETY: as the caller promises.
         unsafe {
-            if len == 32 {
-                return _mm256_storeu_si256(out.cast(), bytes);
+            match len {
+                32 => return _mm256_storeu_si256(out.cast(), bytes),
+                16 => return _mm_storeu_si128(out.cast(), _mm256_castsi256_si128(bytes)),
+                8 => return _mm_storel_epi64(out.cast(), _mm256_castsi256_si128(bytes)),
+                _ => {}
             }
             let mut copy = [0_i8; 32];
             _mm256_storeu_si256(copy.as_mut_ptr().cast(), bytes);

@@ -18,6 +18,10 @@ use crate::model::{Conv2d, Window};
 /// Vectors of a chunk.
 const VECTORS: usize = 4;
 
+/// Most bytes of packed weights. They are repeated, at worst once for every channel, which large layers of odd channels
+/// would take much memory for.
+const PACKED_MAX: usize = 64 << 20;
+
 /// Most activations of a group.
 const GROUP_MAX: usize = 4;
 
@@ -56,8 +60,9 @@ struct Band {
 type Tap = [Option<(usize, usize)>; GROUP_MAX];
 
 impl Depthwise {
-    /// Packs a convolution of as many groups as inputs and outputs, with rows of `width` cells as output.
-    pub(super) fn new<S: Simd>(conv: &Conv2d<'_>, width: u16) -> Self {
+    /// Packs a convolution of as many groups as inputs and outputs, with rows of `width` cells as output; `None` if that
+    /// takes too much memory.
+    pub(super) fn new<S: Simd>(conv: &Conv2d<'_>, width: u16) -> Option<Self> {
         let Conv2d {
             window, parameters, ..
         } = conv;
@@ -114,6 +119,9 @@ impl Depthwise {
         }
 
         let period = channels / gcd(channels, chunk).max(1);
+        if period * taps.len() * chunk > PACKED_MAX / 4 {
+            return None;
+        }
         let channel_of = |position: usize| position % channels.max(1);
         let packed = (0..period).flat_map(|part| taps.iter().map(move |tap| (part, tap)));
         let weights = packed
@@ -134,7 +142,7 @@ impl Depthwise {
         let scales: Vec<_> = (0..period * chunk)
             .filter_map(|position| scales.get(channel_of(position)).copied())
             .collect();
-        Self {
+        Some(Self {
             window: *window,
             channels,
             positions,
@@ -147,7 +155,7 @@ impl Depthwise {
             period,
             weights: Lines::of(weights),
             scales: Scales::new(&scales, parameters.output),
-        }
+        })
     }
 
     /// Bytes of all interleaved bands.

@@ -68,7 +68,10 @@ impl<'m> Layers<'m> {
             let packed = if conv.groups == 1 {
                 Packed::Dense(Dense::convolution::<S>(&conv, input, width))
             } else if conv.groups == input.channels && conv.groups == tensor.shape.channels {
-                Packed::Depthwise(Depthwise::new::<S>(&conv, width))
+                match Depthwise::new::<S>(&conv, width) {
+                    Some(packed) => Packed::Depthwise(packed),
+                    None => continue,
+                }
             } else {
                 continue;
             };
@@ -118,5 +121,48 @@ impl<'m> Layers<'m> {
     fn find(&self, key: &Key) -> Option<&Packed> {
         let at = self.keys.iter().position(|k| k == key)?;
         self.packed.get(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::avx2::Avx2;
+    use super::super::avx512::Avx512;
+    use super::*;
+
+    const STREET: &[u8] = include_bytes!("../../../../../sim/models/street.cfm");
+
+    fn found<S: Simd>(packed: &Model<'_>, asked: &Model<'_>) -> usize {
+        let layers = Layers::new::<S>(packed);
+        let convolutions = asked.layers().filter(|layer| match layer.operation {
+            Operation::Conv2d(conv) => {
+                let input = asked.tensors()[layer.input].shape;
+                layers.convolution(&conv, input).is_some()
+            }
+            _ => false,
+        });
+        let paths = [Path::Segment, Path::Region, Path::Joint];
+        let connected = paths.into_iter().flat_map(|path| asked.head().layers(path));
+        let connected = connected.filter(|layer| {
+            layers
+                .fully_connected(&layer.parameters, layer.inputs)
+                .is_some()
+        });
+        convolutions.count() + connected.count()
+    }
+
+    #[test]
+    fn every_layer_of_the_model_is_packed() {
+        let model = Model::parse(STREET).unwrap();
+        assert_eq!(found::<Avx2>(&model, &model), 20 + 3);
+        assert_eq!(found::<Avx512>(&model, &model), 20 + 3);
+    }
+
+    #[test]
+    fn a_copy_of_the_model_is_not_mistaken_for_it() {
+        let model = Model::parse(STREET).unwrap();
+        let copy = STREET.to_vec();
+        let copy = Model::parse(&copy).unwrap();
+        assert_eq!(found::<Avx512>(&model, &copy), 0);
     }
 }

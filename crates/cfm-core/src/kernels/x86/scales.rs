@@ -128,8 +128,7 @@ impl Scales {
         unsafe { S::load_all(self.starts.bytes().as_ptr().add(4 * first)) }
     }
 
-    /// Requantizes `N` vectors of sums of each of several cells, channel `first` being their first, and writes as much of
-    /// them as `place` has room for.
+    /// Requantizes `N` vectors of sums of each of several cells, of channels from `first` on, and writes them.
     ///
     /// # Safety
     /// The processor has the instructions, there are so many channels, and `place` can be written.
@@ -201,7 +200,7 @@ pub(super) struct Place {
     pub(super) len: usize,
     /// From a cell's outputs to those of the next.
     pub(super) stride: usize,
-    /// Outputs behind `out`.
+    /// Outputs that can be written from `out` on; the last cell may have fewer than `len`.
     pub(super) room: usize,
 }
 
