@@ -78,7 +78,7 @@ pub struct Args {
     /// What the logits mean
     #[arg(long, value_enum, default_value = "softmax")]
     classifier: ClassifierName,
-    /// Names of the classes: a file with [[class]] tables of index, name, kind and color, such as a dataset.toml
+    /// Names of the classes: a TOML file with tables `class` of index, name, kind and color, such as a dataset.toml
     #[arg(long, value_name = "FILE.toml")]
     classes: Option<PathBuf>,
     #[arg(long, value_name = "RULE", help = LABELLING_HELP)]
