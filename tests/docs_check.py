@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks what the documents say: their commands run, their links lead somewhere, dependencies are those of the table.
+"""Checks what the documents say: commands run and have the options they are given, links lead somewhere, and more.
 
     python3 tests/docs_check.py --cfm PATH
 
@@ -11,9 +11,9 @@ PATH is a built `cfm` command. Run are the blocks
     ```
 
 of README.md and of the tutorials in sim/docs/tutorials, those of a document one after the other in one temporary folder, in
-which the repository's own files are links. Links are the relative ones of all documents; files and tests those that
-architecture.md and claims.md name; the table of dependencies is that of architecture.md. Exits 1 when anything fails, or
-when no block has run; 2 when something is missing.
+which the repository's own files are links. Options of all other `cfm` commands are looked for in the help. Links are the
+relative ones of all documents; files and tests those that architecture.md and claims.md name; the table of dependencies is
+that of architecture.md. Exits 1 when anything fails, or when no block has run; 2 when something is missing.
 """
 
 import argparse
@@ -153,6 +153,58 @@ def check_links():
     return count, failures
 
 
+class Help:
+    """The help texts of the command."""
+
+    def __init__(self, cfm):
+        self.cfm, self.texts = cfm, {}
+
+    def of(self, *path):
+        """What `cfm PATH --help` prints."""
+        if path not in self.texts:
+            command = [self.cfm, *path, "--help"]
+            self.texts[path] = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        return self.texts[path]
+
+    def subcommands(self, *path):
+        """The commands that the help text lists."""
+        listed = re.search(r"^Commands:\n((?:  .*\n)+)", self.of(*path), re.MULTILINE)
+        return set(re.findall(r"^  ([a-z]+)", listed[1], re.MULTILINE)) - {"help"} if listed else set()
+
+    def has(self, option, *path):
+        """Whether a command takes an option."""
+        return re.search(rf"(?<![\w-]){option}(?![\w-])", self.of(*path)) is not None
+
+
+def command_lines(text):
+    """The arguments of every line of code that calls `cfm`, with those lines that a backslash continues it on."""
+    for _, line, fence in lines_with_fences(re.sub(r"\\\n", " ", text)):
+        call = re.match(r"(\s*)(?:\w+=\S+ )?(?:cfm|cargo run --release --) ([a-z].*)", line)
+        if call and (fence is not None or len(call[1]) >= 4):
+            yield re.split(r" #|&&|;", call[2])[0]
+
+
+def check_options(cfm):
+    """Looks for the command and the options of every `cfm` line of all documents, run or not, in the command's help, and for
+    every command in the README; returns how many lines there are, and what is wrong."""
+    help_texts, count, failures = Help(cfm), 0, []
+    for document in documents():
+        for line in command_lines(read(document)):
+            count += 1
+            path, words = (), [word.split("|")[0] for word in line.split()]
+            while words and words[0] in help_texts.subcommands(*path):
+                path += (words.pop(0),)
+            if not path:
+                failures.append(f"{document}: there is no cfm {words[0]}")
+                continue
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line):
+                if not help_texts.has(option, *path):
+                    failures.append(f"{document}: cfm {' '.join(path)} has no {option}")
+    listed = {line.split()[0] for line in command_lines(read("README.md"))}
+    failures += [f"README.md: cfm {name} is not listed" for name in sorted(help_texts.subcommands() - listed)]
+    return count, failures
+
+
 def check_paths():
     """Looks for the files that architecture.md and claims.md name in code spans; returns how many, and those missing."""
     count, failures = 0, []
@@ -204,10 +256,12 @@ def main():
     print(f"{paths} files and tests looked for")
     rows, differing = check_dependencies()
     print(f"{rows} rows of dependencies compared")
+    lines, wrong = check_options(cfm)
+    print(f"{lines} lines of commands compared with the command's help")
     ran, left_out, failed = run_commands(cfm)
     print(f"{ran} blocks of commands run, {left_out} left out")
-    failures += missing + differing + failed
-    for name, number in (("links", links), ("paths", paths), ("rows", rows), ("blocks", ran)):
+    failures += missing + differing + wrong + failed
+    for name, number in (("links", links), ("paths", paths), ("rows", rows), ("lines", lines), ("blocks", ran)):
         if not number:
             failures.append(f"no {name} found: this check checks nothing")
     for failure in failures:
