@@ -11,7 +11,7 @@ PATH is a built `cfm` command. Run are the blocks
     ```
 
 of README.md and of the tutorials in sim/docs/tutorials, those of a document one after the other in one temporary folder, in
-which the repository's own files are links. Options of all other `cfm` commands are looked for in the help. Links are the
+which the repository's own folders are links. Options of all other `cfm` commands are looked for in the help. Links are the
 relative ones of all documents; files and tests those that architecture.md and claims.md name; the table of dependencies is
 that of architecture.md. Exits 1 when anything fails, or when no block has run; 2 when something is missing.
 """
@@ -79,9 +79,8 @@ def run_commands(cfm):
             work.mkdir()
             tools.mkdir()
             (tools / "cfm").symlink_to(cfm)
-            for entry in ROOT.iterdir():
-                if not entry.name.startswith(".") and entry.name != "target":
-                    (work / entry.name).symlink_to(entry)
+            for name in FOLDERS:
+                (work / name).symlink_to(ROOT / name)
             environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
             for line, commands, marked in blocks(read(document)):
                 if not marked:
