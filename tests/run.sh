@@ -73,6 +73,9 @@ rm -rf "$OUT/vectors"
 cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out "$OUT/vectors"
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
+step "commands of the documents, and what they point to"
+"$PYTHON" tests/docs_check.py --cfm "$OUT/release/cfm"
+
 step "exported ONNX files in ONNX Runtime"
 rm -rf "$OUT/onnx"
 cargo run --release --locked --quiet -p cfm-sim --example onnx_cases -- "$OUT/onnx" 48

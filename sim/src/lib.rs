@@ -13,6 +13,7 @@
 //! | every number as files for others to recompute | [`vectors`] |
 //! | a model as C source | [`c_source`] |
 //! | what a model in the ONNX format takes for a photograph | [`onnx_inputs`] |
+//! | how long the parts take, beside what could be in their place | [`benchmark`] |
 //! | all of it on one page for a browser | [`report`] |
 //! | pictures, plots and other output files | [`picture`], [`plot`], [`output`] |
 //!
