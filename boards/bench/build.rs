@@ -5,13 +5,10 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-use cfm_core::model::{
-    ClassKind, Classifier, Design, MaskRule, Model, WeightOrder, Window, reorder,
-};
+use cfm_core::model::{Model, WeightOrder, Window, reorder};
 use cfm_core::requantize::{Channel, OutputScale};
 use cfm_model::spec::{
-    ClassSpec, ConvSpec, FcSpec, HeadSpec, InputSpec, LayerSpec, ModelSpec, PoolSpec,
-    classifier_output,
+    ConvSpec, FcSpec, InputSpec, LayerSpec, ModelSpec, PoolSpec, classifier_output, one_layer,
 };
 
 /// A fixed sequence of numbers: the counts must not change from build to build.
@@ -96,41 +93,18 @@ fn model(
     segment_fcs: Vec<FcSpec>,
     mut numbers: Numbers,
 ) -> ModelSpec {
-    ModelSpec {
-        input: InputSpec {
-            height,
-            width,
-            channels,
-        },
-        layers: vec![layer],
-        head: HeadSpec {
-            design: Design::Plain,
-            classifier: Classifier::Softmax,
-            mask_rule: MaskRule::Max,
-            segment_levels: vec![1],
-            region_levels: Vec::new(),
-            segment_fcs,
-            region_fcs: Vec::new(),
-            joint_fcs: vec![FcSpec {
-                outputs: 1,
-                output: classifier_output(-4),
-                weights: numbers.weights(joint),
-                channels: numbers.channels(1),
-            }],
-            logit_exponent: -4,
-        },
-        classes: vec![ClassSpec {
-            name: "all".to_owned(),
-            kind: ClassKind::Stuff,
-            color: [0; 3],
-            label: 0,
-        }],
-        labelling: None,
-        calibration: None,
-        proposals: None,
-        provenance: Vec::new(),
-        unknown: Vec::new(),
-    }
+    let input = InputSpec {
+        height,
+        width,
+        channels,
+    };
+    let classifier = FcSpec {
+        outputs: 1,
+        output: classifier_output(-4),
+        weights: numbers.weights(joint),
+        channels: numbers.channels(1),
+    };
+    one_layer(input, layer, segment_fcs, classifier)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

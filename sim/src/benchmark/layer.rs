@@ -1,10 +1,9 @@
 //! A model of a single convolution, to compare kernels on.
 
-use cfm_core::model::{Design, MaskRule, Shape, Window};
+use cfm_core::model::{Shape, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_model::spec::{
-    Channel, ClassKind, ClassSpec, Classifier, ConvSpec, FcSpec, HeadSpec, InputSpec, LayerSpec,
-    ModelSpec, classifier_output,
+    Channel, ConvSpec, FcSpec, InputSpec, LayerSpec, classifier_output, one_layer,
 };
 use cfm_model::writer::WriteError;
 use rand_chacha::ChaCha8Rng;
@@ -30,57 +29,34 @@ pub fn convolution(input: Shape) -> Result<Vec<u8>, WriteError> {
         mantissa: 1 << 14,
         shift: 14 + shift,
     };
-    let spec = ModelSpec {
-        input: InputSpec {
-            height: input.height,
-            width: input.width,
-            channels: input.channels,
+    let layer = LayerSpec::Conv2d(ConvSpec {
+        input: 0,
+        window: Window {
+            kernel: [3, 3],
+            padding: [1; 4],
+            ..Window::UNIT
         },
-        layers: vec![LayerSpec::Conv2d(ConvSpec {
-            input: 0,
-            window: Window {
-                kernel: [3, 3],
-                padding: [1; 4],
-                ..Window::UNIT
-            },
-            groups: 1,
-            out_channels: input.channels,
-            output: OutputScale {
-                zero_point: -128,
-                exponent: -4,
-                low: i8::MIN,
-                high: i8::MAX,
-            },
-            weights: weights(9 * channels * channels),
-            channels: vec![channel(11); channels],
-        })],
-        head: HeadSpec {
-            design: Design::Plain,
-            classifier: Classifier::Softmax,
-            mask_rule: MaskRule::Max,
-            segment_levels: vec![1],
-            region_levels: Vec::new(),
-            segment_fcs: Vec::new(),
-            region_fcs: Vec::new(),
-            joint_fcs: vec![FcSpec {
-                outputs: 1,
-                output: classifier_output(-4),
-                weights: weights(channels),
-                channels: vec![channel(4)],
-            }],
-            logit_exponent: -4,
+        groups: 1,
+        out_channels: input.channels,
+        output: OutputScale {
+            zero_point: -128,
+            exponent: -4,
+            low: i8::MIN,
+            high: i8::MAX,
         },
-        classes: vec![ClassSpec {
-            name: "anything".to_owned(),
-            kind: ClassKind::Stuff,
-            color: [0; 3],
-            label: 0,
-        }],
-        labelling: None,
-        calibration: None,
-        proposals: None,
-        provenance: Vec::new(),
-        unknown: Vec::new(),
+        weights: weights(9 * channels * channels),
+        channels: vec![channel(11); channels],
+    });
+    let classifier = FcSpec {
+        outputs: 1,
+        output: classifier_output(-4),
+        weights: weights(channels),
+        channels: vec![channel(4)],
     };
-    spec.to_bytes()
+    let input = InputSpec {
+        height: input.height,
+        width: input.width,
+        channels: input.channels,
+    };
+    one_layer(input, layer, Vec::new(), classifier).to_bytes()
 }

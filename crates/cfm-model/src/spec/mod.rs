@@ -3,7 +3,10 @@
 //! Where the core has a type for something, that type is used; offsets, counts and whatever else follows from the rest
 //! are left to the [writer](crate::writer). A [`ModelSpec`] may describe nonsense; writing it is what validates it.
 
+mod one_layer;
 pub(crate) mod serde_core;
+
+pub use one_layer::one_layer;
 
 pub use cfm_core::model::{
     AreaFactor, ClassKind, Classifier, Combination, Design, LabellingRule, MaskRule, Path, Window,
