@@ -1,6 +1,9 @@
 //! The core's side of a comparison: the row-by-row executor, the scorer and the labelling, with everything that they
 //! show on the way written down.
 
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::feature_map::FeatureMap;
 use cfm_core::image::ImageView;
@@ -10,7 +13,7 @@ use cfm_core::model::{Classifier, Model};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
 use cfm_core::softmax::softmax;
-use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex, SuperpixelTally};
 use fixed::types::U0F16;
 
 use crate::labelling::label;
@@ -125,6 +128,47 @@ pub fn logits<K: Kernels>(
     inputs: &Inputs<'_>,
     kernels: K,
 ) -> Result<Vec<Vec<i16>>, ScoreError> {
+    for_each_segment(model, features, inputs, kernels, |scorer, segment, maps| {
+        let mut logits = vec![0; model.class_count()];
+        scorer.score(segment, maps, &mut logits)?;
+        Ok(logits)
+    })
+}
+
+/// How long the fully connected layers of all segments take, without masks and pooling.
+///
+/// # Errors
+/// As [`logits`].
+pub fn classification_time<K: Kernels>(
+    model: &Model<'_>,
+    features: &[i8],
+    inputs: &Inputs<'_>,
+    kernels: K,
+) -> Result<Duration, ScoreError> {
+    let mut logits = vec![0; model.class_count()];
+    let times = for_each_segment(model, features, inputs, kernels, |scorer, segment, maps| {
+        let pooled = scorer.project(segment, maps)?.pool();
+        let clock = Instant::now();
+        pooled.classify(&mut logits)?;
+        let time = clock.elapsed();
+        black_box(&logits);
+        Ok(time)
+    })?;
+    Ok(times.iter().sum())
+}
+
+/// What `work` makes of every segment.
+fn for_each_segment<K: Kernels, T>(
+    model: &Model<'_>,
+    features: &[i8],
+    inputs: &Inputs<'_>,
+    kernels: K,
+    mut work: impl FnMut(
+        &mut Scorer<'_, '_, K>,
+        &Segment<'_>,
+        &[SuperpixelIndex<'_>],
+    ) -> Result<T, ScoreError>,
+) -> Result<Vec<T>, ScoreError> {
     let features = FeatureMap::new(features, model.feature()).ok_or(ScoreError::FeatureMap)?;
     let mut scratch = vec![-86; model.scratch_bytes()];
     let mut scorer = Scorer::with_kernels(model, features, &mut scratch, kernels)?;
@@ -139,11 +183,7 @@ pub fn logits<K: Kernels>(
     inputs
         .segments
         .iter()
-        .map(|segment| {
-            let mut logits = vec![0; model.class_count()];
-            scorer.score(segment, &indices, &mut logits)?;
-            Ok(logits)
-        })
+        .map(|segment| work(&mut scorer, segment, &indices))
         .collect()
 }
 
@@ -165,9 +205,9 @@ impl IndexMemory {
         model: &Model<'_>,
     ) -> Result<SuperpixelIndex<'a>, SegmentError> {
         self.superpixels = vec![Superpixel::EMPTY; usize::from(map.count())];
-        let needed = SuperpixelIndex::counts_needed(&map, model, &mut self.superpixels)?;
-        self.counts = vec![CellCount::EMPTY; needed];
-        SuperpixelIndex::build(map, model, &mut self.superpixels, &mut self.counts)
+        let tally = SuperpixelTally::new(map, model, &mut self.superpixels)?;
+        self.counts = vec![CellCount::EMPTY; tally.counts_needed()];
+        tally.build(&mut self.counts)
     }
 
     /// Bytes that the last index takes.

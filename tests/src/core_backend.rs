@@ -8,7 +8,7 @@ use cfm_core::model::{Classifier, LabellingRule, Model, ModelError, Path};
 use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError, SuperpixelMap};
 use cfm_core::softmax::softmax;
-use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex, SuperpixelTally};
 use fixed::types::U0F16;
 use heapless::Vec;
 
@@ -143,10 +143,10 @@ pub fn run_case<B: Backend>(
         let regions = superpixels
             .take(usize::from(count))
             .ok_or(RunError::Memory)?;
-        let needed = SuperpixelIndex::counts_needed(&map, &model, regions)?;
-        let counts = counts.take(needed).ok_or(RunError::Memory)?;
-        let built = SuperpixelIndex::build(map, &model, regions, counts)?;
-        maps.push(built).map_err(|_| RunError::Memory)?;
+        let tally = SuperpixelTally::new(map, &model, regions)?;
+        let counts = counts.take(tally.counts_needed()).ok_or(RunError::Memory)?;
+        maps.push(tally.build(counts)?)
+            .map_err(|_| RunError::Memory)?;
     }
 
     let mut logits = [[0_i16; MAX_CASE_CLASSES]; MAX_SEGMENTS];

@@ -10,7 +10,7 @@ use cfm_core::labelling::{ScoredSegment, label_pixels, memory_words};
 use cfm_core::model::{LabellingRule, Model};
 use cfm_core::scorer::Scorer;
 use cfm_core::segment::{Run, Segment, SuperpixelMap};
-use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex, SuperpixelTally};
 use heapless::Vec;
 
 use crate::error::cfm_error;
@@ -186,15 +186,16 @@ pub unsafe extern "C" fn cfm_image_add_map(
             return Err(E::CFM_ERROR_MAP_MEMORY);
         };
         let superpixels = fill(superpixels, Superpixel::EMPTY, map.count().into());
-        let needed = SuperpixelIndex::counts_needed(&map, image.model, superpixels)?;
+        let tally = SuperpixelTally::new(map, image.model, superpixels)?;
+        let needed = tally.counts_needed();
         let total = superpixel_words + needed * CFM_CELL_COUNT_WORDS;
         let Some(counts) = counts.get_mut(..total - superpixel_words) else {
             used.write(total);
             return Err(E::CFM_ERROR_MAP_MEMORY);
         };
         let counts = fill(counts, CellCount::EMPTY, needed);
-        let index = SuperpixelIndex::build(map, image.model, superpixels, counts)?;
-        maps.push(index).map_err(|_| E::CFM_ERROR_TOO_MANY_MAPS)?;
+        maps.push(tally.build(counts)?)
+            .map_err(|_| E::CFM_ERROR_TOO_MANY_MAPS)?;
         used.write(total);
         Ok(())
     };

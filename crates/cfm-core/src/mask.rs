@@ -75,12 +75,6 @@ impl CellWindow {
         row.saturating_sub(self.top) as usize * self.width() as usize
             + column.saturating_sub(self.left) as usize
     }
-
-    /// The cells `(row, column)` in row-major order.
-    pub(crate) fn cells(self) -> impl Iterator<Item = (u16, u16)> {
-        (self.top..self.bottom)
-            .flat_map(move |row| (self.left..self.right).map(move |column| (row, column)))
-    }
 }
 
 /// A segment's size and place.
@@ -243,22 +237,20 @@ pub(crate) fn count_inside(
 }
 
 /// The scratch memory holds counts as four bytes each.
-pub(crate) fn get(counts: &[[i8; 4]], at: usize) -> u32 {
-    counts
-        .get(at)
-        .map_or(0, |bytes| u32::from_le_bytes(bytes.map(i8::cast_unsigned)))
+fn pixels(count: [i8; 4]) -> u32 {
+    u32::from_le_bytes(count.map(i8::cast_unsigned))
 }
 
-fn add(counts: &mut [[i8; 4]], at: usize, pixels: u32) {
-    let sum = get(counts, at).saturating_add(pixels);
-    if let Some(bytes) = counts.get_mut(at) {
-        *bytes = sum.to_le_bytes().map(u8::cast_signed);
+fn add(counts: &mut [[i8; 4]], at: usize, more: u32) {
+    if let Some(count) = counts.get_mut(at) {
+        let sum = pixels(*count).saturating_add(more);
+        *count = sum.to_le_bytes().map(u8::cast_signed);
     }
 }
 
-/// Pixels of the image that belong to the cells `first ..= last` of an axis.
-fn pixels_along(axis: &Axis, first: u16, last: u16) -> u64 {
-    u64::from(axis.start(last + 1).saturating_sub(axis.start(first)))
+/// Pixels of the image that belong to the cells `first .. end` of an axis.
+fn pixels_along(axis: &Axis, first: u16, end: u16) -> u64 {
+    u64::from(axis.start(end).saturating_sub(axis.start(first)))
 }
 
 /// A cell, or a rectangle of cells (a pyramid bin), as the mask rules see it.
@@ -268,11 +260,41 @@ pub(crate) struct Coverage {
     inside: u64,
     /// Pixels of the image.
     total: u64,
-    /// The pixel nearest the centre, `(x, y)`.
-    centre: (u16, u16),
+    cells: CellWindow,
 }
 
 impl Coverage {
+    /// The coverage of every cell of `window`, row-major.
+    pub(crate) fn of_cells(
+        model: &Model<'_>,
+        window: CellWindow,
+        counts: &[[i8; 4]],
+    ) -> impl Iterator<Item = Self> {
+        let (rows, columns) = (*model.rows(), *model.columns());
+        let areas = (window.top..window.bottom).flat_map(move |row| {
+            let height = pixels_along(&rows, row, row + 1);
+            let mut start = columns.start(window.left);
+            (window.left..window.right).map(move |column| {
+                let end = columns.start(column + 1);
+                let width = end.saturating_sub(start);
+                start = end;
+                (row, column, height * u64::from(width))
+            })
+        });
+        areas
+            .zip(counts)
+            .map(|((row, column, total), &count)| Self {
+                inside: pixels(count).into(),
+                total,
+                cells: CellWindow {
+                    top: row,
+                    left: column,
+                    bottom: row + 1,
+                    right: column + 1,
+                },
+            })
+    }
+
     /// The coverage of the cells `cells` (not empty, inside `window`).
     pub(crate) fn of(
         model: &Model<'_>,
@@ -280,36 +302,42 @@ impl Coverage {
         counts: &[[i8; 4]],
         cells: &CellWindow,
     ) -> Self {
-        let (bottom, right) = (
-            cells.bottom.saturating_sub(1),
-            cells.right.saturating_sub(1),
-        );
-        let inside = cells
-            .cells()
-            .map(|(row, column)| u64::from(get(counts, window.index(row, column))))
+        let width = usize::from(cells.width());
+        let inside = (cells.top..cells.bottom)
+            .filter_map(|row| counts.get(window.index(row, cells.left)..)?.get(..width))
+            .flatten()
+            .map(|&count| u64::from(pixels(count)))
             .sum();
         Self {
             inside,
-            total: pixels_along(model.rows(), cells.top, bottom)
-                * pixels_along(model.columns(), cells.left, right),
-            centre: (
-                model.columns().centre_pixel(cells.left, right),
-                model.rows().centre_pixel(cells.top, bottom),
-            ),
+            total: pixels_along(model.rows(), cells.top, cells.bottom)
+                * pixels_along(model.columns(), cells.left, cells.right),
+            cells: *cells,
         }
     }
 
-    /// The mask bit under `rule`; `contains` tells whether a pixel `(x, y)` belongs to the segment.
-    pub(crate) fn bit(&self, rule: MaskRule, contains: impl FnOnce(u16, u16) -> bool) -> bool {
+    /// The mask bit under the model's rule; `contains` tells whether a pixel `(x, y)` belongs to the segment.
+    fn bit(&self, model: &Model<'_>, contains: impl FnOnce(u16, u16) -> bool) -> bool {
         if self.total == 0 {
             return false;
         }
-        match rule {
+        match model.head().mask_rule {
             MaskRule::Average { threshold } => {
                 self.inside * 65536 >= u64::from(threshold.to_bits()) * self.total
             }
             MaskRule::Max => self.inside >= 1,
-            MaskRule::Nearest => contains(self.centre.0, self.centre.1),
+            MaskRule::Nearest => {
+                let CellWindow {
+                    top,
+                    left,
+                    bottom,
+                    right,
+                } = self.cells;
+                contains(
+                    model.columns().centre_pixel(left, right.saturating_sub(1)),
+                    model.rows().centre_pixel(top, bottom.saturating_sub(1)),
+                )
+            }
             MaskRule::Off => true,
         }
     }
@@ -323,18 +351,19 @@ impl Coverage {
 
 /// Sets the bits of `areas` (cells, or bins) in order, and, if none is set, that of the best covered one.
 pub(crate) fn set_bits(
+    model: &Model<'_>,
     areas: impl Iterator<Item = Coverage>,
-    rule: MaskRule,
     mut contains: impl FnMut(u16, u16) -> bool,
     bits: &mut [i8],
 ) {
     let mut best: Option<(usize, Coverage)> = None;
     let mut any = false;
     for (i, (bit, coverage)) in bits.iter_mut().zip(areas).enumerate() {
-        let set = coverage.bit(rule, &mut contains);
+        let set = coverage.bit(model, &mut contains);
         *bit = i8::from(set);
         any |= set;
         let better = match &best {
+            _ if any => false,
             Some((_, best)) => coverage.exceeds(best),
             None => coverage.total > 0,
         };

@@ -4,13 +4,13 @@
 //! [`Scorer::project`] → [`Masked::pool`] → [`Pooled::classify`]. [`Scorer::score`] does them in one go.
 
 use crate::feature_map::FeatureMap;
-use crate::kernels::{Kernels, Portable, fully_connected_scratch};
+use crate::kernels::{Kernels, Mask, Portable, fully_connected_scratch};
 use crate::mask::{
     CellWindow, Coverage, Extent, Members, contains, count_inside, measure, set_bits,
 };
 use crate::model::{Design, FullyConnected, Model, Path};
 use crate::segment::{MAX_SUPERPIXELS, Segment, SegmentError};
-use crate::spatial_pyramid::{bins, pool};
+use crate::spatial_pyramid::{bins, place, pool_levels};
 use crate::superpixel_index::SuperpixelIndex;
 
 /// Why segments cannot be scored.
@@ -156,19 +156,11 @@ impl<'m, 's, K: Kernels> Scorer<'m, 's, K> {
             .get_mut(..window.len())
             .ok_or(SegmentError::Memory)?;
         count_inside(segment, maps, model, &window, counts);
-        let areas = window.cells().map(|(row, column)| {
-            let cell = CellWindow {
-                top: row,
-                left: column,
-                bottom: row + 1,
-                right: column + 1,
-            };
-            Coverage::of(model, &window, counts, &cell)
-        });
+        let areas = Coverage::of_cells(model, window, counts);
         let members = &scratch.members;
         set_bits(
+            model,
             areas,
-            model.head().mask_rule,
             |x, y| contains(segment, maps, members, x, y),
             scratch.mask,
         );
@@ -244,50 +236,44 @@ impl<'x, 'm, 's, K: Kernels> Masked<'x, 'm, 's, K> {
             kernels,
         } = &mut *self.scorer;
         let head = model.head();
-        let channels = usize::from(features.tensor().shape.channels).max(1);
         let window = self.window;
-        let mask = &*scratch.mask;
-        let masked = |row: u16, column: u16| mask.get(window.index(row, column)) == Some(&1);
-
-        let mut rest = &mut *scratch.segment;
-        for &level in head.segment_levels.as_slice() {
-            let bin_count = usize::from(level) * usize::from(level);
-            let Some((vector, later)) = rest.split_at_mut_checked(bin_count * channels) else {
-                break;
+        let levels = head.segment_levels.as_slice();
+        if head.design == Design::B {
+            pool_levels(kernels, features, window, levels, None, scratch.segment);
+            let finest = head.segment_levels.finest();
+            let (counts, members) = (&*scratch.counts, &scratch.members);
+            set_bits(
+                model,
+                bins(window, finest).map(|bin| Coverage::of(model, &window, counts, &bin)),
+                |x, y| contains(self.segment, self.maps, members, x, y),
+                scratch.bins,
+            );
+            let channels = usize::from(features.tensor().shape.channels).max(1);
+            let vector = scratch.segment.get_mut(place(levels, finest, channels));
+            let masked_out = vector
+                .unwrap_or_default()
+                .chunks_exact_mut(channels)
+                .zip(&*scratch.bins)
+                .filter(|(_, bit)| **bit == 0);
+            for (out, _) in masked_out {
+                out.fill(features.tensor().zero_point);
+            }
+        } else {
+            let mask = Mask {
+                bits: &*scratch.mask,
+                window,
             };
-            rest = later;
-            for (bin, out) in bins(window, level).zip(vector.chunks_exact_mut(channels)) {
-                match head.design {
-                    Design::Plain | Design::A => pool(kernels, features, bin, masked, out),
-                    Design::B => pool(kernels, features, bin, |_, _| true, out),
-                }
-            }
-            if head.design == Design::B && level == head.segment_levels.finest() {
-                let (counts, members) = (&*scratch.counts, &scratch.members);
-                set_bits(
-                    bins(window, level).map(|bin| Coverage::of(model, &window, counts, &bin)),
-                    head.mask_rule,
-                    |x, y| contains(self.segment, self.maps, members, x, y),
-                    scratch.bins,
-                );
-                let masked_out = vector
-                    .chunks_exact_mut(channels)
-                    .zip(&*scratch.bins)
-                    .filter(|(_, bit)| **bit == 0);
-                for (out, _) in masked_out {
-                    out.fill(features.tensor().zero_point);
-                }
-            }
+            pool_levels(
+                kernels,
+                features,
+                window,
+                levels,
+                Some(mask),
+                scratch.segment,
+            );
         }
-
-        let region_bins = head
-            .region_levels
-            .as_slice()
-            .iter()
-            .flat_map(|&level| bins(window, level));
-        for (bin, out) in region_bins.zip(scratch.region.chunks_exact_mut(channels)) {
-            pool(kernels, features, bin, |_, _| true, out);
-        }
+        let levels = head.region_levels.as_slice();
+        pool_levels(kernels, features, window, levels, None, scratch.region);
         Pooled {
             scorer: self.scorer,
         }

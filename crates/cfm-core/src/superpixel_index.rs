@@ -4,7 +4,7 @@
 
 use crate::model::Model;
 use crate::receptive_field::Axis;
-use crate::segment::{PixelBox, SegmentError, SuperpixelMap};
+use crate::segment::{PixelBox, Run, SegmentError, SuperpixelMap};
 
 /// One superpixel: its area, box and place in the list of counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,34 +66,52 @@ pub struct SuperpixelIndex<'a> {
     columns: Axis,
 }
 
-impl<'a> SuperpixelIndex<'a> {
-    /// How many [`CellCount`]s the index of `map` needs; at most the number of pixels.
+/// A superpixel map whose superpixels are measured; an index as soon as there is memory for the counts.
+#[derive(Debug)]
+pub struct SuperpixelTally<'a> {
+    map: SuperpixelMap<'a>,
+    superpixels: &'a mut [Superpixel],
+    rows: Axis,
+    columns: Axis,
+}
+
+impl<'a> SuperpixelTally<'a> {
+    /// Measures the superpixels of `map` in the caller's memory: `map.count()` of them (more is fine).
     ///
     /// # Errors
     /// [`SegmentError::MapSize`] when the map is not the size of the model's input, [`SegmentError::Memory`] when
     /// `superpixels` is shorter than the map's count.
-    pub fn counts_needed(
-        map: &SuperpixelMap<'_>,
-        model: &Model<'_>,
-        superpixels: &mut [Superpixel],
-    ) -> Result<usize, SegmentError> {
-        let superpixels = tally(map, model, superpixels)?;
-        Ok(superpixels.iter().map(|s| s.end as usize).sum())
-    }
-
-    /// Builds the index in the caller's memory: `map.count()` superpixels and
-    /// [`counts_needed`](Self::counts_needed) counts (more is fine).
-    ///
-    /// # Errors
-    /// [`SegmentError::MapSize`] when the map is not the size of the model's input, [`SegmentError::Memory`] when one
-    /// of the slices is too short.
-    pub fn build(
+    pub fn new(
         map: SuperpixelMap<'a>,
         model: &Model<'_>,
         superpixels: &'a mut [Superpixel],
-        counts: &'a mut [CellCount],
     ) -> Result<Self, SegmentError> {
-        let superpixels = tally(&map, model, superpixels)?;
+        let (rows, columns) = (*model.rows(), *model.columns());
+        Ok(Self {
+            map,
+            superpixels: tally(&map, model, superpixels)?,
+            rows,
+            columns,
+        })
+    }
+
+    /// How many [`CellCount`]s the index needs; at most the number of pixels.
+    #[must_use]
+    pub fn counts_needed(&self) -> usize {
+        self.superpixels.iter().map(|s| s.end as usize).sum()
+    }
+
+    /// Builds the index in the caller's memory: [`counts_needed`](Self::counts_needed) counts (more is fine).
+    ///
+    /// # Errors
+    /// [`SegmentError::Memory`] when `counts` is too short.
+    pub fn build(self, counts: &'a mut [CellCount]) -> Result<SuperpixelIndex<'a>, SegmentError> {
+        let Self {
+            map,
+            superpixels,
+            rows,
+            columns,
+        } = self;
         let mut first = 0_u32;
         for superpixel in superpixels.iter_mut() {
             let length = superpixel.end;
@@ -104,34 +122,51 @@ impl<'a> SuperpixelIndex<'a> {
         if first as usize > counts.len() {
             return Err(SegmentError::Memory);
         }
-        for_each_pixel(&map, model, |label, _, cell| {
+        for_each_run(&map, &rows, &columns, |label, run, cell| {
             let Some(superpixel) = superpixels.get_mut(label) else {
                 return;
             };
+            let pixels = u32::from(run.x1 - run.x0);
             let last = (superpixel.end > superpixel.first)
                 .then(|| counts.get_mut(superpixel.end as usize - 1))
                 .flatten();
             match last {
-                Some(count) if (count.row, count.column) == cell => count.pixels += 1,
+                Some(count) if (count.row, count.column) == cell => count.pixels += pixels,
                 _ => {
                     if let Some(count) = counts.get_mut(superpixel.end as usize) {
                         *count = CellCount {
                             row: cell.0,
                             column: cell.1,
-                            pixels: 1,
+                            pixels,
                         };
                         superpixel.end += 1;
                     }
                 }
             }
         });
-        Ok(Self {
+        Ok(SuperpixelIndex {
             map,
             superpixels,
             counts,
-            rows: *model.rows(),
-            columns: *model.columns(),
+            rows,
+            columns,
         })
+    }
+}
+
+impl<'a> SuperpixelIndex<'a> {
+    /// Measures the superpixels and builds the index, in memory of a size that is known: `map.count()` superpixels and
+    /// [`counts_needed`](SuperpixelTally::counts_needed) counts (more is fine).
+    ///
+    /// # Errors
+    /// Those of [`SuperpixelTally`].
+    pub fn build(
+        map: SuperpixelMap<'a>,
+        model: &Model<'_>,
+        superpixels: &'a mut [Superpixel],
+        counts: &'a mut [CellCount],
+    ) -> Result<Self, SegmentError> {
+        SuperpixelTally::new(map, model, superpixels)?.build(counts)
     }
 
     /// The superpixel map.
@@ -181,35 +216,40 @@ fn tally<'s>(
         .ok_or(SegmentError::Memory)?;
     superpixels.fill(Superpixel::EMPTY);
     let columns = u32::from(model.columns().cells());
-    for_each_pixel(map, model, |label, (y, x), (row, column)| {
-        let Some(superpixel) = superpixels.get_mut(label) else {
-            return;
-        };
-        // `first` remembers the cell of the previous pixel; all pixels of a cell come together.
-        let mark = u32::from(row) * columns + u32::from(column) + 1;
-        if superpixel.first != mark {
-            superpixel.first = mark;
-            superpixel.end += 1;
-        }
-        superpixel.area += 1;
-        let here = PixelBox {
-            left: x,
-            top: y,
-            right: x,
-            bottom: y,
-        };
-        superpixel.bounds = Some(superpixel.bounds.map_or(here, |b| b.union(here)));
-    });
+    for_each_run(
+        map,
+        model.rows(),
+        model.columns(),
+        |label, run, (row, column)| {
+            let Some(superpixel) = superpixels.get_mut(label) else {
+                return;
+            };
+            // `first` remembers the cell of the previous run; all runs of a cell come together.
+            let mark = u32::from(row) * columns + u32::from(column) + 1;
+            if superpixel.first != mark {
+                superpixel.first = mark;
+                superpixel.end += 1;
+            }
+            superpixel.area += u32::from(run.x1 - run.x0);
+            let here = PixelBox {
+                left: run.x0,
+                top: run.y,
+                right: run.x1 - 1,
+                bottom: run.y,
+            };
+            superpixel.bounds = Some(superpixel.bounds.map_or(here, |b| b.union(here)));
+        },
+    );
     Ok(superpixels)
 }
 
-/// Calls `visit(label, (y, x), (cell row, cell column))` for every pixel, cell by cell.
-fn for_each_pixel(
+/// Calls `visit(label, run, (cell row, cell column))` for every run of equal labels inside a cell, cell by cell.
+fn for_each_run(
     map: &SuperpixelMap<'_>,
-    model: &Model<'_>,
-    mut visit: impl FnMut(usize, (u16, u16), (u16, u16)),
+    rows: &Axis,
+    columns: &Axis,
+    mut visit: impl FnMut(usize, Run, (u16, u16)),
 ) {
-    let (rows, columns): (&Axis, &Axis) = (model.rows(), model.columns());
     let width = usize::from(map.width());
     for row in 0..rows.cells() {
         for column in 0..columns.cells() {
@@ -220,8 +260,15 @@ fn for_each_pixel(
                     .labels()
                     .get(start + usize::from(left)..start + usize::from(right))
                     .unwrap_or(&[]);
-                for (x, &label) in (left..right).zip(labels) {
-                    visit(usize::from(label), (y, x), (row, column));
+                let mut x0 = left;
+                for labels in labels.chunk_by(|a, b| a == b) {
+                    let Some(&label) = labels.first() else {
+                        continue;
+                    };
+                    // No longer than the row, whose length came from 16 bits.
+                    let x1 = x0 + labels.len() as u16;
+                    visit(usize::from(label), Run { y, x0, x1 }, (row, column));
+                    x0 = x1;
                 }
             }
         }

@@ -6,7 +6,7 @@ mod fake_engine;
 use cfm_core::kernels::Portable;
 use cfm_core::model::Model;
 use cfm_core::segment::{Run, Segment};
-use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex};
+use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex, SuperpixelTally};
 use cfm_device::{
     Backend, Configuration, ConfigurationError, Device, DeviceError, FrameError, FrameMemory,
     FrameSource, Policy, SpiTransport, score_frame,
@@ -84,17 +84,15 @@ fn run(
     let map_views = segments.map_views().unwrap();
     let mut superpixels = vec![Vec::new(); map_views.len()];
     let mut counts = vec![Vec::new(); map_views.len()];
-    for ((view, superpixels), counts) in map_views.iter().zip(&mut superpixels).zip(&mut counts) {
-        *superpixels = vec![Superpixel::EMPTY; usize::from(view.count())];
-        let needed = SuperpixelIndex::counts_needed(view, &model, superpixels).unwrap();
-        *counts = vec![CellCount::EMPTY; needed];
-    }
     let maps: Vec<SuperpixelIndex<'_>> = map_views
         .iter()
         .zip(&mut superpixels)
         .zip(&mut counts)
         .map(|((view, superpixels), counts)| {
-            SuperpixelIndex::build(*view, &model, superpixels, counts).unwrap()
+            *superpixels = vec![Superpixel::EMPTY; usize::from(view.count())];
+            let tally = SuperpixelTally::new(*view, &model, superpixels).unwrap();
+            *counts = vec![CellCount::EMPTY; tally.counts_needed()];
+            tally.build(counts).unwrap()
         })
         .collect();
     let views: Vec<Segment<'_>> = segments.views();

@@ -18,7 +18,7 @@ use cfm_sim::benchmark::each_segment::{convolve_each, masked_image};
 use cfm_sim::benchmark::layer::convolution;
 use cfm_sim::benchmark::peers::{PeerError, Peers, Runtime};
 use cfm_sim::benchmark::{Contestant, Timing, race};
-use cfm_sim::core_trace::{logits, whole_image};
+use cfm_sim::core_trace::{classification_time, logits, whole_image};
 use cfm_sim::photo;
 use cfm_sim::pipeline::{Pipeline, ProposalMemory};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
@@ -181,6 +181,10 @@ fn method(
             black_box(logits(model, &features, &inputs, kernels)?);
             Ok(())
         }),
+        Contestant::new(
+            format!("part: the fully connected layers of the {count} segments alone"),
+            || Ok(classification_time(model, &features, &inputs, kernels)?),
+        ),
         Contestant::timed(format!("beside it: {} proposals", all.len()), || {
             black_box(anew.propose(image, pipeline.params())?.len());
             Ok(())

@@ -1,7 +1,7 @@
 //! Pooling and addition for kernels that have no instructions of their own for them.
 
 use super::portable::window_cells;
-use super::{Kernels, Portable, Rows};
+use super::{Cells, Kernels, Portable, Rows};
 use crate::model::Window;
 use crate::requantize::{OutputScale, rne_div};
 
@@ -22,6 +22,9 @@ pub(super) fn max_pool_row<K: Kernels>(
     }
 }
 
+/// Channels whose maxima are computed together: as many as a register of AVX-512 holds.
+const BLOCK: usize = 64;
+
 /// Channels whose means are computed together.
 const LANES: usize = 16;
 
@@ -30,6 +33,40 @@ const LANES: usize = 16;
 pub(super) fn maximum(out: &mut [i8], cell: &[i8]) {
     for (value, &q) in out.iter_mut().zip(cell) {
         *value = (*value).max(q);
+    }
+}
+
+/// [`Kernels::maximum_of`], with the maxima of several channels in registers.
+#[inline(always)]
+pub(super) fn maximum_of(out: &mut [i8], cells: &Cells<'_>) {
+    let mut first = 0;
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    for block in blocks {
+        let mut maxima = *block;
+        for row in 0..cells.height() {
+            for column in 0..cells.width() {
+                if let Some(cell) = cells.get(row, column)
+                    && let Some(values) = cell.get(first..)
+                    && let Some(values) = values.first_chunk::<BLOCK>()
+                {
+                    maximum(&mut maxima, values);
+                }
+            }
+        }
+        *block = maxima;
+        first += BLOCK;
+    }
+    if rest.is_empty() {
+        return;
+    }
+    for row in 0..cells.height() {
+        for column in 0..cells.width() {
+            if let Some(cell) = cells.get(row, column)
+                && let Some(values) = cell.get(first..)
+            {
+                maximum(rest, values);
+            }
+        }
     }
 }
 
@@ -91,5 +128,54 @@ pub(super) fn add_row(
         *value = shifted
             .max(i32::from(output.low))
             .min(i32::from(output.high)) as i8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::super::Mask;
+    use super::*;
+    use crate::mask::CellWindow;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// A map of cells, at most 5 x 5, with as many values as channels ask for; the bits of a mask; a starting value.
+    fn map() -> impl Strategy<Value = (u16, u16, usize, Vec<i8>, Vec<i8>, i8)> {
+        let shape = (1_u16..=5, 1_u16..=5, 1_usize..200);
+        shape.prop_flat_map(|(height, width, channels)| {
+            let cells = usize::from(height) * usize::from(width);
+            (
+                Just(height),
+                Just(width),
+                Just(channels),
+                prop::collection::vec(any::<i8>(), cells * channels),
+                prop::collection::vec(0_i8..=1, cells),
+                any::<i8>(),
+            )
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_of_channels_have_the_maxima_of_single_cells(
+            (height, width, channels, values, bits, start) in map(),
+            from in (0.0..1.0, 0.0..1.0),
+        ) {
+            let window = CellWindow { top: 0, left: 0, bottom: height, right: width };
+            let part = CellWindow {
+                top: (f64::from(height) * from.0) as u16,
+                left: (f64::from(width) * from.1) as u16,
+                ..window
+            };
+            for mask in [None, Some(Mask { bits: &bits, window })] {
+                let cells = Cells::new(&values, width.into(), channels, &part, mask);
+                let mut blocks = std::vec![start; channels];
+                let mut single = blocks.clone();
+                maximum_of(&mut blocks, &cells);
+                Portable.maximum_of(&mut single, &cells);
+                prop_assert_eq!(blocks, single);
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Portable`] is the specification in code. Every other implementation must return the same bytes.
 
+mod cells;
 // What the fast kernels share, in plain Rust: compiled, and tested, on targets without any, too.
 #[allow(dead_code)]
 mod depthwise;
@@ -25,6 +26,8 @@ mod portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]
 mod x86;
 
+pub use cells::Cells;
+pub(crate) use cells::Mask;
 #[cfg(all(feature = "dsp", target_arch = "arm"))]
 pub use dsp::Dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
@@ -177,6 +180,17 @@ pub trait Kernels {
 
     /// `out[c] = max(out[c], cell[c])` for every channel.
     fn maximum(&self, out: &mut [i8], cell: &[i8]);
+
+    /// [`maximum`](Self::maximum) with every one of `cells` that is not left out.
+    fn maximum_of(&self, out: &mut [i8], cells: &Cells<'_>) {
+        for row in 0..cells.height() {
+            for column in 0..cells.width() {
+                if let Some(cell) = cells.get(row, column) {
+                    self.maximum(out, cell);
+                }
+            }
+        }
+    }
 }
 
 impl<K: Kernels> Kernels for &K {
@@ -234,6 +248,10 @@ impl<K: Kernels> Kernels for &K {
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {
         K::maximum(self, out, cell);
+    }
+
+    fn maximum_of(&self, out: &mut [i8], cells: &Cells<'_>) {
+        K::maximum_of(self, out, cells);
     }
 }
 

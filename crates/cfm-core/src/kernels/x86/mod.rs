@@ -32,7 +32,7 @@ use avx512::Avx512;
 use layers::{Layers, Packed};
 use memory::with_workspace;
 
-use super::{Kernels, Portable, Rows, elements};
+use super::{Cells, Kernels, Portable, Rows, elements};
 use crate::model::{Conv2d, Model, Parameters, Window};
 use crate::requantize::OutputScale;
 
@@ -218,6 +218,13 @@ macro_rules! compile_for {
             pub(super) unsafe fn maximum(out: &mut [i8], cell: &[i8]) {
                 elements::maximum(out, cell);
             }
+
+            /// # Safety
+            /// The processor has the instructions.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn maximum_of(out: &mut [i8], cells: &Cells<'_>) {
+                elements::maximum_of(out, cells);
+            }
         }
     };
 }
@@ -305,5 +312,13 @@ impl Kernels for X86<'_> {
 
     fn maximum(&self, out: &mut [i8], cell: &[i8]) {
         dispatch!(self, maximum(out, cell), Portable.maximum(out, cell));
+    }
+
+    fn maximum_of(&self, out: &mut [i8], cells: &Cells<'_>) {
+        dispatch!(
+            self,
+            maximum_of(out, cells),
+            Portable.maximum_of(out, cells)
+        );
     }
 }
