@@ -5,6 +5,7 @@ use cfm_core::model::Model;
 use cfm_fuzz::protobuf::mutate_field;
 use cfm_model::onnx::import::{Import, Options, import};
 use cfm_model::quantize::blank;
+use cfm_model::spec::ModelSpec;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 const BACKBONE: &[u8] = include_bytes!("../../onnx/design-a.onnx");
@@ -38,7 +39,8 @@ fuzz_target!(|data: &[u8]| {
         };
         // What the format cannot hold is refused in words.
         if let Ok(bytes) = spec.to_bytes() {
-            Model::parse(&bytes).expect("what was written can be read");
+            let model = Model::parse(&bytes).expect("what was written can be read");
+            assert_eq!(ModelSpec::try_from(&model).as_ref(), Ok(&spec));
         }
     }
 });

@@ -41,7 +41,7 @@ static MODELS: LazyLock<Vec<(Vec<u8>, RandomImage)>> = LazyLock::new(|| {
 struct Case<'a> {
     model: u8,
     /// Number of superpixels, and their ids, repeated until the map is full.
-    maps: Vec<(u16, &'a [u8])>,
+    maps: Vec<(u8, &'a [u8])>,
     segments: Vec<Shape<'a>>,
 }
 
@@ -66,17 +66,25 @@ fn compute(case: &Case<'_>) {
     let (bytes, image) = &MODELS[usize::from(case.model) % MODELS.len()];
     let model = Model::parse(bytes).expect("random models are valid");
     let (width, height) = (image.width, image.height);
-    let maps = case.maps.iter().take(3).map(|&(count, ids)| RandomMap {
-        labels: match ids {
-            [] => vec![0; usize::from(width) * usize::from(height)],
-            ids => {
-                let ids = ids.iter().map(|&id| u16::from(id)).cycle();
-                ids.take(usize::from(width) * usize::from(height)).collect()
-            }
-        },
-        width,
-        height,
-        count,
+    let pixels = usize::from(width) * usize::from(height);
+    let maps = case.maps.iter().take(3).map(|&(count, ids)| {
+        let count = u16::from(count) + 1;
+        // An id that there may not be, among many that there are.
+        let ids = ids.iter().map(|&id| match id {
+            0xFF => 0xFF,
+            id => u16::from(id) % count,
+        });
+        let labels = if ids.len() == 0 {
+            vec![0; pixels]
+        } else {
+            ids.cycle().take(pixels).collect()
+        };
+        RandomMap {
+            labels,
+            width,
+            height,
+            count,
+        }
     });
     let segments = case.segments.iter().take(8).map(|shape| match shape {
         Shape::Runs(sorted, runs) => {
