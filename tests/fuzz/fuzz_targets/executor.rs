@@ -21,11 +21,11 @@ struct Case<'a> {
 
 fuzz_target!(|case: Case<'_>| {
     let options = Options {
-        max_side: u16::from(case.side % 32) + 1,
-        max_channels: u16::from(case.channels % 80) + 1,
+        max_side: u16::from(case.side % 20) + 1,
+        max_channels: u16::from(case.channels % 48) + 1,
         max_layers: u16::from(case.layers % 8) + 1,
         max_classes: case.classes % 20 + 1,
-        max_macs: 40_000,
+        max_macs: 10_000,
         rgb_only: false,
     };
     let bytes = random_model(case.seed, &options)

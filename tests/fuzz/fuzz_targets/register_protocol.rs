@@ -19,7 +19,7 @@ use cfm_model::random::{Options, RandomImage, random_image, random_model, random
 use cfm_sim::core_trace;
 use cfm_sim::trace::Inputs;
 use embedded_hal::delay::DelayNs;
-use fake_engine::{FakeEngine, Fault, crc32};
+use fake_engine::{FakeEngine, Fault, configuration};
 use libfuzzer_sys::fuzz_target;
 
 const FOLDING: u32 = 8 | 10 << 8;
@@ -63,27 +63,6 @@ impl FrameSource for Pixels<'_> {
         row.copy_from_slice(rows.nth(y.into()).ok_or(())?);
         Ok(())
     }
-}
-
-fn configuration(model: &Model<'_>, blocks: &[(bool, u32, u8)]) -> Vec<u8> {
-    let input = model.input();
-    let mut words = vec![
-        model.fingerprint(),
-        FOLDING,
-        u32::from(input.channels) | u32::from(input.height) << 16,
-        input.row_len() as u32,
-        model.class_count() as u32,
-        blocks.len() as u32,
-    ];
-    for &(external, address, length) in blocks {
-        words.extend([external.into(), address % (1 << 20), length.into()]);
-        words.extend((0..u32::from(length)).map(|i| (i + 1).wrapping_mul(0x9E37_79B9)));
-    }
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
-    file.extend(crc32(&bytes).to_le_bytes());
-    file.extend(bytes);
-    file
 }
 
 /// What is sent to the engine, and the logits that must come back.
@@ -155,8 +134,13 @@ fuzz_target!(|case: Case<'_>| {
     let features = core_trace::whole_image(&model, &inputs.image, Portable).expect("it computes");
     let logits = core_trace::logits(&model, &features, &inputs, Portable).expect("it scores");
 
-    let blocks = &case.blocks[..case.blocks.len().min(8)];
-    let file = configuration(&model, blocks);
+    let blocks: Vec<(bool, u32, u32)> = case
+        .blocks
+        .iter()
+        .take(8)
+        .map(|&(external, address, length)| (external, address % (1 << 20), length.into()))
+        .collect();
+    let file = configuration(&model, FOLDING, &blocks);
     let frame = Frame {
         model: model.clone(),
         configuration: Configuration::parse(&file).expect("the configuration is whole"),

@@ -1,5 +1,6 @@
 //! A model computed in every way that this machine has, compared tensor by tensor.
 
+use cfm_core::image::ImageView;
 use cfm_core::kernels::{InstructionSet, Kernels, Portable, X86};
 use cfm_core::model::{Model, Operation, Path, WeightOrder};
 use cfm_model::random::random_segments;
@@ -7,8 +8,6 @@ use cfm_sim::core_trace;
 use cfm_sim::parity::{self, Naming};
 use cfm_sim::reference;
 use cfm_sim::trace::{Inputs, Trace};
-
-use cfm_core::image::ImageView;
 
 /// Segments that are scored per model.
 const SEGMENTS: usize = 3;
@@ -18,7 +17,7 @@ const SEGMENTS: usize = 3;
 pub fn is_small(model: &Model<'_>) -> bool {
     const MAX_ARENA: usize = 1 << 16;
     const MAX_VALUES: usize = 1 << 16;
-    const MAX_PRODUCTS: usize = 1 << 20;
+    const MAX_PRODUCTS: usize = 1 << 18;
     let values: usize = model
         .tensors()
         .iter()
