@@ -31,25 +31,8 @@ const POLICY: Policy = Policy {
 
 /// A configuration with two blocks for the bus and one for the memory outside.
 fn configuration(model: &[u8], folding: u32) -> Vec<u8> {
-    let parsed = Model::parse(model).unwrap();
-    let input = parsed.input();
-    let mut words = vec![
-        parsed.fingerprint(),
-        folding,
-        u32::from(input.channels) | u32::from(input.height) << 16,
-        input.row_len() as u32,
-        parsed.class_count() as u32,
-        3,
-    ];
-    for (external, address, length) in [(0, 0x100, 150), (0, 0x8_0000, 64), (1, 7, 130)] {
-        words.extend([external, address, length]);
-        words.extend((0..length).map(|i| (i + address).wrapping_mul(0x9E37_79B9)));
-    }
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
-    file.extend(crc32(&bytes).to_le_bytes());
-    file.extend(bytes);
-    file
+    let blocks = [(false, 0x100, 150), (false, 0x8_0000, 64), (true, 7, 130)];
+    fake_engine::configuration(&Model::parse(model).unwrap(), folding, &blocks)
 }
 
 struct Pixels<'a>(&'a [u8], usize);

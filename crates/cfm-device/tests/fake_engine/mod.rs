@@ -85,6 +85,28 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// A configuration of these blocks: outside of the engine or not, first address, number of words.
+pub fn configuration(model: &Model<'_>, folding: u32, blocks: &[(bool, u32, u32)]) -> Vec<u8> {
+    let input = model.input();
+    let mut words = vec![
+        model.fingerprint(),
+        folding,
+        u32::from(input.channels) | u32::from(input.height) << 16,
+        input.row_len() as u32,
+        model.class_count() as u32,
+        blocks.len() as u32,
+    ];
+    for &(external, address, length) in blocks {
+        words.extend([external.into(), address, length]);
+        words.extend((0..length).map(|i| (i + address).wrapping_mul(0x9E37_79B9)));
+    }
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
+    file.extend(crc32(&bytes).to_le_bytes());
+    file.extend(bytes);
+    file
+}
+
 impl<'m> FakeEngine<'m> {
     pub fn new(model: &'m [u8], folding: u32) -> Self {
         let mut registers = [0; 16];

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for SECONDS each (default 60), prints a table, and fails on a finding.
+#
+#     bash tests/fuzz/run.sh [SECONDS] [TARGET...]
+#
+# What is found on the way is kept in grown/ for the next run; a finding is kept in artifacts/TARGET/.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds=${1:-60}
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || {
+    echo "usage: bash tests/fuzz/run.sh [SECONDS] [TARGET...]" >&2
+    exit 2
+}
+shift || true
+
+missing=0
+cargo +nightly --version >/dev/null 2>&1 || {
+    echo "missing: a nightly compiler (rustup toolchain install nightly)" >&2
+    missing=1
+}
+cargo fuzz --version >/dev/null 2>&1 || {
+    echo "missing: cargo-fuzz (cargo install cargo-fuzz --locked)" >&2
+    missing=1
+}
+[ "$missing" = 0 ] || exit 2
+
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo +nightly fuzz list --fuzz-dir .)
+
+# The targets' temporary files go, too, when one of them is stopped.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export TMPDIR=$work
+
+for target in "${targets[@]}"; do
+    cargo +nightly fuzz build --fuzz-dir . "$target"
+done
+
+findings=0
+: >"$work/table"
+for target in "${targets[@]}"; do
+    mkdir -p "grown/$target" "artifacts/$target"
+    folders=("grown/$target" "corpus/$target")
+    # What other programs write.
+    [ "$target" != onnx_import ] || folders+=(../onnx)
+    printf '\n== %s, %d s\n' "$target" "$seconds"
+    found=0
+    cargo +nightly fuzz run --fuzz-dir . "$target" "${folders[@]}" -- \
+        -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=65536 \
+        -print_final_stats=1 >"$work/log" 2>&1 || found=1
+    if [ "$found" = 1 ]; then
+        tail -n 60 "$work/log"
+        findings=$((findings + 1))
+    fi
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log" | tail -n 1)
+    ran=$(sed -n 's/^Done [0-9]* runs in \([0-9]*\) second.*/\1/p' "$work/log" | tail -n 1)
+    corpus=$(find "grown/$target" "corpus/$target" -type f | wc -l)
+    printf '%-18s %8s %11s %7s %9s\n' "$target" "${ran:--}" "${executions:--}" "$corpus" "$found" >>"$work/table"
+done
+
+printf '\n%-18s %8s %11s %7s %9s\n' target seconds executions corpus findings
+cat "$work/table"
+[ "$findings" = 0 ] || {
+    echo "findings are in tests/fuzz/artifacts" >&2
+    exit 1
+}

@@ -1,0 +1,7 @@
+//! What the fuzz targets share.
+#![deny(missing_docs)]
+
+pub mod arbitrary_engine;
+pub mod model_run;
+pub mod protobuf;
+pub mod scratch_file;
