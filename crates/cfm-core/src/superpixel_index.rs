@@ -261,14 +261,15 @@ fn for_each_run(
                     .get(start + usize::from(left)..start + usize::from(right))
                     .unwrap_or(&[]);
                 let mut x0 = left;
-                for labels in labels.chunk_by(|a, b| a == b) {
-                    let Some(&label) = labels.first() else {
-                        continue;
-                    };
+                // `chunk_by` would link a panicking path into firmware.
+                let mut rest = labels;
+                while let Some(&label) = rest.first() {
+                    let len = rest.iter().take_while(|&&other| other == label).count();
                     // No longer than the row, whose length came from 16 bits.
-                    let x1 = x0 + labels.len() as u16;
+                    let x1 = x0 + len as u16;
                     visit(usize::from(label), Run { y, x0, x1 }, (row, column));
                     x0 = x1;
+                    rest = rest.get(len..).unwrap_or(&[]);
                 }
             }
         }
