@@ -172,14 +172,8 @@ fn for_each_segment<K: Kernels, T>(
     let features = FeatureMap::new(features, model.feature()).ok_or(ScoreError::FeatureMap)?;
     let mut scratch = vec![-86; model.scratch_bytes()];
     let mut scorer = Scorer::with_kernels(model, features, &mut scratch, kernels)?;
-    let mut memory: Vec<IndexMemory> = Vec::new();
-    memory.resize_with(inputs.maps.len(), IndexMemory::default);
-    let indices = inputs
-        .maps
-        .iter()
-        .zip(&mut memory)
-        .map(|(map, memory)| memory.build(*map, model))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut memory = Vec::new();
+    let indices = IndexMemory::build_all(&mut memory, inputs.maps, model)?;
     inputs
         .segments
         .iter()
@@ -208,6 +202,22 @@ impl IndexMemory {
         let tally = SuperpixelTally::new(map, model, &mut self.superpixels)?;
         self.counts = vec![CellCount::EMPTY; tally.counts_needed()];
         tally.build(&mut self.counts)
+    }
+
+    /// Builds the indices of several maps, in order, in as many memories.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), for the first map that has one.
+    pub fn build_all<'a>(
+        memory: &'a mut Vec<Self>,
+        maps: &[SuperpixelMap<'a>],
+        model: &Model<'_>,
+    ) -> Result<Vec<SuperpixelIndex<'a>>, SegmentError> {
+        memory.resize_with(maps.len(), Self::default);
+        maps.iter()
+            .zip(memory)
+            .map(|(map, memory)| memory.build(*map, model))
+            .collect()
     }
 
     /// Bytes that the last index takes.

@@ -494,13 +494,8 @@ impl<'m> Pipeline<'m> {
         times.conv = clock.elapsed();
 
         let clock = Instant::now();
-        let mut indices: Vec<IndexMemory> = Vec::new();
-        indices.resize_with(maps.len(), IndexMemory::default);
-        let indices = maps
-            .iter()
-            .zip(&mut indices)
-            .map(|(&map, memory)| memory.build(map, model))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut memory = Vec::new();
+        let indices = IndexMemory::build_all(&mut memory, maps, model)?;
         let indexed = clock.elapsed();
         let mut logits = vec![0_i16; segments.len() * model.class_count()];
         let threads = self.classify(features, segments, &indices, &mut logits)?;

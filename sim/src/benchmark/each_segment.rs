@@ -64,14 +64,8 @@ pub fn convolve_each<K: Kernels + Copy>(
     let input = model.input();
     let mut all = Vec::with_capacity(masked.len());
     let mut arena = vec![0; model.arena_bytes()];
-    let mut memory: Vec<IndexMemory> = Vec::new();
-    memory.resize_with(inputs.maps.len(), IndexMemory::default);
-    let indices = inputs
-        .maps
-        .iter()
-        .zip(&mut memory)
-        .map(|(map, memory)| memory.build(*map, model))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut memory = Vec::new();
+    let indices = IndexMemory::build_all(&mut memory, inputs.maps, model)?;
     for (samples, segment) in masked.iter().zip(inputs.segments) {
         let image = ImageView::new(samples, input.width, input.height, input.channels)?;
         let mut executor = Executor::with_kernels(model, &mut arena, kernels)?;
