@@ -65,21 +65,32 @@ impl Numbers {
             .collect()
     }
 
-    fn channels(&mut self, count: usize) -> Vec<Channel> {
+    /// Channels with filters of so many weights.
+    fn channels(&mut self, count: usize, filter_len: usize) -> Vec<Channel> {
         // A layer with shifts only, one without, or both mixed.
         let general = self.within(0, 2);
         let outliers = self.one_in(2);
+        // Sums up to the ends of 32 bits, whatever the weights are.
+        let products = i32::try_from(filter_len * 127 * 255).expect("filters are short");
+        let largest = i32::MAX - products;
         (0..count)
             .map(|_| {
                 let power_of_two = general == 0 || (general == 1 && self.one_in(2));
+                let extreme = outliers && self.one_in(8);
                 Channel {
-                    bias: self.within(-100_000, 100_000),
+                    bias: match extreme {
+                        true if self.one_in(2) => largest,
+                        true => -largest,
+                        false => self.within(-100_000, 100_000),
+                    },
                     mantissa: if power_of_two {
                         1 << 14
                     } else {
                         self.u16(1 << 14, (1 << 15) - 1)
                     },
-                    shift: if outliers && self.one_in(8) {
+                    shift: if extreme {
+                        self.u8(30, 46)
+                    } else if outliers && self.one_in(8) {
                         self.u8(0, 62)
                     } else {
                         self.u8(14, 32)
@@ -127,7 +138,7 @@ impl Numbers {
             outputs,
             output,
             weights: self.values(usize::from(inputs) * usize::from(outputs), -127),
-            channels: self.channels(outputs.into()),
+            channels: self.channels(outputs.into(), inputs.into()),
         }
     }
 
@@ -198,7 +209,7 @@ fn convolution(backend: &impl Backend, seed: u64) -> bool {
         out_channels,
         output: numbers.output(),
         weights: numbers.values(filter_len * usize::from(out_channels), -127),
-        channels: numbers.channels(out_channels.into()),
+        channels: numbers.channels(out_channels.into(), filter_len),
     });
     let fc = numbers.fully_connected(out_channels, 1, OUTPUT);
     let classifier = numbers.fully_connected(1, 1, classifier_output(-4));
