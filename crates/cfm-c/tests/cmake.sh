@@ -33,3 +33,5 @@ cmake --build "$OUT/arm"
 arm-none-eabi-nm "$OUT/arm/label" >"$OUT/arm/symbols.txt"
 grep -q ' T cfm_image_push_row$' "$OUT/arm/symbols.txt"
 echo "cmake: the same labels on the host; linked for Arm"
+
+bash crates/cfm-c/tests/no_panic.sh
