@@ -13,6 +13,7 @@ use cfm_core::kernels::{Kernels, Portable, Rows, conv2d_scratch, fully_connected
 use cfm_core::model::{Model, Operation, Path, Shape, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_model::spec::{Channel, ConvSpec, FcSpec, LayerSpec, PoolSpec, classifier_output};
+use cfm_soundness::portion;
 use one_layer::model;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -352,18 +353,17 @@ fn elements(backend: &impl Backend, seed: u64) {
     }
 }
 
-/// Layers of each kind; Miri takes a second for one.
-const LAYERS: u64 = if cfg!(miri) { 12 } else { 1000 };
-
+/// Many random layers of each kind.
 fn all(backend: &impl Backend) {
-    let convolutions = (0..LAYERS)
+    let layers = portion(1000, 3) as u64;
+    let convolutions = (0..layers)
         .filter(|&seed| convolution(backend, seed))
         .count();
     assert!(
-        convolutions as u64 > LAYERS / 2,
+        convolutions as u64 > layers / 2,
         "only {convolutions} convolutions"
     );
-    for seed in 0..LAYERS {
+    for seed in 0..layers {
         head(backend, seed);
         elements(backend, seed);
     }
