@@ -216,7 +216,7 @@ impl Depthwise {
                     while at < end {
                         let left = (end - at).div_ceil(self.period);
                         at += self.period
-                            * if S::REGISTERS > 16 && left >= 4 {
+                            * if const { S::REGISTERS > 16 } && left >= 4 {
                                 self.chunks::<S, 4>(part, at, interleaved, out)
                             } else if left >= 2 {
                                 self.chunks::<S, 2>(part, at, interleaved, out)
