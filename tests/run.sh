@@ -64,6 +64,9 @@ CARGO_TARGET_DIR=$OUT cargo test --manifest-path tests/fuzz/Cargo.toml --locked
 step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
+step "dependencies and packages"
+bash tests/supply_chain.sh
+
 step "cross build for $TARGET, plain and with defmt"
 cargo build -p cfm-core -p cfm-proposals -p cfm-device -p cfm-conformance --lib --target "$TARGET" --locked --release
 cargo build -p cfm-core -p cfm-proposals -p cfm-device --target "$TARGET" --locked --release \

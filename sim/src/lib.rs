@@ -83,3 +83,7 @@ pub mod vectors;
 
 pub use image::RgbImage;
 pub use parity::{assert_parity, check_parity};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

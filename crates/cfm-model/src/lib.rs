@@ -1,4 +1,6 @@
-//! Models of convolutional feature masking on the host: built, quantized, written and read back.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! - [`spec`]: a `.cfm` file as plain Rust values;
 //! - [`writer`] and [`reader`]: those values to bytes and back;
