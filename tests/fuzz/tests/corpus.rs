@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cfm_fuzz::targets::{
-    executor, image_decoding, model_parser, onnx_import, register_protocol, segments,
+    executor, image_decoding, model_parser, onnx_import, register_protocol, segments, side_files,
 };
 
 /// Runs the files of `corpus/NAME` and of those folders.
@@ -53,4 +53,9 @@ fn register_protocol_corpus() {
 #[test]
 fn segments_corpus() {
     replay("segments", &[], segments::run);
+}
+
+#[test]
+fn side_files_corpus() {
+    replay("side_files", &[], side_files::run);
 }

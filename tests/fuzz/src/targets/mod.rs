@@ -7,3 +7,4 @@ pub mod model_parser;
 pub mod onnx_import;
 pub mod register_protocol;
 pub mod segments;
+pub mod side_files;
