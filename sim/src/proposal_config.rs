@@ -25,6 +25,7 @@
 use std::fmt;
 use std::path::Path;
 
+use cfm_model::bounded_file;
 use cfm_proposals::combinatorial::Combinations;
 use cfm_proposals::slic::Slic;
 use cfm_proposals::{ColourSpace, Mix, Params, ParamsError, Ranking, Scale, Smoothing};
@@ -265,6 +266,9 @@ impl From<&Params> for ProposalConfig {
     }
 }
 
+/// Most bytes of a file of parameters.
+const MAX_FILE: u64 = 1 << 20;
+
 impl ProposalConfig {
     /// Reads a TOML file.
     ///
@@ -272,9 +276,11 @@ impl ProposalConfig {
     /// When the file cannot be read, names unknown fields, or holds values that make no sense.
     pub fn read(path: &Path) -> Result<Self, ProposalConfigError> {
         let name = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ProposalConfigError::Read {
-            path: name(),
-            source,
+        let text = bounded_file::read_text(path, MAX_FILE).map_err(|source| {
+            ProposalConfigError::Read {
+                path: name(),
+                source,
+            }
         })?;
         let config: Self = toml::from_str(&text).map_err(|error| ProposalConfigError::Parse {
             path: name(),

@@ -72,8 +72,14 @@ struct Block {
 }
 
 impl Dense {
-    /// Packs a convolution of one group, with an input of `shape` and rows of `width` cells as output.
-    pub(super) fn convolution<S: Simd>(conv: &Conv2d<'_>, shape: Shape, width: u16) -> Self {
+    /// Packs a convolution of one group, with an input of `shape` and rows of `width` cells as output; `None` if that takes
+    /// more than `most` bytes.
+    pub(super) fn convolution<S: Simd>(
+        conv: &Conv2d<'_>,
+        shape: Shape,
+        width: u16,
+        most: usize,
+    ) -> Option<Self> {
         let Conv2d {
             window, parameters, ..
         } = conv;
@@ -89,6 +95,11 @@ impl Dense {
         let stride = usize::from(window.stride[1]);
         let staged_cells = width.saturating_sub(1) * stride + usize::from(window.extent(1).max(1));
         let row_bytes = staged_cells * channels * S::BYTES;
+        if rows * row_bytes + Self::bytes_of::<S>(parameters, rows * stretches, cells * channels)
+            > most
+        {
+            return None;
+        }
         let dilation = usize::from(window.dilation[1]);
         let stretches = (0..rows * stretches)
             .map(|i| {
@@ -96,22 +107,38 @@ impl Dense {
                 i / stretches * row_bytes + cell * channels * S::BYTES
             })
             .collect();
-        Self {
+        Some(Self {
             window: *window,
             channels,
             row_bytes,
             step: stride * channels * S::BYTES,
             width,
             ..Self::pack::<S>(parameters, stretches, cells * channels)
-        }
+        })
     }
 
-    /// Packs a fully connected layer.
-    pub(super) fn fully_connected<S: Simd>(parameters: &Parameters<'_>, inputs: usize) -> Self {
-        Self {
+    /// Packs a fully connected layer; `None` if that takes more than `most` bytes.
+    pub(super) fn fully_connected<S: Simd>(
+        parameters: &Parameters<'_>,
+        inputs: usize,
+        most: usize,
+    ) -> Option<Self> {
+        let bytes = inputs * S::BYTES + Self::bytes_of::<S>(parameters, 1, inputs);
+        (bytes <= most).then(|| Self {
             row_bytes: inputs * S::BYTES,
             ..Self::pack::<S>(parameters, std::vec![0], inputs)
-        }
+        })
+    }
+
+    /// Bytes that packing takes, of `len` activations in each of some stretches.
+    fn bytes_of<S: Simd>(parameters: &Parameters<'_>, stretches: usize, len: usize) -> usize {
+        let vectors = parameters.channels.len().div_ceil(S::LANES);
+        vectors * (stretches * len.div_ceil(S::GROUP) * S::VECTOR_BYTES + S::LANES * Scales::BYTES)
+    }
+
+    /// Bytes of the packed layer and of its workspace.
+    pub(super) fn bytes(&self) -> usize {
+        self.weights.bytes().len() + self.scales.len() * Scales::BYTES + self.workspace()
     }
 
     /// Packs weights, of `len` activations in each stretch.
