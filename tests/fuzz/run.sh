@@ -39,22 +39,24 @@ for target in "${targets[@]}"; do
 done
 
 findings=0
+failures=0
 for target in "${targets[@]}"; do
     mkdir -p "grown/$target" "artifacts/$target"
     folders=("grown/$target" "corpus/$target")
     # What other programs write.
     [ "$target" != onnx_import ] || folders+=(../onnx)
     printf '\n== %s, %d s\n' "$target" "$seconds"
-    found=0
+    status=0
     # In seconds of a processor, because others may be at work on the machine.
     TIMEFORMAT='%U %S'
     { time cargo +nightly fuzz run --fuzz-dir . "$target" "${folders[@]}" -- \
         -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 -max_len=65536 \
-        -print_final_stats=1 >"$work/log" 2>&1 || found=1; } 2>"$work/time"
-    if [ "$found" = 1 ]; then
-        tail -n 60 "$work/log"
-        findings=$((findings + 1))
-    fi
+        -print_final_stats=1 >"$work/log" 2>&1 || status=$?; } 2>"$work/time"
+    [ "$status" = 0 ] || tail -n 60 "$work/log"
+    found=$(grep -cE 'Test unit written to .*/(crash|leak|oom|timeout)-' "$work/log" || true)
+    findings=$((findings + found))
+    # Whoever stops the fuzzer has found nothing.
+    [ "$status" = 0 ] || [ "$found" -gt 0 ] || failures=$((failures + 1))
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log" | tail -n 1)
     corpus=$(find "grown/$target" "corpus/$target" -type f | wc -l)
     awk -v OFS=, -v date="$(date -u +%F)" -v target="$target" -v executions="${executions:-0}" -v corpus="$corpus" \
@@ -64,5 +66,9 @@ done
 bash log.sh
 [ "$findings" = 0 ] || {
     echo "findings are in tests/fuzz/artifacts" >&2
+    exit 1
+}
+[ "$failures" = 0 ] || {
+    echo "$failures targets did not run to the end" >&2
     exit 1
 }
