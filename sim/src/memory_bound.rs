@@ -9,7 +9,7 @@
 //! | arena, of which every thread that scores has its scratch memory once more | [`RUN`] |
 //! | tensors, real numbers and segments of a comparison, tensor by tensor | [`COMPARE`] |
 //!
-//! Everything else is bounded elsewhere: the file is held two times while packed weights are put into rows, packed layers
+//! Everything else is bounded elsewhere: the file is held up to three times while it is read, packed layers
 //! take at most 64 MiB or 8 times the file (`cfm_core::kernels::X86`), proposals and labelling go by the image's pixels
 //! and the parameters' [`max_superpixels`](cfm_proposals::Params::max_superpixels) and
 //! [`max_segments`](cfm_proposals::Params::max_segments). `sim/tests/memory/models.rs` measures all of it together.

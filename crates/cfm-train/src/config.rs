@@ -10,6 +10,7 @@ pub use self::svm::SvmConfig;
 
 use std::path::Path;
 
+use cfm_model::bounded_file;
 use cfm_model::float_model::Activation;
 use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError, named_or_table};
 use serde::{Deserialize, Serialize};
