@@ -16,34 +16,7 @@ BOARDS=${*:-$ALL}
 
 step() { printf '\n== %s\n' "$*"; }
 
-# need COMMAND PACKAGE: the command, from the Debian package if it is not there.
-need() {
-    command -v "$1" >/dev/null && return
-    step "apt-get install $2"
-    if command -v apt-get >/dev/null; then
-        apt-get install --yes --quiet "$2" || sudo -n apt-get install --yes --quiet "$2" || true
-    fi
-    command -v "$1" >/dev/null && return
-    echo "missing: $1 (Debian package $2); the boards cannot be tested without it" >&2
-    exit 1
-}
-
-# need_target TARGET: compiled libraries for a target.
-need_target() {
-    rustc --print target-libdir --target "$1" 2>/dev/null | xargs -r test -d && return
-    step "rustup target add $1"
-    rustup target add "$1" && return
-    echo "missing: the Rust target $1 (rustup target add $1)" >&2
-    exit 1
-}
-
-need_nightly_source() {
-    test -e "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/core/src/lib.rs" && return
-    step "rustup toolchain install nightly --component rust-src"
-    rustup toolchain install nightly --profile minimal --component rust-src --component clippy && return
-    echo "missing: a nightly Rust compiler with the component rust-src, which builds core for the Cortex-A9" >&2
-    exit 1
-}
+. ../tests/need.sh
 
 # in_board BOARD COMMAND...: runs a command in a board's folder, where its target and runner are set.
 in_board() {
@@ -180,7 +153,7 @@ check_kernels() {
         cd ..
         export CARGO_TARGET_DIR=$OUT CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
         export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
-        cargo test --release --locked -p cfm-conformance --test kernels --target "$target"
+        cargo test --release --locked -p cfm-soundness --target "$target"
     )
 }
 
@@ -225,7 +198,8 @@ for board in $BOARDS; do
             exit 2
             ;;
     esac
-    if [ "$target" = armv7a-none-eabihf ]; then need_nightly_source; else need_target "$target"; fi
+    # The Cortex-A9's core library is built from source.
+    if [ "$target" = armv7a-none-eabihf ]; then need_nightly rust-src clippy; else need_target "$target"; fi
     if [ "$board" = aarch64-linux ]; then
         need qemu-aarch64 qemu-user
         need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu

@@ -122,4 +122,7 @@ bash boards/run.sh
 step "instructions of the kernels, counted"
 bash boards/bench/run.sh
 
+step "undefined behaviour: Miri, AddressSanitizer"
+bash tests/undefined_behaviour.sh
+
 step "all passed"

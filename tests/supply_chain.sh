@@ -59,7 +59,7 @@ cargo "+$MSRV" check "${LIBRARIES[@]}" --all-features --lib --bins --locked --qu
 step "packages"
 rm -f "$OUT"/package/*.crate
 # Not built here: the test suite has built the same sources, and the check of the packages finds files that are left out.
-cargo package --workspace --exclude cfm-conformance --locked --no-verify --allow-dirty --quiet
+cargo package --workspace --exclude cfm-conformance --exclude cfm-soundness --locked --no-verify --allow-dirty --quiet
 "${PYTHON:-python3}" tests/supply_check.py packages "$OUT/package"
 
 [ "${1:-}" = release ] || exit 0
@@ -84,7 +84,7 @@ sed -i '/"crates\/cfm-train"/d' "$COPY/Cargo.toml"
 
 step "builds of the packages"
 # Without cfm-train: its framework takes a quarter of an hour, and it has no file that the check above does not see.
-cargo package --workspace --exclude cfm-conformance --exclude cfm-train --locked --allow-dirty
+cargo package --workspace --exclude cfm-conformance --exclude cfm-soundness --exclude cfm-train --locked --allow-dirty
 
 BASELINE=${2:-}
 if [ -n "$BASELINE" ]; then

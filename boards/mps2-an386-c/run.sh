@@ -12,17 +12,7 @@ SEED=${SEED:-3}
 # Seconds that QEMU may take: it interprets some billion instructions.
 LIMIT=${LIMIT:-1800}
 
-# tool package
-need() {
-    command -v "$1" >/dev/null && return
-    if [ -z "${CI:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "installing $2 for $1" >&2
-        { apt-get update && apt-get install -y "$2"; } >/dev/null 2>&1 || true
-    fi
-    command -v "$1" >/dev/null && return
-    echo "missing: $1 (apt-get install $2)" >&2
-    exit 1
-}
+. "$ROOT/tests/need.sh"
 need arm-none-eabi-gcc gcc-arm-none-eabi
 # Its headers, for <string.h>; the C library itself is not linked.
 if ! echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1; then
@@ -30,12 +20,7 @@ if ! echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1; then
     exit 1
 fi
 need qemu-system-arm qemu-system-arm
-if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test -d; then
-    rustup target add "$TARGET" || {
-        echo "missing: the Rust target $TARGET (rustup target add $TARGET)" >&2
-        exit 1
-    }
-fi
+need_target "$TARGET"
 
 rm -rf "$OUT"
 mkdir -p "$OUT"

@@ -2,7 +2,7 @@
 //!
 //! The layers are those of the README's table of instructions, and a larger one. Items are multiply-accumulates.
 
-#[path = "../tests/one_layer/mod.rs"]
+#[path = "../soundness/tests/one_layer/mod.rs"]
 mod one_layer;
 #[cfg(target_arch = "x86_64")]
 #[path = "../tests/x86/mod.rs"]

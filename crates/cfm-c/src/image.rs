@@ -317,11 +317,17 @@ unsafe fn labelling(image: *const cfm_image, rule: *const cfm_rule) -> Result<La
         ];
         LabellingRule::from_bytes(&bytes).map_err(|_| E::CFM_ERROR_RULE)?
     };
-    let maps = maps.iter().map(|index| *index.map()).collect();
+    // Not collected, for that panics where there is no room, though here always is.
+    let mut plain = Vec::new();
+    for index in maps {
+        plain
+            .push(*index.map())
+            .map_err(|_| E::CFM_ERROR_TOO_MANY_MAPS)?;
+    }
     Ok(Labelling {
         model: image.model,
         rule,
-        maps,
+        maps: plain,
     })
 }
 

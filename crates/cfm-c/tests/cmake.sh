@@ -8,17 +8,7 @@ mkdir -p "$TARGET_DIR"
 TARGET_DIR=$(cd "$TARGET_DIR" && pwd)
 OUT=$TARGET_DIR/cfm-cmake
 
-# tool package
-need() {
-    command -v "$1" >/dev/null && return
-    if [ -z "${CI:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "installing $2 for $1" >&2
-        { apt-get update && apt-get install -y "$2"; } >/dev/null 2>&1 || true
-    fi
-    command -v "$1" >/dev/null && return
-    echo "missing: $1 (apt-get install $2)" >&2
-    exit 1
-}
+. tests/need.sh
 need cmake cmake
 need arm-none-eabi-gcc gcc-arm-none-eabi
 
@@ -43,3 +33,5 @@ cmake --build "$OUT/arm"
 arm-none-eabi-nm "$OUT/arm/label" >"$OUT/arm/symbols.txt"
 grep -q ' T cfm_image_push_row$' "$OUT/arm/symbols.txt"
 echo "cmake: the same labels on the host; linked for Arm"
+
+bash crates/cfm-c/tests/no_panic.sh

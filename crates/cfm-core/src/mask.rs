@@ -19,6 +19,7 @@ use crate::model::{MaskRule, Model};
 use crate::receptive_field::Axis;
 use crate::segment::{PixelBox, Run, Segment, SegmentError};
 use crate::superpixel_index::SuperpixelIndex;
+use fixed::types::U0F16;
 
 /// A box of feature-map cells, ends exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -322,9 +323,7 @@ impl Coverage {
             return false;
         }
         match model.head().mask_rule {
-            MaskRule::Average { threshold } => {
-                self.inside * 65536 >= u64::from(threshold.to_bits()) * self.total
-            }
+            MaskRule::Average { threshold } => self.reaches(threshold),
             MaskRule::Max => self.inside >= 1,
             MaskRule::Nearest => {
                 let CellWindow {
@@ -340,6 +339,11 @@ impl Coverage {
             }
             MaskRule::Off => true,
         }
+    }
+
+    /// Whether the share of the segment is at least the threshold, compared exactly.
+    fn reaches(&self, threshold: U0F16) -> bool {
+        self.inside * 65536 >= u64::from(threshold.to_bits()) * self.total
     }
 
     /// Whether the share of the segment is larger than `other`'s, compared exactly.
@@ -376,5 +380,64 @@ pub(crate) fn set_bits(
         && let Some(bit) = bits.get_mut(i)
     {
         *bit = 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::format::MAX_SIDE;
+
+    fn share(inside: u64, total: u64) -> Coverage {
+        Coverage {
+            inside,
+            total,
+            cells: CellWindow::default(),
+        }
+    }
+
+    /// Pixels of a cell; the largest is a whole image.
+    fn totals() -> impl Iterator<Item = u64> {
+        let all = if cfg!(miri) { 3 } else { 60 };
+        let side = u64::from(MAX_SIDE);
+        (1..=all).chain([side, side * side - 1, side * side])
+    }
+
+    #[test]
+    fn every_threshold_is_reached_from_its_own_share_on() {
+        for total in totals() {
+            for threshold in (1..=u16::MAX).step_by(if cfg!(miri) { 3001 } else { 1 }) {
+                // The fewest pixels that are at least the threshold's part of all.
+                let fewest = (u64::from(threshold) * total).div_ceil(1 << 16);
+                let threshold = U0F16::from_bits(threshold);
+                assert!((1..=total).contains(&fewest));
+                assert!(share(fewest, total).reaches(threshold));
+                assert!(share(total, total).reaches(threshold));
+                assert!(!share(fewest - 1, total).reaches(threshold));
+                assert!(!share(0, total).reaches(threshold));
+            }
+        }
+    }
+
+    #[test]
+    fn shares_are_ordered_as_fractions() {
+        let shares = || totals().flat_map(|t| [0, 1, t / 3, t / 2, t - 1, t].map(|i| (i, t)));
+        for (i, t) in shares() {
+            for (j, u) in shares() {
+                // By continued fractions: whole parts first, then the rests, upside down.
+                let (mut a, mut b, mut flipped) = ((i, t), (j, u), false);
+                let larger = loop {
+                    let (p, q) = (a.0 / a.1, b.0 / b.1);
+                    let (rest, other) = (a.0 % a.1, b.0 % b.1);
+                    if p != q || rest == 0 || other == 0 {
+                        let a = (p, rest > 0);
+                        let b = (q, other > 0);
+                        break if flipped { a < b } else { a > b };
+                    }
+                    (a, b, flipped) = ((a.1, rest), (b.1, other), !flipped);
+                };
+                assert_eq!(share(i, t).exceeds(&share(j, u)), larger, "{i}/{t} {j}/{u}");
+            }
+        }
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn rne_is_nearest_even_exhaustively_on_a_small_domain() {
         for shift in 0..12 {
-            for value in -9000_i64..=9000 {
+            for value in (-9000_i64..=9000).step_by(STEP) {
                 assert_eq!(
                     i128::from(rne(value, shift)),
                     nearest_even(i128::from(value), 1 << shift),
@@ -159,13 +159,111 @@ mod tests {
     #[test]
     fn rne_div_is_nearest_even_exhaustively_on_a_small_domain() {
         for d in 1..70 {
-            for n in -4000..=4000 {
+            for n in (-4000..=4000).step_by(STEP) {
                 assert_eq!(
                     i128::from(rne_div(n, d)),
                     nearest_even(i128::from(n), i128::from(d)),
                     "{n} / {d}"
                 );
             }
+        }
+    }
+
+    /// Whether `rounded` is `value / 2^shift` to nearest, ties to even, told by the distance alone.
+    fn is_nearest_even(value: i64, shift: u8, rounded: i64) -> bool {
+        let twice = 2 * (i128::from(value) - (i128::from(rounded) << shift)).abs();
+        twice < 1 << shift || (twice == 1 << shift && rounded & 1 == 0)
+    }
+
+    /// Not every number in Miri, which is slow.
+    const STEP: usize = if cfg!(miri) { 1999 } else { 1 };
+
+    #[test]
+    fn every_16_bit_sum_is_rounded_and_clamped_at_every_shift() {
+        let out = OutputScale {
+            zero_point: -7,
+            exponent: 0,
+            low: -100,
+            high: 90,
+        };
+        for mantissa in [MANTISSA_MIN, MANTISSA_MIN + 1, 23_171, MANTISSA_MAX] {
+            for shift in 0..=SHIFT_MAX {
+                let channel = Channel {
+                    bias: 0,
+                    mantissa,
+                    shift,
+                };
+                for acc in (i32::from(i16::MIN)..=i16::MAX.into()).step_by(STEP) {
+                    let product = i64::from(acc) * i64::from(mantissa);
+                    let scaled = channel.scale(acc);
+                    assert!(
+                        is_nearest_even(product, shift, scaled),
+                        "{acc} * {mantissa} >> {shift}: {scaled}"
+                    );
+                    let activation = (scaled - 7).clamp(-100, 90);
+                    assert_eq!(i64::from(channel.requantize(acc, &out)), activation);
+                    let logit = scaled.clamp(-32_768, 32_767);
+                    assert_eq!(i64::from(channel.logit(acc)), logit);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rne_holds_at_the_ends_of_64_bits_and_beside_every_tie() {
+        for shift in 0..=u8::MAX {
+            let taken = shift.min(SHIFT_MAX);
+            let half = (1_i64 << taken) / 2;
+            let ends = [i64::MIN, i64::MIN + half, 0, i64::MAX - half, i64::MAX];
+            let ties = [1, 2, 3, 4].map(|odd| half.saturating_mul(odd));
+            for value in ends.into_iter().chain(ties).chain(ties.map(|tie| -tie)) {
+                for beside in -1..=1 {
+                    let value = value.saturating_add(beside);
+                    assert!(
+                        is_nearest_even(value, taken, rne(value, shift)),
+                        "{value} >> {shift}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rne_div_holds_at_the_ends_of_32_bits() {
+        let corners = [
+            i32::MIN,
+            i32::MIN + 1,
+            -3,
+            -1,
+            0,
+            1,
+            2,
+            3,
+            1 << 30,
+            i32::MAX - 1,
+            i32::MAX,
+        ];
+        for n in corners {
+            for d in corners {
+                let expected = match d {
+                    1.. => nearest_even(n.into(), d.into()),
+                    _ => 0,
+                };
+                assert_eq!(i128::from(rne_div(n, d)), expected, "{n} / {d}");
+            }
+        }
+    }
+
+    #[test]
+    fn clamping_saturates() {
+        for (low, high, zero_point) in [(-128, 127, 127), (-128, 127, -128), (5, 5, 0)] {
+            let out = OutputScale {
+                zero_point,
+                exponent: 0,
+                low,
+                high,
+            };
+            assert_eq!([out.clamp(i64::MIN), out.clamp(i64::MAX)], [low, high]);
         }
     }
 

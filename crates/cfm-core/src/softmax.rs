@@ -142,6 +142,7 @@ fn exp2_negative(d: u16, exponent: i8) -> u64 {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::model::format::MAX_CLASSES;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -151,6 +152,75 @@ mod tests {
         for (i, &value) in TABLE.iter().enumerate() {
             let exact = 2_f64.powf(31.0 - i as f64 / 64.0);
             assert!((f64::from(value) - exact).abs() <= 0.5 + 1e-6, "{i}");
+        }
+    }
+
+    /// The exponents of a model's logits.
+    const EXPONENTS: core::ops::RangeInclusive<i8> = -30..=8;
+
+    /// Differences of two logits; not all of them in Miri, which is slow.
+    fn differences() -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).step_by(if cfg!(miri) { 2551 } else { 1 })
+    }
+
+    #[test]
+    fn every_weight_is_close_to_the_power_and_none_is_above_a_smaller_difference() {
+        for exponent in EXPONENTS {
+            let mut last = 1 << 31;
+            assert_eq!(exp2_negative(0, exponent), last);
+            for d in differences() {
+                let weight = exp2_negative(d, exponent);
+                let real = (-f64::from(d) * 2_f64.powi(exponent.into())).exp();
+                // The interpolation, and t's last bit.
+                let error = (weight as f64 / 2_f64.powi(31) - real).abs();
+                assert!(error < 2_f64.powi(-15), "{d} {exponent}: {error}");
+                assert!(weight <= last, "{d} {exponent}");
+                last = weight;
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_logits_has_its_probabilities() {
+        for exponent in EXPONENTS {
+            for d in differences() {
+                let logits = [i16::MAX, i16::MAX.wrapping_sub_unsigned(d)];
+                let mut p = [U0F16::ZERO; 2];
+                softmax(&logits, exponent, &mut p);
+                let real = 1.0 / (1.0 + (-f64::from(d) * 2_f64.powi(exponent.into())).exp());
+                let [p, q] = p.map(|p| p.to_num::<f64>());
+                assert!((p - real).abs() <= 2_f64.powi(-12), "{d} {exponent}: {p}");
+                assert!(
+                    (q - (1.0 - real)).abs() <= 2_f64.powi(-12),
+                    "{d} {exponent}: {q}"
+                );
+                assert!(p >= q, "{d} {exponent}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_class_and_as_many_as_there_can_be() {
+        for exponent in EXPONENTS {
+            for logit in [i16::MIN, -1, 0, i16::MAX] {
+                let mut p = [U0F16::ZERO];
+                softmax(&[logit], exponent, &mut p);
+                assert_eq!(p, [U0F16::MAX], "there is no 1");
+                let mut p = [U0F16::ZERO; MAX_CLASSES];
+                softmax(&[logit; MAX_CLASSES], exponent, &mut p);
+                assert_eq!(p, [U0F16::from_bits(257); MAX_CLASSES]);
+            }
+        }
+        softmax(&[], 0, &mut []);
+    }
+
+    #[test]
+    fn logits_have_their_exact_values() {
+        for exponent in EXPONENTS {
+            for logit in (i16::MIN..=i16::MAX).step_by(if cfg!(miri) { 4095 } else { 1 }) {
+                let exact = f64::from(logit) * 2_f64.powi(exponent.into());
+                assert_eq!(logit_value(logit, exponent).to_num::<f64>(), exact);
+            }
         }
     }
 

@@ -156,6 +156,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::kernels::Portable;
+    use crate::model::format::{MAX_LEVEL, MAX_SIDE};
     use crate::model::{Shape, Tensor};
     use proptest::prelude::*;
     use proptest::sample::subsequence;
@@ -262,25 +263,36 @@ mod tests {
 
     #[test]
     fn bins_cover_the_window_and_are_never_empty() {
-        for w in 1..40 {
-            for n in 1..=12 {
-                let mut covered = BTreeSet::new();
-                for i in 0..n {
-                    let (start, end) = span(w, n, i);
-                    // A cell c is in bin i exactly if the real intervals [c, c+1) and [i w/n, (i+1) w/n) overlap.
-                    let cells: BTreeSet<u16> = (0..w)
-                        .filter(|&c| {
-                            let (c, w, n, i) =
-                                (u32::from(c), u32::from(w), u32::from(n), u32::from(i));
-                            c * n < (i + 1) * w && (c + 1) * n > i * w
-                        })
-                        .collect();
-                    assert_eq!(cells, (start..end).collect(), "w {w} n {n} i {i}");
-                    assert!(!cells.is_empty());
-                    covered.extend(cells);
-                }
-                assert_eq!(covered.len(), usize::from(w));
-                assert_eq!(span(w, n, n), (w, w), "no bin beyond the last");
+        let widths = (1..40).step_by(if cfg!(miri) { 13 } else { 1 });
+        for (w, n) in widths.flat_map(|w| (1..=MAX_LEVEL).map(move |n| (w, n))) {
+            let mut covered = BTreeSet::new();
+            for i in 0..n {
+                let (start, end) = span(w, n, i);
+                // A cell c is in bin i exactly if the real intervals [c, c+1) and [i w/n, (i+1) w/n) overlap.
+                let cells: BTreeSet<u16> = (0..w)
+                    .filter(|&c| {
+                        let (c, w, n, i) = (u32::from(c), u32::from(w), u32::from(n), u32::from(i));
+                        c * n < (i + 1) * w && (c + 1) * n > i * w
+                    })
+                    .collect();
+                assert_eq!(cells, (start..end).collect(), "w {w} n {n} i {i}");
+                assert!(!cells.is_empty());
+                covered.extend(cells);
+            }
+            assert_eq!(covered.len(), usize::from(w));
+            assert_eq!(span(w, n, n), (w, w), "no bin beyond the last");
+        }
+    }
+
+    #[test]
+    fn bins_of_every_window_are_those_of_the_formula() {
+        let widths = (1..=MAX_SIDE).step_by(if cfg!(miri) { 4001 } else { 1 });
+        for w in widths.chain([u16::MAX - 1, u16::MAX]) {
+            for n in 1..=MAX_LEVEL {
+                let (w, n) = (u32::from(w), u32::from(n));
+                let formula = (0..n).map(|i| (i * w / n, ((i + 1) * w).div_ceil(n)));
+                let spans = spans(w as u16, n as u8).map(|(start, end)| (start.into(), end.into()));
+                assert!(spans.eq(formula), "w {w} n {n}");
             }
         }
     }

@@ -156,10 +156,13 @@ impl<B: Bus> MmioTransport<B> {
             return Err(TransportError::Request);
         };
         let channels = self.read(4 * usize::from(Register::FOLDING.0))? & 0xFF;
-        if channels == 0 || weights.address % channels != 0 {
+        let Some(first) = first_word(word, channels) else {
+            return Err(TransportError::Request);
+        };
+        if !weights.address.is_multiple_of(channels) {
             return Err(TransportError::Request);
         }
-        self.weight = word as usize * (channels as usize / 4);
+        self.weight = first;
         self.write(
             4 * usize::from(Register::EXTERNAL_ADDRESS.0),
             weights.address,
@@ -168,10 +171,10 @@ impl<B: Bus> MmioTransport<B> {
 
     fn push_weights(&mut self, words: &[u32]) -> Result<(), TransportError<B::Error>> {
         let room = self.bus.weights().map_or(0, |weights| weights.words);
-        let end = self.weight + words.len();
-        if end > room {
+        let end = self.weight.checked_add(words.len());
+        let Some(end) = end.filter(|&end| end <= room) else {
             return Err(TransportError::Request);
-        }
+        };
         for (index, &word) in (self.weight..).zip(words) {
             self.bus
                 .write_weight(index, word)
@@ -180,6 +183,15 @@ impl<B: Bus> MmioTransport<B> {
         self.weight = end;
         Ok(())
     }
+}
+
+/// The 32-bit word of the memory outside at which weight word `word` begins, for a folding of so many channels; `None` for
+/// channels that do not fill words, and beyond 32 bits, whatever the processor's own address space.
+fn first_word(word: u32, channels: u32) -> Option<usize> {
+    if channels == 0 || !channels.is_multiple_of(4) {
+        return None;
+    }
+    word.checked_mul(channels / 4)?.try_into().ok()
 }
 
 impl<B: Bus> Transport for MmioTransport<B> {

@@ -140,9 +140,12 @@ fn run(
     (backend, transport.release().transfers() - start)
 }
 
+/// Of all places of a fault: every one, but few in Miri, where a frame takes many seconds.
+const STEP: usize = if cfg!(miri) { 67 } else { 1 };
+
 #[test]
 fn the_engine_returns_what_the_core_does() {
-    for seed in 0..60 {
+    for seed in (0..60).step_by(STEP) {
         let (backend, _) = run(seed, 256, Vec::new());
         assert_eq!(backend, Backend::Engine, "seed {seed}");
     }
@@ -150,7 +153,7 @@ fn the_engine_returns_what_the_core_does() {
 
 #[test]
 fn a_small_logits_fifo_does_not_lock_up() {
-    for seed in 0..20 {
+    for seed in (0..20).step_by(STEP) {
         let (backend, _) = run(seed, 1, Vec::new());
         assert_eq!(backend, Backend::Engine, "seed {seed}");
     }
@@ -159,7 +162,7 @@ fn a_small_logits_fifo_does_not_lock_up() {
 #[test]
 fn a_disturbance_of_any_transfer_is_repaired() {
     let (_, transfers) = run(3, 256, Vec::new());
-    for at in 0..transfers {
+    for at in (0..transfers).step_by(STEP) {
         for fault in [
             Fault::Request(at * 7),
             Fault::Response(at * 11),
@@ -175,7 +178,7 @@ fn a_disturbance_of_any_transfer_is_repaired() {
 #[test]
 fn every_flipped_bit_of_a_request_and_of_a_response_is_noticed() {
     // Transfer 9 or so: a push with its longest payload.
-    for bit in 0..600 {
+    for bit in (0..600).step_by(STEP * STEP.min(5)) {
         for fault in [Fault::Request(bit), Fault::Response(bit)] {
             assert_eq!(
                 run(3, 256, vec![(9, fault)]).0,
@@ -190,7 +193,7 @@ fn every_flipped_bit_of_a_request_and_of_a_response_is_noticed() {
 fn software_takes_over_when_the_engine_dies_or_is_reset() {
     let (_, transfers) = run(5, 256, Vec::new());
     let mut taken_over = 0;
-    for at in 0..transfers {
+    for at in (0..transfers).step_by(STEP) {
         for fault in [Fault::Dead, Fault::Reset, Fault::Stuck] {
             let (backend, _) = run(5, 256, vec![(at, fault)]);
             // A reset before the frame begins, or after it has ended, is none of its business.
@@ -200,7 +203,10 @@ fn software_takes_over_when_the_engine_dies_or_is_reset() {
             }
         }
     }
-    assert!(taken_over > 2 * transfers, "{taken_over} of {transfers}");
+    assert!(
+        cfg!(miri) || taken_over > 2 * transfers,
+        "{taken_over} of {transfers}"
+    );
 }
 
 #[test]

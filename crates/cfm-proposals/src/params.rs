@@ -181,6 +181,14 @@ impl Default for Params {
     }
 }
 
+/// The first `count` values; all of them if there are no more, which keeps the panic path out.
+const fn first<T>(values: &[T], count: u8) -> &[T] {
+    match values.split_at_checked(count as usize) {
+        Some((first, _)) => first,
+        None => values,
+    }
+}
+
 impl Params {
     /// The default parameters.
     pub const DEFAULT: Self = Self {
@@ -382,13 +390,13 @@ impl Params {
     /// The superpixel scales; one map each.
     #[must_use]
     pub const fn scales(&self) -> &[Scale] {
-        self.scales.split_at(self.scale_count as usize).0
+        first(&self.scales, self.scale_count)
     }
 
     /// The similarity mixes; one hierarchy for each map and mix.
     #[must_use]
     pub const fn mixes(&self) -> &[Mix] {
-        self.mixes.split_at(self.mix_count as usize).0
+        first(&self.mixes, self.mix_count)
     }
 
     /// Most superpixels of a map.

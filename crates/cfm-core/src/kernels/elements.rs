@@ -137,6 +137,8 @@ mod tests {
     use super::super::Mask;
     use super::*;
     use crate::mask::CellWindow;
+    use crate::model::Shape;
+    use core::cmp::Ordering;
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -154,6 +156,65 @@ mod tests {
                 any::<i8>(),
             )
         })
+    }
+
+    /// How far apart the exponents of an addition may be, as the format has it.
+    const FARTHEST: u8 = 32;
+
+    /// `sum / 2^shift`, to nearest, ties to even.
+    fn nearest_even(sum: i128, shift: u32) -> i128 {
+        let (floor, rest) = (sum >> shift, sum & ((1 << shift) - 1));
+        match (2 * rest).cmp(&(1 << shift)) {
+            Ordering::Less => floor,
+            Ordering::Equal => floor + (floor & 1),
+            Ordering::Greater => floor + 1,
+        }
+    }
+
+    #[test]
+    fn sums_are_exact_at_every_distance_of_the_exponents() {
+        let ends = [-128, -127, -1, 0, 1, 2, 63, 127_i8];
+        let a: Vec<i8> = ends.into_iter().flat_map(|q| [q; 8]).collect();
+        let b = ends.repeat(8);
+        let shape = Shape {
+            height: 1,
+            width: 64,
+            channels: 1,
+        };
+        let distances = || 0..=FARTHEST;
+        let all = distances()
+            .flat_map(|a| distances().flat_map(move |b| distances().map(move |out| [a, b, out])));
+        let all = all.filter(|distances| distances.contains(&0));
+        for (i, [left_a, left_b, right]) in
+            all.enumerate().step_by(if cfg!(miri) { 331 } else { 1 })
+        {
+            let finest = -64 + (i % 90) as i8;
+            let exponent = |distance: u8| finest + distance as i8;
+            for [za, zb, zero_point] in [[0, 0, 0], [-128, 127, -128], [127, -128, 127], [5, -3, 7]]
+            {
+                let output = OutputScale {
+                    zero_point,
+                    exponent: exponent(right),
+                    low: -120,
+                    high: 127,
+                };
+                let first = Rows::new(&a, shape, za, exponent(left_a));
+                let second = Rows::new(&b, shape, zb, exponent(left_b));
+                let mut sums = [77; 64];
+                add_row(&first, &second, &output, 0, &mut sums);
+                let mut portable = [77; 64];
+                Portable.add_row(&first, &second, &output, 0, &mut portable);
+                let exact = a.iter().zip(&b).map(|(&qa, &qb)| {
+                    let real = |q: i8, z: i8, left: u8| (i128::from(q) - i128::from(z)) << left;
+                    let sum = real(qa, za, left_a) + real(qb, zb, left_b);
+                    (nearest_even(sum, right.into()) + i128::from(zero_point)).clamp(-120, 127)
+                        as i8
+                });
+                let exact: Vec<i8> = exact.collect();
+                assert_eq!(sums[..], exact, "{left_a} {left_b} {right}");
+                assert_eq!(portable[..], exact, "{left_a} {left_b} {right}");
+            }
+        }
     }
 
     proptest! {

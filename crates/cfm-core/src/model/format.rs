@@ -243,3 +243,52 @@ pub mod tag {
     /// Provenance.
     pub const PROVENANCE: [u8; 4] = *b"PROV";
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    /// Bytes of a field, as the tables write its type: `u16`, `i8, i8`, `8 x u8`, `12 bytes`.
+    fn bytes(field: &str) -> usize {
+        let (count, of) = match field.split_once([' ', ',']) {
+            Some((count, "bytes")) => return count.parse().unwrap(),
+            Some((count, of)) if of.starts_with("x ") => (count.parse().unwrap(), &of[2..]),
+            _ => (field.split(", ").count(), field.split(", ").next().unwrap()),
+        };
+        let bits: usize = of[1..].parse().unwrap();
+        count * bits / 8
+    }
+
+    #[test]
+    fn the_fields_of_every_record_lie_side_by_side_and_fill_it() {
+        let page = include_str!("format.rs").lines();
+        let page = page.map_while(|line| line.strip_prefix("//!"));
+        let mut ends = Vec::new();
+        for line in page {
+            if line == " | offset | type | meaning |" {
+                ends.push(0);
+            } else if let Some(row) = line.strip_prefix(" | ")
+                && let [offset, field, _] = row.splitn(3, " | ").collect::<Vec<_>>()[..]
+                && let Ok(offset) = offset.parse::<usize>()
+            {
+                let end = ends.last_mut().unwrap();
+                assert_eq!(*end, offset, "{line}");
+                *end += bytes(field);
+            }
+        }
+        let input = 8;
+        let lengths = [
+            HEADER_LEN,
+            SECTION_ENTRY_LEN,
+            input,
+            LAYER_LEN,
+            CHANNEL_LEN,
+            HEAD_LEN,
+            FC_LEN,
+            LABELLING_LEN,
+        ];
+        assert_eq!(ends, lengths);
+    }
+}

@@ -99,6 +99,12 @@ impl<'a> Model<'a> {
             sections.channels,
             &mut tensors,
         ));
+        // Always so; asked, to keep the panic path out.
+        ensure!(
+            layer_count < MAX_TENSORS,
+            LayerCount,
+            Part::Section(tag::LAYERS)
+        );
         let head = attempt!(parse_head::parse(
             sections.head,
             sections.weights,
@@ -157,6 +163,7 @@ impl<'a> Model<'a> {
         while i < layer_count {
             if let Some(layer) = model.layer(i)
                 && let Operation::Conv2d(conv) = layer.operation
+                && layer.input < MAX_TENSORS
             {
                 let bytes = conv2d_scratch(&conv, model.tensors[layer.input].shape.channels);
                 if bytes > kernel_bytes {

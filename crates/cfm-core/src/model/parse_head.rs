@@ -83,6 +83,8 @@ pub(super) const fn parse<'a>(
         while i < counts[path] as usize {
             let classifier = index + 1 == total;
             let part = Part::FullyConnected(index as u16);
+            // Always so, for there are `total`; asked, to keep the panic path out.
+            ensure!(index < MAX_FC, FullyConnectedCount, part);
             let at = HEAD_LEN + index * FC_LEN;
             let Some(record) = slice(section, at as u64, FC_LEN as u64) else {
                 return Err(ModelError::new(ModelErrorKind::SectionLength, part));

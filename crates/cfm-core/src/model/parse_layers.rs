@@ -80,6 +80,8 @@ pub(super) const fn parse(
         };
         // The receptive fields of an addition are those of its first input; the second must be aligned with it.
         if kind == 3 {
+            // As above; asked again, to keep the panic path out.
+            ensure!(second <= i, Input, part);
             let (other_rows, other_columns) = axes[second];
             ensure!(
                 rows.jump() == other_rows.jump() && columns.jump() == other_columns.jump(),
@@ -223,6 +225,8 @@ pub(super) const fn check_parameters(
             WeightOrder::Rows => {
                 let mut at = o * filter_len;
                 let end = at + filter_len;
+                // Always so; asked, to keep the panic path out.
+                ensure!(end <= parameters.weights.len(), ParameterRange, part);
                 while at < end {
                     let weight = MAGNITUDE[parameters.weights[at] as usize];
                     magnitude += weight as u64;
@@ -241,6 +245,9 @@ pub(super) const fn check_parameters(
                     if at + 1 == filter_len && at % 2 == 0 {
                         place = quad + QUAD * at + 2 * half;
                     }
+                    // As above.
+                    let len = parameters.weights.len();
+                    ensure!(place < len && place + 1 < len, ParameterRange, part);
                     let low = parameters.weights[place];
                     let byte = if second == 1 {
                         (parameters.weights[place + 1] as u16 + (low >> 7) as u16) as u8

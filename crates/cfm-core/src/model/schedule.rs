@@ -80,7 +80,8 @@ impl RowSchedule {
         let rows = height(model, tensor);
         let mut oldest = self.produced(tensor);
         let mut i = 0;
-        while i < self.layers {
+        // There are no more; said again, it keeps the panic path out.
+        while i < self.layers && i < MAX_LAYERS {
             let (window, first, second) = self.windows[i];
             if first as usize == tensor || second as usize == tensor {
                 let y = self.produced(i + 1);

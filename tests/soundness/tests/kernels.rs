@@ -3,6 +3,7 @@
 
 mod one_layer;
 #[cfg(target_arch = "x86_64")]
+#[path = "../../tests/x86/mod.rs"]
 mod x86;
 
 use cfm_conformance::backend::{Backend, NativeBackend};
@@ -12,6 +13,7 @@ use cfm_core::kernels::{Kernels, Portable, Rows, conv2d_scratch, fully_connected
 use cfm_core::model::{Model, Operation, Path, Shape, Window};
 use cfm_core::requantize::OutputScale;
 use cfm_model::spec::{Channel, ConvSpec, FcSpec, LayerSpec, PoolSpec, classifier_output};
+use cfm_soundness::portion;
 use one_layer::model;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -64,21 +66,32 @@ impl Numbers {
             .collect()
     }
 
-    fn channels(&mut self, count: usize) -> Vec<Channel> {
+    /// Channels with filters of so many weights.
+    fn channels(&mut self, count: usize, filter_len: usize) -> Vec<Channel> {
         // A layer with shifts only, one without, or both mixed.
         let general = self.within(0, 2);
         let outliers = self.one_in(2);
+        // Sums up to the ends of 32 bits, whatever the weights are.
+        let products = i32::try_from(filter_len * 127 * 255).expect("filters are short");
+        let largest = i32::MAX - products;
         (0..count)
             .map(|_| {
                 let power_of_two = general == 0 || (general == 1 && self.one_in(2));
+                let extreme = outliers && self.one_in(8);
                 Channel {
-                    bias: self.within(-100_000, 100_000),
+                    bias: match extreme {
+                        true if self.one_in(2) => largest,
+                        true => -largest,
+                        false => self.within(-100_000, 100_000),
+                    },
                     mantissa: if power_of_two {
                         1 << 14
                     } else {
                         self.u16(1 << 14, (1 << 15) - 1)
                     },
-                    shift: if outliers && self.one_in(8) {
+                    shift: if extreme {
+                        self.u8(30, 46)
+                    } else if outliers && self.one_in(8) {
                         self.u8(0, 62)
                     } else {
                         self.u8(14, 32)
@@ -126,7 +139,7 @@ impl Numbers {
             outputs,
             output,
             weights: self.values(usize::from(inputs) * usize::from(outputs), -127),
-            channels: self.channels(outputs.into()),
+            channels: self.channels(outputs.into(), inputs.into()),
         }
     }
 
@@ -197,7 +210,7 @@ fn convolution(backend: &impl Backend, seed: u64) -> bool {
         out_channels,
         output: numbers.output(),
         weights: numbers.values(filter_len * usize::from(out_channels), -127),
-        channels: numbers.channels(out_channels.into()),
+        channels: numbers.channels(out_channels.into(), filter_len),
     });
     let fc = numbers.fully_connected(out_channels, 1, OUTPUT);
     let classifier = numbers.fully_connected(1, 1, classifier_output(-4));
@@ -340,15 +353,17 @@ fn elements(backend: &impl Backend, seed: u64) {
     }
 }
 
-/// Layers of each kind.
-const LAYERS: u64 = 1000;
-
+/// Many random layers of each kind.
 fn all(backend: &impl Backend) {
-    let convolutions = (0..LAYERS)
+    let layers = portion(1000, 3) as u64;
+    let convolutions = (0..layers)
         .filter(|&seed| convolution(backend, seed))
         .count();
-    assert!(convolutions > 500, "only {convolutions} convolutions");
-    for seed in 0..LAYERS {
+    assert!(
+        convolutions as u64 > layers / 2,
+        "only {convolutions} convolutions"
+    );
+    for seed in 0..layers {
         head(backend, seed);
         elements(backend, seed);
     }

@@ -1,0 +1,49 @@
+# What scripts need, installed where that is possible; otherwise they say what is missing and fail. To be sourced.
+# shellcheck shell=bash
+
+# need COMMAND PACKAGE: the command, from the Debian package if it is not there.
+need() {
+    command -v "$1" >/dev/null && return
+    echo "apt-get install $2" >&2
+    if command -v apt-get >/dev/null; then
+        local root=()
+        [ "$(id -u)" = 0 ] || root=(sudo -n)
+        # Lists of packages may be old, or not there.
+        "${root[@]}" apt-get install --yes --quiet "$2" >&2 ||
+            { "${root[@]}" apt-get update --quiet && "${root[@]}" apt-get install --yes --quiet "$2"; } >&2 || true
+    fi
+    command -v "$1" >/dev/null && return
+    echo "missing: $1 (Debian package $2)" >&2
+    exit 1
+}
+
+# need_target TARGET: compiled libraries for a target.
+need_target() {
+    rustc --print target-libdir --target "$1" 2>/dev/null | xargs -r test -d && return
+    echo "rustup target add $1" >&2
+    rustup target add "$1" && return
+    echo "missing: the Rust target $1 (rustup target add $1)" >&2
+    exit 1
+}
+
+# need_nightly COMPONENT...: a nightly compiler with these components.
+need_nightly() {
+    local component sysroot missing=()
+    if sysroot=$(rustc +nightly --print sysroot 2>/dev/null); then
+        for component in "$@"; do
+            case $component in
+                rust-src) test -e "$sysroot/lib/rustlib/src/rust/library/core/src/lib.rs" ;;
+                *) cargo +nightly "$component" --version >/dev/null 2>&1 ;;
+            esac || missing+=("$component")
+        done
+        [ ${#missing[@]} -gt 0 ] || return 0
+        echo "rustup component add --toolchain nightly ${missing[*]}" >&2
+        rustup component add --toolchain nightly "${missing[@]}" && return
+    else
+        echo "rustup toolchain install nightly, with $*" >&2
+        rustup toolchain install nightly --profile minimal "${@/#/--component=}" && return
+    fi
+    echo "missing: a nightly Rust compiler with $*" \
+        "(rustup toolchain install nightly --profile minimal ${*/#/--component=})" >&2
+    exit 1
+}
