@@ -83,12 +83,16 @@ fn configuration(bytes: &[u8]) {
 
 fn float_weights(bytes: &[u8]) {
     let (_, like) = &*NETWORK;
-    if let Ok(model) = FloatModel::from_safetensors_like(like, bytes) {
-        let written = model
+    let write = |model: FloatModel| {
+        model
             .to_safetensors(like)
-            .expect("what was read can be written");
+            .expect("what was read can be written")
+    };
+    if let Ok(model) = FloatModel::from_safetensors_like(like, bytes) {
+        let written = write(model);
         let again = FloatModel::from_safetensors(like, &written);
-        assert_eq!(again.expect("what was written can be read"), model);
+        // By their bytes: weights may be no numbers, which only quantization minds.
+        assert_eq!(write(again.expect("what was written can be read")), written);
     }
 }
 
