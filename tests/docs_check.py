@@ -12,8 +12,8 @@ PATH is a built `cfm` command. Run are the blocks
 
 of README.md and of the tutorials in sim/docs/tutorials, those of a document one after the other in one temporary folder, in
 which the repository's own folders are links. Options of all other `cfm` commands are looked for in the help. Links are the
-relative ones of all documents; files and tests those that architecture.md and claims.md name; the table of dependencies is
-that of architecture.md. Exits 1 when anything fails, or when no block has run; 2 when something is missing.
+relative ones of all documents; files and tests those that architecture.md, claims.md and faults.md name, and every row of the
+tables in faults.md names a test; the table of dependencies is that of architecture.md. Exits 1 when anything fails, or when no block has run; 2 when something is missing.
 """
 
 import argparse
@@ -35,6 +35,7 @@ TUTORIALS = ("ml-engineer", "firmware-engineer", "fpga-engineer")
 DOCUMENTS = ["README.md", *(f"sim/docs/tutorials/{name}.md" for name in TUTORIALS)]
 FOLDERS = ("boards", "crates", "hls", "sim", "tests")
 ARCHITECTURE = "sim/docs/architecture.md"
+FAULTS = "sim/docs/faults.md"
 MARK = "<!-- run -->"
 # Of a block; all of them together take some ten.
 SECONDS = 60
@@ -205,9 +206,10 @@ def check_options(cfm):
 
 
 def check_paths():
-    """Looks for the files that architecture.md and claims.md name in code spans; returns how many, and those missing."""
+    """Looks for the files that architecture.md, claims.md and faults.md name in code spans; returns how many, and those
+    missing."""
     count, failures = 0, []
-    for document in (ARCHITECTURE, "sim/docs/claims.md"):
+    for document in (ARCHITECTURE, "sim/docs/claims.md", FAULTS):
         for number, line, fence in lines_with_fences(read(document)):
             for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[^`\s:]+)", line) if fence is None else ():
                 count += 1
@@ -219,6 +221,23 @@ def check_paths():
                 if (ROOT / path).exists() and not re.search(rf"\bfn {name}\(", read(path)):
                     failures.append(f"{document}:{number}: {path} has no {name}")
     return count, failures
+
+
+def check_faults():
+    """Looks for a test in the last cell of every row of faults.md; returns how many rows, and those without one."""
+    rows, failures = 0, []
+    for number, line, _ in lines_with_fences(read(FAULTS)):
+        if not line.startswith("| ") or line.endswith("| test |"):
+            continue
+        rows += 1
+        tests = re.findall(r"`([^`\s:]+\.rs)::(\w+)`", line.rstrip(" |").rsplit("|", 1)[1])
+        for path, name in tests:
+            marked = rf"#\[test\]\n(?: *#\[[^\n]*\]\n)* *fn {name}\("
+            if (ROOT / path).exists() and not re.search(marked, read(path)):
+                failures.append(f"{FAULTS}:{number}: {path}::{name} is no test")
+        if not tests:
+            failures.append(f"{FAULTS}:{number}: no test shows this row")
+    return rows, failures
 
 
 def check_dependencies():
@@ -253,14 +272,16 @@ def main():
     print(f"{links} links followed")
     paths, missing = check_paths()
     print(f"{paths} files and tests looked for")
+    faults, untested = check_faults()
+    print(f"{faults} rows of faults and limits looked at")
     rows, differing = check_dependencies()
     print(f"{rows} rows of dependencies compared")
     lines, wrong = check_options(cfm)
     print(f"{lines} lines of commands compared with the command's help")
     ran, left_out, failed = run_commands(cfm)
     print(f"{ran} blocks of commands run, {left_out} left out")
-    failures += missing + differing + wrong + failed
-    for name, number in (("links", links), ("paths", paths), ("rows", rows), ("lines", lines), ("blocks", ran)):
+    failures += missing + untested + differing + wrong + failed
+    for name, number in (("links", links), ("paths", paths), ("faults", faults), ("rows", rows), ("lines", lines), ("blocks", ran)):
         if not number:
             failures.append(f"no {name} found: this check checks nothing")
     for failure in failures:

@@ -50,6 +50,7 @@ fi
 
 step "cargo fmt"
 cargo fmt --all --check
+cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 step "cargo clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -57,8 +58,14 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step "cargo test"
 cargo test --workspace --locked
 
+step "inputs of the fuzz targets"
+CARGO_TARGET_DIR=$OUT cargo test --manifest-path tests/fuzz/Cargo.toml --locked
+
 step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "dependencies and packages"
+bash tests/supply_chain.sh
 
 step "cross build for $TARGET, plain and with defmt"
 cargo build -p cfm-core -p cfm-proposals -p cfm-device -p cfm-conformance --lib --target "$TARGET" --locked --release

@@ -15,6 +15,7 @@ use cfm_hardware::cycles::{Cycles, Overheads};
 use cfm_hardware::description::Description;
 use cfm_hardware::resources::Resources;
 use cfm_hardware::simulation::{Simulated, number_after};
+use cfm_sim::output::Batch;
 use cfm_sim::plot::{Panel, Series, svg};
 
 /// A folding and what is known of it.
@@ -235,8 +236,8 @@ fn main() -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     ensure!(!points.is_empty(), "no foldings");
     points.sort_by_key(|point| point.products);
-    fs::create_dir_all(out)?;
-    fs::write(out.join("report.md"), report(&points, &budget)?)?;
-    fs::write(out.join("report.svg"), plot(&points, &budget)?)?;
-    Ok(())
+    let mut files = Batch::new();
+    files.add(&out.join("report.svg"), plot(&points, &budget)?.as_bytes())?;
+    files.add(&out.join("report.md"), report(&points, &budget)?.as_bytes())?;
+    Ok(files.commit()?)
 }

@@ -42,10 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         vectors::export(&model, &inputs, SEGMENTS, &case)?;
         for format in Format::ALL {
             let path = case.join(format.name());
-            let folder = Folder::create(&path)?;
-            for (name, proto) in export(&model, format)?.all() {
+            let mut folder = Folder::new(&path);
+            for (name, proto) in export(&model, format)?.all().into_iter().rev() {
                 folder.bytes(name, &proto.to_bytes())?;
             }
+            folder.commit()?;
         }
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! A model as C source: the file's bytes in an array, and the numbers that a program's memory depends on as macros.
 
 use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use cfm_core::labelling::memory_words;
@@ -9,7 +8,7 @@ use cfm_core::model::{ClassKind, Model};
 use cfm_core::segment::SuperpixelMap;
 use cfm_proposals::Params;
 
-use crate::output;
+use crate::output::{Batch, FileError};
 use crate::pipeline::Pipeline;
 
 /// Bytes of an array per line.
@@ -59,14 +58,17 @@ impl CSource {
         })
     }
 
-    /// Writes `NAME.h` and `NAME.c` into a folder, and returns their paths.
+    /// Writes `NAME.h` and `NAME.c` into a folder, which is made if it is not there, and returns their paths. The source
+    /// comes last, so that there is none without its own header.
     ///
     /// # Errors
-    /// What the file system reports.
-    pub fn write(&self, folder: &Path) -> io::Result<[PathBuf; 2]> {
+    /// A [`FileError`] that names the file.
+    pub fn write(&self, folder: &Path) -> Result<[PathBuf; 2], FileError> {
         let paths = ["h", "c"].map(|ending| folder.join(format!("{}.{ending}", self.name)));
-        output::write(&paths[0], self.header.as_bytes())?;
-        output::write(&paths[1], self.source.as_bytes())?;
+        let mut files = Batch::new();
+        files.add(&paths[0], self.header.as_bytes())?;
+        files.add(&paths[1], self.source.as_bytes())?;
+        files.commit()?;
         Ok(paths)
     }
 }

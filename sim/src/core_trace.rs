@@ -17,6 +17,7 @@ use cfm_core::superpixel_index::{CellCount, Superpixel, SuperpixelIndex, Superpi
 use fixed::types::U0F16;
 
 use crate::labelling::label;
+use crate::memory_bound::{MemoryError, check_compare};
 use crate::trace::{Inputs, SegmentTrace, Trace};
 
 /// Why the core cannot compute.
@@ -37,12 +38,16 @@ pub enum CoreError {
     /// The labelling is refused.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The tensors and vectors would take too much memory.
+    #[error("{0}; fewer segments take less")]
+    Memory(#[from] MemoryError),
 }
 
 /// The core's numbers for an image and its segments, with the host's fastest kernels.
 ///
 /// # Errors
-/// A [`CoreError`] for an image of another size than the model's input, or a broken segment.
+/// A [`CoreError`] for an image of another size than the model's input, a broken segment, or a model that would take too
+/// much memory.
 pub fn trace(model: &Model<'_>, inputs: &Inputs<'_>) -> Result<Trace, CoreError> {
     trace_with(model, inputs, &native_for(model))
 }
@@ -62,6 +67,7 @@ pub fn trace_with<K: Kernels + Copy>(
         segments,
         rule,
     } = *inputs;
+    check_compare(model, inputs)?;
     let mut arena = vec![0; model.arena_bytes()];
     let mut executor = Executor::with_kernels(model, &mut arena, kernels)?;
     let mut tensors = vec![Vec::new(); model.tensors().len()];

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cfm_core::model::ClassKind;
+use cfm_model::bounded_file;
 use cfm_model::spec::ClassSpec;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ use crate::photo::{self, PhotoError};
 
 /// Endings of photographs, in the order in which they are looked for.
 pub(crate) const PHOTO_ENDINGS: [&str; 6] = ["jpg", "png", "jpeg", "bmp", "ppm", "pgm"];
+
+/// Most bytes of `dataset.toml`.
+pub const MAX_DESCRIPTION: u64 = 1 << 20;
+
+/// Most bytes of a split's list.
+pub const MAX_LIST: u64 = 1 << 26;
 
 /// A data set folder.
 #[derive(Debug, Clone)]
@@ -191,7 +198,7 @@ impl Dataset {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, DatasetError> {
         let root = root.into();
         let path = root.join("dataset.toml");
-        let text = read_text(&path)?;
+        let text = read_text(&path, MAX_DESCRIPTION)?;
         let refuse = |reason: String| DatasetError::Description {
             path: path.display().to_string(),
             reason,
@@ -275,7 +282,7 @@ impl Dataset {
                 available: self.available_splits(),
             });
         }
-        let ids: Vec<String> = read_text(&path)?
+        let ids: Vec<String> = read_text(&path, MAX_LIST)?
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -400,8 +407,8 @@ fn same_shape(a: (u32, u32), b: (u32, u32)) -> bool {
     (aw * bh).abs_diff(ah * bw) < bw.max(bh)
 }
 
-fn read_text(path: &Path) -> Result<String, DatasetError> {
-    fs::read_to_string(path).map_err(|source| DatasetError::Read {
+fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {
+    bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
         path: path.display().to_string(),
         source,
     })

@@ -1,9 +1,10 @@
 //! Label maps: one class value per pixel, read from and written to 8-bit PNG files.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 
+use crate::output;
 use crate::photo::MAX_PIXELS;
 
 /// A label for every pixel, row-major.
@@ -35,6 +36,14 @@ pub enum LabelMapError {
         source: png::DecodingError,
     },
     /// The file cannot be written.
+    #[error("{path}: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The labels cannot be encoded.
     #[error("{path}: {source}")]
     Encode {
         /// The file.
@@ -97,7 +106,7 @@ impl LabelMap {
     /// Reads the grey values or palette indices of a PNG file, 8 bits or fewer a pixel.
     ///
     /// # Errors
-    /// Every [`LabelMapError`] but `Length` and `Encode`.
+    /// Every [`LabelMapError`] but `Length`, `Encode` and `Write`.
     pub fn open(path: &Path) -> Result<Self, LabelMapError> {
         let (width, height, indices) = read_indices(path, png::BitDepth::Eight)?;
         // No value has more than eight bits.
@@ -153,17 +162,19 @@ impl LabelMap {
     /// Writes the labels as an 8-bit grey PNG image.
     ///
     /// # Errors
-    /// [`LabelMapError::Open`] or [`LabelMapError::Encode`].
+    /// [`LabelMapError::Encode`] or [`LabelMapError::Write`].
     pub fn save(&self, path: &Path) -> Result<(), LabelMapError> {
-        let file = File::create(path).map_err(|source| LabelMapError::Open {
-            path: path.display().to_string(),
-            source,
-        })?;
-        self.encode(BufWriter::new(file))
+        let name = || path.display().to_string();
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes)
             .map_err(|source| LabelMapError::Encode {
-                path: path.display().to_string(),
+                path: name(),
                 source,
-            })
+            })?;
+        output::write(path, &bytes).map_err(|source| LabelMapError::Write {
+            path: name(),
+            source,
+        })
     }
 
     /// Writes the labels as an 8-bit grey PNG image to a stream.
@@ -199,6 +210,9 @@ pub(crate) fn read_indices(
         source,
     })?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
+    // What is not read need not be inflated.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     // The indices as they are: no palette look-up, no stretching of grey levels.
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(decode)?;

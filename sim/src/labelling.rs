@@ -181,7 +181,7 @@ impl fmt::Display for RuleSpec {
             Combination::Paste { inhibition } => {
                 f.write_str("paste")?;
                 if inhibition > U0F16::ZERO {
-                    write!(f, ",inhibit={inhibition}")?;
+                    write!(f, ",inhibit={}", decimal(inhibition))?;
                 }
             }
             Combination::Vote {
@@ -205,6 +205,17 @@ impl fmt::Display for RuleSpec {
             None => Ok(()),
         }
     }
+}
+
+/// The shortest decimal that is read as `value`. (What `fixed` prints for eight of them is read as a neighbour.)
+fn decimal(value: U0F16) -> String {
+    // Half a unit of the fifth digit is less than half a step.
+    const DIGITS: usize = 5;
+    let exact = f64::from(value);
+    (1..DIGITS)
+        .map(|digits| format!("{exact:.digits$}"))
+        .find(|text| text.parse() == Ok(value))
+        .unwrap_or_else(|| format!("{exact:.DIGITS$}"))
 }
 
 impl<'de> Deserialize<'de> for RuleSpec {
@@ -254,6 +265,16 @@ mod tests {
             prop_assert_eq!(RuleSpec(rule).to_string().parse(), Ok(RuleSpec(rule)));
             prop_assert_eq!(LabellingRule::from_bytes(&rule.to_bytes()), Ok(rule));
         }
+    }
+
+    #[test]
+    fn every_fraction_is_read_as_it_was_written() {
+        for bits in 1..=u16::MAX {
+            let value = U0F16::from_bits(bits);
+            assert_eq!(decimal(value).parse(), Ok(value), "{bits}");
+        }
+        assert_eq!(decimal(U0F16::from_bits(58982)), "0.9");
+        assert_eq!(decimal(U0F16::from_bits(58983)), "0.90001");
     }
 
     #[test]

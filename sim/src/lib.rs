@@ -48,7 +48,6 @@
 
 pub mod arena_map;
 pub mod benchmark;
-mod bounded_file;
 pub mod built_in;
 pub mod c_source;
 pub mod core_trace;
@@ -60,6 +59,7 @@ pub mod import;
 pub mod inspect;
 pub mod label_map;
 pub mod labelling;
+pub mod memory_bound;
 pub mod metrics;
 pub mod model_file;
 pub mod onnx_inputs;
@@ -83,3 +83,7 @@ pub mod vectors;
 
 pub use image::RgbImage;
 pub use parity::{assert_parity, check_parity};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

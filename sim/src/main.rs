@@ -66,7 +66,7 @@ impl Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(StandardOutput);
     let result = command
         .run(&mut out)
         .and_then(|status| Ok(out.flush().map(|()| status)?));
@@ -79,6 +79,25 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "cfm: {}", one_line(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// Standard output, named in its errors.
+struct StandardOutput;
+
+impl StandardOutput {
+    fn named(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("standard output: {error}"))
+    }
+}
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stdout().write(bytes).map_err(Self::named)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush().map_err(Self::named)
     }
 }
 

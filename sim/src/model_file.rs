@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, ModelError, WeightOrder};
 use cfm_model::float_model::{FloatFileError, FloatModel};
+pub use cfm_model::reader::MAX_FILE;
 
-use crate::bounded_file;
 use crate::built_in::{self, BuiltIn};
-
-/// Most bytes of a model file.
-pub const MAX_FILE: u64 = 1 << 30;
+use cfm_model::bounded_file;
 
 /// The bytes of a model and where they come from.
 #[derive(Debug, Clone)]

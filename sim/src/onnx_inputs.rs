@@ -4,8 +4,9 @@ use cfm_core::segment::{Segment, SuperpixelMap};
 use cfm_hardware::stream::runs;
 use image::RgbImage;
 
+use crate::output::FileError;
 use crate::pipeline::{Pipeline, PipelineError, ScoredPhoto};
-use crate::vectors::{FileError, Folder};
+use crate::vectors::Folder;
 
 /// Why the files cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum InputsError {
     File(#[from] FileError),
 }
 
-/// Writes, and returns the number n of segments:
+/// Adds to a folder, and returns the number n of segments:
 ///
 /// - `image.npy`: u8 `(1, channels, height, width)`, the photograph at the network's size;
 /// - `masks.npy`: bool `(n, height, width)`, the proposals;
@@ -29,7 +30,7 @@ pub enum InputsError {
 pub fn write(
     pipeline: &Pipeline<'_>,
     photo: &RgbImage,
-    folder: &Folder<'_>,
+    folder: &mut Folder<'_>,
 ) -> Result<usize, InputsError> {
     let model = pipeline.model();
     let input = pipeline.input(photo)?;
@@ -38,7 +39,7 @@ pub fn write(
     let planes = (0..channels).flat_map(|c| view.pixels().iter().skip(c).step_by(channels));
     folder.array("image", &[1, channels, height, width], planes.copied())?;
 
-    let scored = |scored: &ScoredPhoto<'_>| -> Result<usize, FileError> {
+    let mut scored = |scored: &ScoredPhoto<'_>| -> Result<usize, FileError> {
         let segments = scored.segments().len();
         let masks = scored
             .segments()

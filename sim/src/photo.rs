@@ -1,12 +1,13 @@
 //! Photographs: reading them safely and bringing them to the size of the network's input.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, RgbImage};
 
-use crate::bounded_file;
+use cfm_model::bounded_file;
 
 /// Most pixels of a photograph.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -95,6 +96,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
     if bytes.is_empty() {
         return Err(PhotoProblem::Empty);
     }
+    let bytes = &*without_extras(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(PhotoProblem::Read)?;
@@ -111,6 +113,39 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
         return Err(PhotoProblem::Truncated);
     }
     rgb(decoder)
+}
+
+/// A PNG file without its colour profile and texts, which nobody looks at, but the decoder would inflate, whatever their
+/// size.
+fn without_extras(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    const EXTRAS: [&[u8; 4]; 4] = [b"iCCP", b"iTXt", b"tEXt", b"zTXt"];
+    if !bytes.starts_with(SIGNATURE) {
+        return Cow::Borrowed(bytes);
+    }
+    let mut kept: Option<Vec<u8>> = None;
+    let (mut start, mut at) = (0, SIGNATURE.len());
+    // Length, kind, data and checksum of a chunk.
+    while let Some((&[a, b, c, d, ref kind @ ..], _)) = bytes
+        .get(at..)
+        .and_then(|rest| rest.split_first_chunk::<8>())
+    {
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let end = at.saturating_add(12).saturating_add(length);
+        if EXTRAS.contains(&kind) {
+            let before = &bytes[start..at];
+            kept.get_or_insert_default().extend_from_slice(before);
+            start = end.min(bytes.len());
+        }
+        at = end;
+    }
+    match kept {
+        None => Cow::Borrowed(bytes),
+        Some(mut kept) => {
+            kept.extend_from_slice(&bytes[start..]);
+            Cow::Owned(kept)
+        }
+    }
 }
 
 /// What a decoder decodes, as 8-bit RGB, upright; a size beyond the limits is refused before anything is allocated.

@@ -27,6 +27,7 @@ use crate::float_network::{FloatNetwork, FloatNetworkError};
 use crate::import::Segments;
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::labelling::label;
+use crate::memory_bound::{MemoryError, check_run};
 use crate::photo;
 use crate::trace::Inputs;
 
@@ -45,6 +46,9 @@ pub enum PipelineError {
         /// Rows.
         height: u16,
     },
+    /// The model takes far more memory than its length and its input explain.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The labels are to be refined by a superpixel map that the proposals do not make.
     #[error("labels cannot be refined by superpixel map {map}: there are {maps}, counted from 0")]
     RefinementMap {
@@ -311,8 +315,8 @@ impl<'m> Pipeline<'m> {
     /// A pipeline with the model's labelling rule, and the proposal parameters that it carries, or the default ones.
     ///
     /// # Errors
-    /// When the model's `PROP` section is broken or lacks the scale that its labels are refined by, or its input is
-    /// nothing that a photograph can be brought to.
+    /// When the model's `PROP` section is broken or lacks the scale that its labels are refined by, its input is nothing
+    /// that a photograph can be brought to, or it takes more memory than [`memory_bound`](crate::memory_bound) allows.
     pub fn new(model: &'m Model<'m>) -> Result<Self, PipelineError> {
         let Shape {
             height,
@@ -325,6 +329,7 @@ impl<'m> Pipeline<'m> {
         if u32::from(width) * u32::from(height) > MAX_PIXELS {
             return Err(PipelineError::InputSize { width, height });
         }
+        check_run(model)?;
         let params = match model.section(tag::PROPOSALS) {
             None => Params::DEFAULT,
             Some(bytes) => {

@@ -3,6 +3,8 @@
 // `ARENA_BYTES` comes from a model that is checked again for this crate.
 #![allow(long_running_const_eval)]
 
+mod small_model;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +22,15 @@ fn the_embedded_model_is_the_file() {
     assert_eq!(MODEL.tensors(), model.tensors());
     let mut arena = Box::new(StreetArena::new());
     assert!(Executor::new(&MODEL, arena.as_mut_slice()).is_ok());
+}
+
+#[test]
+fn the_small_model_of_the_examples_is_what_its_generator_makes() {
+    let file = include_bytes!("../../crates/cfm-core/data/small.cfm");
+    let made = small_model::make().unwrap().to_bytes().unwrap();
+    assert_eq!(made, file, "run `--example make_small_model`");
+    // The program in the documentation has room for this many logits.
+    assert_eq!(Model::parse(file).unwrap().class_count(), 12);
 }
 
 #[test]
@@ -57,7 +68,7 @@ fn the_program_in_the_readme_is_the_one_that_the_documentation_compiles_and_runs
     let readme = program(&read("README.md"), "", "```rust");
     let tested = program(&read("crates/cfm-core/src/lib.rs"), "//! ", "```").join("\n");
     // A program's own model lies beside it.
-    let tested = tested.replace("../../../sim/models/street.cfm", "street.cfm");
+    let tested = tested.replace("../data/small.cfm", "street.cfm");
     assert_eq!(readme.join("\n"), tested);
     assert!((20..=40).contains(&readme.len()), "{} lines", readme.len());
 }

@@ -18,6 +18,26 @@
 //!
 //! No panic leaves this library: with `std` it ends the process, on bare metal (feature `panic-handler`) it stops in an
 //! endless loop. There is no way to one: `tests/no_panic.sh` links all functions without a panic handler.
+//!
+//! # Example
+//!
+//! From C, see `README.md` and `examples/label`. The same functions, called from Rust:
+//!
+//! ```
+//! use core::ffi::CStr;
+//! use core::mem::MaybeUninit;
+//!
+//! use cfm_c::{cfm_error, cfm_error_message, cfm_model, cfm_model_parse};
+//!
+//! let file = b"this is no model";
+//! let mut model = MaybeUninit::<cfm_model>::uninit();
+//! // SAFETY: `model` may be written, and `file` stays where it is.
+//! let error = unsafe { cfm_model_parse(model.as_mut_ptr(), file.as_ptr(), file.len()) };
+//! assert_ne!(error, cfm_error::CFM_OK);
+//! // SAFETY: the message is a constant string that ends with a zero byte.
+//! let message = unsafe { CStr::from_ptr(cfm_error_message(error as i32)) };
+//! println!("{}", message.to_string_lossy());
+//! ```
 #![no_std]
 #![deny(missing_docs)]
 // The names are those of the C header.

@@ -25,7 +25,7 @@
 //! use cfm_core::{arena::Arena, executor::Executor, include_model, model::Model, scorer::Scorer};
 //!
 //! // Parsed and validated by the compiler: a broken file does not build, and the arena's size is a constant.
-//! const STREET: Model<'static> = include_model!("../../../sim/models/street.cfm");
+//! const STREET: Model<'static> = include_model!("../data/small.cfm");
 //! static MODEL: Model<'static> = STREET;
 //! const ARENA: usize = STREET.arena_bytes();
 //!
@@ -83,3 +83,7 @@ pub mod softmax;
 pub mod sort;
 pub mod spatial_pyramid;
 pub mod superpixel_index;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

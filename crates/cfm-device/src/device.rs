@@ -51,6 +51,8 @@ pub enum DeviceError<E> {
     NotAnEngine,
     /// The configuration was made for another folding.
     Folding,
+    /// A pixel has more than 255 samples, or a row more than 65535: more than the engine's registers hold.
+    Image,
     /// What was loaded does not read back as it was sent.
     Verify,
     /// No model, or another one than the configuration's, is loaded.
@@ -73,6 +75,7 @@ impl<E> DeviceError<E> {
             Self::Refused => "the engine refuses a request",
             Self::NotAnEngine => "no engine with this register map",
             Self::Folding => "the configuration was made for another folding",
+            Self::Image => "the image has more samples in a pixel or row than the engine counts",
             Self::Verify => "the configuration does not read back as it was sent",
             Self::NotConfigured => "the model is not loaded",
             Self::Weights => "the engine cannot read its weights from memory",
@@ -212,7 +215,8 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// Resets the engine and loads a model; every block is checked by its CRC-32.
     ///
     /// # Errors
-    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], or a failed transfer.
+    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], [`DeviceError::Image`], or a failed
+    /// transfer.
     pub fn load(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
         if self.identify()?.folding != configuration.folding() {
             return Err(DeviceError::Folding);
@@ -244,7 +248,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// Uses what is loaded already.
     ///
     /// # Errors
-    /// [`DeviceError::NotConfigured`] when another model is loaded, or a failed transfer.
+    /// [`DeviceError::NotConfigured`] when another model is loaded, [`DeviceError::Image`], or a failed transfer.
     pub fn select(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
         // The memory outside may still be busy with the last words.
         let identity = self.identify()?;
@@ -252,6 +256,11 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             || identity.fingerprint != Some(configuration.fingerprint())
         {
             return Err(DeviceError::NotConfigured);
+        }
+        if configuration.channels() > u16::from(u8::MAX)
+            || configuration.row_bytes() > u32::from(u16::MAX)
+        {
+            return Err(DeviceError::Image);
         }
         self.channels = configuration.channels();
         self.rows = configuration.rows();

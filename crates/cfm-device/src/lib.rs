@@ -1,4 +1,6 @@
-//! Driver of the hardware engine (`hls/ENGINE.md`), over SPI or memory-mapped registers (`hls/REGISTERS.md`).
+#![doc = include_str!("../README.md")]
+//!
+//! # Parts
 //!
 //! - [`Transport`] moves words: [`SpiTransport`] over any [`embedded_hal::spi::SpiDevice`], with a CRC on everything and
 //!   transfers that are safe to repeat; [`MmioTransport`] on a system on chip.
@@ -7,7 +9,8 @@
 //! - [`score_frame`] does a whole frame, and falls back to the software kernels, which return the same bits, when the
 //!   engine does not answer.
 //!
-//! Nothing is allocated; a row and a transfer at a time are in memory.
+//! Nothing is allocated; a row and a transfer at a time are in memory. What the engine is and what its registers mean is in
+//! `hls/ENGINE.md` and `hls/REGISTERS.md` of an exported project.
 #![no_std]
 #![deny(missing_docs)]
 

@@ -223,6 +223,24 @@ fn lasting_disturbance_is_an_error_of_its_own() {
 }
 
 #[test]
+fn images_that_the_registers_cannot_count_are_refused() {
+    let bytes = random_model(1, &Options::default()).to_bytes().unwrap();
+    // Samples per pixel, and per row.
+    for (word, least) in [(4, 1 << 8), (5, 1 << 16)] {
+        let load = |value: u32| {
+            let mut file = configuration(&bytes, FOLDING);
+            file[4 * word..][..4].copy_from_slice(&value.to_le_bytes());
+            let check = crc32(&file[8..]);
+            file[4..8].copy_from_slice(&check.to_le_bytes());
+            let transport = SpiTransport::new(FakeEngine::new(&bytes, FOLDING));
+            Device::new(transport, NoDelay, POLICY).load(&Configuration::parse(&file).unwrap())
+        };
+        assert_eq!(load(least - 1), Ok(()));
+        assert_eq!(load(least), Err(DeviceError::Image));
+    }
+}
+
+#[test]
 fn broken_configurations_are_refused() {
     let bytes = random_model(1, &Options::default()).to_bytes().unwrap();
     let file = configuration(&bytes, FOLDING);

@@ -11,6 +11,7 @@ use cfm_conformance::case::Case;
 use cfm_conformance::cases::CASES;
 use cfm_hardware::project::Language;
 use cfm_hardware::{Folding, Limits, compile, project};
+use cfm_model::output::Batch;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -38,14 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let frame = common::frame_of(&case, &model);
         let view = frame.view(&model);
         let folder = Path::new(folder).join(name);
-        project::write(
-            &model,
-            &engine,
-            &view,
-            &frame.segments,
-            Language::Rtl,
-            &folder,
-        )?;
+        let project = project::project(&model, &engine, &view, &frame.segments, Language::Rtl)?;
+        let mut files = Batch::new();
+        for (name, bytes) in &project.files {
+            files.add(&folder.join(name), bytes)?;
+        }
+        files.commit()?;
         written += 1;
     }
     println!("{written} cases");

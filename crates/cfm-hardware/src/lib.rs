@@ -1,6 +1,8 @@
-//! The host side of the engine in `hls/`: a model and a folding become the words that the engine executes.
+#![doc = include_str!("../README.md")]
 //!
-//! `hls/ENGINE.md` is the specification; [`mod@interpret`] executes it word for word, so that it can be held against the
+//! # Modules
+//!
+//! `ENGINE.md` of an exported project is the specification; [`mod@interpret`] executes it word for word, so that it can be held against the
 //! core before any hardware runs.
 //!
 //! | what | module |

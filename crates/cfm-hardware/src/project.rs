@@ -1,9 +1,6 @@
 //! A model, an image and segments as the text files that test benches and tools read; `hls/ENGINE.md` lists them.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::path::Path;
 
 use cfm_core::image::ImageView;
 use cfm_core::model::Model;
@@ -15,20 +12,12 @@ use crate::golden::{Bytes, GoldenError, golden};
 use crate::parameters::Parameters;
 use crate::stream::{image_beats, mask_words};
 
-/// Why a project cannot be written.
+/// Why a project cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The core refuses the image or a segment.
     #[error(transparent)]
     Golden(#[from] GoldenError),
-    /// A file cannot be written.
-    #[error("{file}: {source}")]
-    File {
-        /// Which.
-        file: String,
-        /// Why.
-        source: io::Error,
-    },
     /// The description cannot be written as JSON.
     #[error("description.json: {0}")]
     Json(#[from] serde_json::Error),
@@ -101,18 +90,26 @@ impl Summary {
     }
 }
 
-/// Writes a project into a folder, which is made if it is not there. What the engine must show comes from the core.
+/// A project, in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// How much of everything there is.
+    pub summary: Summary,
+    /// Name and content of every file.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Makes a project. What the engine must show comes from the core.
 ///
 /// # Errors
-/// A [`ProjectError`] when the core refuses the image or a segment, or a file cannot be written.
-pub fn write(
+/// A [`ProjectError`] when the core refuses the image or a segment.
+pub fn project(
     model: &Model<'_>,
     engine: &Engine,
     image: &ImageView<'_>,
     segments: &[Vec<Run>],
     language: Language,
-    folder: &Path,
-) -> Result<Summary, ProjectError> {
+) -> Result<Project, ProjectError> {
     let folding = engine.folding();
     let pe = folding.pe as usize;
     let golden = golden(model, folding, image, segments)?;
@@ -129,15 +126,8 @@ pub fn write(
         pooled: golden.pooled.len(),
         logits: golden.logits.len(),
     };
-    let file = |name: &str, text: String| {
-        let failed = |source| ProjectError::File {
-            file: folder.join(name).display().to_string(),
-            source,
-        };
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(folder.join(name), text))
-            .map_err(failed)
-    };
+    let mut files = Vec::new();
+    let mut file = |name, text: String| files.push((name, text.into_bytes()));
     let parameters = engine.description.parameters.pairs();
     let parameters = parameters.map(|(name, value)| (name, value as usize));
     let pairs = parameters
@@ -148,32 +138,32 @@ pub fn write(
     file(
         "parameters.txt",
         lines(pairs, |line, (name, value)| write!(line, "{name} {value}")),
-    )?;
+    );
     let (name, text) = language.parameters(&engine.description.parameters);
-    file(name, text)?;
+    file(name, text);
     file(
         "config.hex",
         lines(config, |line, write| {
             write!(line, "{:05x} {:08x}", write.address, write.data)
         }),
-    )?;
-    file("image.hex", lines(beats.chunks_exact(pe), hex))?;
-    file("weights.hex", lines(engine.external_words(), hex))?;
+    );
+    file("image.hex", lines(beats.chunks_exact(pe), hex));
+    file("weights.hex", lines(engine.external_words(), hex));
     file(
         "masks.hex",
         lines(masks, |line, word| write!(line, "{word:08x}")),
-    )?;
+    );
     file(
         "writes.hex",
         lines(golden.writes, |line, bytes| expected(line, &bytes)),
-    )?;
+    );
     file(
         "pooled.hex",
         lines(golden.pooled, |line, (lane, bytes)| {
             write!(line, "{lane:02x} ")?;
             expected(line, &bytes)
         }),
-    )?;
+    );
     file(
         "cells.hex",
         lines(golden.cells, |line, cells| {
@@ -181,19 +171,16 @@ pub fn write(
             write!(line, "{top:04x} {left:04x} {bottom:04x} {right:04x} ")?;
             bits(line, &cells.bits)
         }),
-    )?;
+    );
     file(
         "logits.hex",
         lines(golden.logits, |line, word| write!(line, "{word:08x}")),
-    )?;
-    fs::write(folder.join("engine.bin"), engine.file()).map_err(|source| ProjectError::File {
-        file: folder.join("engine.bin").display().to_string(),
-        source,
-    })?;
+    );
     let mut json = serde_json::to_string_pretty(&engine.description)?;
     json.push('\n');
-    file("description.json", json)?;
-    Ok(summary)
+    file("description.json", json);
+    files.push(("engine.bin", engine.file()));
+    Ok(Project { summary, files })
 }
 
 fn lines<T>(

@@ -15,11 +15,14 @@ use cfm_core::model::format::{CHANNEL_LEN, HEADER_LEN, SECTION_ENTRY_LEN, tag};
 use cfm_core::model::{Conv2d, FullyConnected, Layer, Model, ModelError, Operation, Parameters};
 use thiserror::Error;
 
+use crate::bounded_file;
 use crate::spec::{
     AddSpec, CalibrationSpec, ClassSpec, ConvSpec, FcSpec, HeadSpec, InputSpec, KNOWN_TAGS,
     LayerSpec, ModelSpec, Path, PoolSpec, UnknownSection,
 };
 
+/// Most bytes of a file of a model or of its weights.
+pub const MAX_FILE: u64 = 1 << 30;
 /// Bytes of weights and channel records that any file may expand to.
 pub const MAX_SHARED: u64 = 64 << 20;
 /// How many times its own length a file may expand to beyond [`MAX_SHARED`].
@@ -78,7 +81,7 @@ impl ModelSpec {
     /// # Errors
     /// A [`ReadError`] that names the file.
     pub fn read_file(path: &FilePath) -> Result<Self, ReadError> {
-        let bytes = std::fs::read(path).map_err(|error| ReadError::File {
+        let bytes = bounded_file::read_whole(path, MAX_FILE).map_err(|error| ReadError::File {
             path: path.to_owned(),
             error,
         })?;

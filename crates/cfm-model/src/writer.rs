@@ -4,8 +4,7 @@
 //! length, a number too large for its place). The second hands the bytes to the core's own reader, so that a file that
 //! was written is a file that firmware accepts; there is one validator, not two.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use cfm_core::model::format::{
@@ -16,6 +15,7 @@ use cfm_core::model::format::{
 use cfm_core::model::{Model, ModelError, Shape};
 use thiserror::Error;
 
+use crate::output;
 use crate::place::Place;
 use crate::shape::ShapeError;
 use crate::spec::{
@@ -130,32 +130,11 @@ impl ModelSpec {
     /// # Errors
     /// As [`ModelSpec::to_bytes`], and when the file cannot be written.
     pub fn write_file(&self, path: &FilePath) -> Result<(), WriteError> {
-        write_atomically(path, &self.to_bytes()?).map_err(|error| WriteError::File {
+        output::write(path, &self.to_bytes()?).map_err(|error| WriteError::File {
             path: path.to_owned(),
             error,
         })
     }
-}
-
-/// Writes a file under a temporary name in the same folder and renames it.
-pub(crate) fn write_atomically(path: &FilePath, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path
-        .file_name()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?
-        .to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one worth telling.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 struct Section {

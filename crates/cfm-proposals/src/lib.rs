@@ -1,5 +1,6 @@
-//! Segment proposals for convolutional feature masking (CFM): superpixels and their hierarchical grouping, in
-//! integers.
+#![doc = include_str!("../README.md")]
+//!
+//! # Steps
 //!
 //! CFM (Dai, He and Sun, "Convolutional Feature Masking for Joint Object and Stuff Segmentation", CVPR 2015) classifies
 //! candidate segments that come from elsewhere, from bottom-up methods on superpixels such as selective search. This
@@ -17,32 +18,6 @@
 //! Everything is integer arithmetic with stated rounding and tie-breaks: the same image and [`Params`] give the same
 //! proposals on every target. Nothing is allocated; memory comes from the caller and its size from `const` functions,
 //! so that it can be a `static`. With less memory than is best the same result takes longer.
-//!
-//! ```
-//! use cfm_core::image::ImageView;
-//! use cfm_proposals::{Params, ProposalError, Smoothing, Workspace, propose};
-//!
-//! const WIDTH: u16 = 32;
-//! const HEIGHT: u16 = 24;
-//! const PARAMS: Params = Params::DEFAULT.with_smoothing(Smoothing::None);
-//! let mut words = [0; PARAMS.words(WIDTH, HEIGHT)];
-//! let mut labels = [0; PARAMS.labels(WIDTH, HEIGHT)];
-//!
-//! // The left half is dark, the right half is bright.
-//! let pixels: Vec<u8> = (0..HEIGHT * WIDTH)
-//!     .flat_map(|i| [if i % WIDTH < WIDTH / 2 { 20 } else { 220 }; 3])
-//!     .collect();
-//! let image = ImageView::rgb(&pixels, WIDTH, HEIGHT).unwrap();
-//! let proposals = propose(
-//!     image,
-//!     &PARAMS,
-//!     Workspace { words: &mut words, labels: &mut labels },
-//! )?;
-//! // Both halves and the whole, once each although all scales find them.
-//! let areas: Vec<u32> = proposals.iter().map(|proposal| proposal.area).collect();
-//! assert_eq!(areas, [384, 384, 768]);
-//! # Ok::<(), ProposalError>(())
-//! ```
 #![no_std]
 #![deny(missing_docs)]
 

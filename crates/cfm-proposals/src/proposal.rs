@@ -134,7 +134,7 @@ fn proposal<'a>(entry: &[u32], orders: &'a [u16]) -> Option<Proposal<'a>> {
 ///
 /// Every scale gives a superpixel map, and every map and mix a hierarchy ([`grouping`](crate::grouping)); the
 /// proposals are the nodes of all hierarchies, and of each hierarchy the chosen combinations
-/// ([`combinatorial`](crate::combinatorial)). They are found by scale, then by mix, then superpixels by id, then
+/// ([`crate::combinatorial`]). They are found by scale, then by mix, then superpixels by id, then
 /// merges as they happened, then combinations by level. That is their order, too, unless another
 /// [`Ranking`](crate::Ranking) puts the best first.
 ///

@@ -2,14 +2,18 @@
 //!
 //! A checkpoint is a folder: the network and the optimizer's momentum as records of the training framework, and the
 //! place in the run as JSON. There is no generator to save, since [every draw is named](crate::random) by its place.
-//! A new checkpoint is written beside the old one and then takes its name, so a crash leaves one of the two.
+//!
+//! A new checkpoint writes records of the next generation beside those of the last. The file with the place names the
+//! generation that counts; it is replaced in one step when the records are on the disk, and only then the old ones are
+//! removed. Wherever a crash comes, one of the two checkpoints is there.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
+use cfm_model::{bounded_file, output};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Exponents, Network};
@@ -79,9 +83,21 @@ pub enum CheckpointError {
     },
 }
 
-const NETWORK: &str = "network.bpk";
-const OPTIMIZER: &str = "optimizer.bpk";
+/// The file with the place in the run.
 const POSITION: &str = "position.json";
+/// Most bytes of it.
+const MAX_POSITION: u64 = 1 << 20;
+/// Ending of the framework's records.
+const RECORD: &str = "bpk";
+
+/// What the file with the place holds.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// Which records belong to it.
+    generation: u64,
+    #[serde(flatten)]
+    position: Position,
+}
 
 /// The checkpoint of a run's folder.
 #[derive(Debug, Clone)]
@@ -122,25 +138,59 @@ impl Checkpoint {
         optimizer: &ModuleOptimizer,
         position: &Position,
     ) -> Result<(), CheckpointError> {
-        let new = self.folder.with_extension("new");
-        let old = self.folder.with_extension("old");
-        remove(&new)?;
-        fs::create_dir_all(&new).map_err(file_error(&new))?;
-        let path = new.join(NETWORK);
+        fs::create_dir_all(&self.folder).map_err(file_error(&self.folder))?;
+        let generation = if self.exists() {
+            self.saved()?.generation.wrapping_add(1)
+        } else {
+            0
+        };
+        let records = self.records(generation);
         network.settle();
         let record = network.clone().into_record();
-        record.save(&path).map_err(record_error(&path))?;
-        let path = new.join(OPTIMIZER);
-        optimizer.save(&path).map_err(record_error(&path))?;
-        let path = new.join(POSITION);
-        let text = serde_json::to_string_pretty(position).map_err(position_error(&path))?;
-        fs::write(&path, text).map_err(file_error(&path))?;
-        remove(&old)?;
-        if self.folder.exists() {
-            fs::rename(&self.folder, &old).map_err(file_error(&old))?;
+        record
+            .save(&records[0])
+            .map_err(record_error(&records[0]))?;
+        let saved = optimizer.save(&records[1]);
+        saved.map_err(record_error(&records[1]))?;
+        for record in &records {
+            let file = OpenOptions::new().write(true).open(record);
+            file.and_then(|file| file.sync_all())
+                .map_err(file_error(record))?;
         }
-        fs::rename(&new, &self.folder).map_err(file_error(&self.folder))?;
-        remove(&old)
+        let path = self.folder.join(POSITION);
+        let saved = Saved {
+            generation,
+            position: position.clone(),
+        };
+        let text = serde_json::to_string_pretty(&saved).map_err(position_error(&path))?;
+        output::write(&path, text.as_bytes()).map_err(file_error(&path))?;
+        self.remove_all_but(&records)
+    }
+
+    /// The network's record of a generation, and the optimizer's.
+    fn records(&self, generation: u64) -> [PathBuf; 2] {
+        ["network", "optimizer"].map(|name| {
+            self.folder
+                .join(format!("{name}-{generation}"))
+                .with_extension(RECORD)
+        })
+    }
+
+    fn remove_all_but(&self, records: &[PathBuf]) -> Result<(), CheckpointError> {
+        let failed = || file_error(&self.folder);
+        for entry in fs::read_dir(&self.folder).map_err(failed())? {
+            let path = entry.map_err(failed())?.path();
+            if path.extension().is_some_and(|ending| ending == RECORD) && !records.contains(&path) {
+                fs::remove_file(&path).map_err(file_error(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn saved(&self) -> Result<Saved, CheckpointError> {
+        let path = self.folder.join(POSITION);
+        let text = bounded_file::read_text(&path, MAX_POSITION).map_err(file_error(&path))?;
+        serde_json::from_str(&text).map_err(position_error(&path))
     }
 
     /// Where the run stood.
@@ -148,9 +198,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read.
     pub fn position(&self) -> Result<Position, CheckpointError> {
-        let path = self.folder.join(POSITION);
-        let text = fs::read_to_string(&path).map_err(file_error(&path))?;
-        serde_json::from_str(&text).map_err(position_error(&path))
+        Ok(self.saved()?.position)
     }
 
     /// The network and the optimizer; `network` must have the structure of the saved one, folded or not.
@@ -163,7 +211,7 @@ impl Checkpoint {
         optimizer: ModuleOptimizer,
     ) -> Result<(Network, ModuleOptimizer), CheckpointError> {
         let network = self.load_network(network)?;
-        let path = self.folder.join(OPTIMIZER);
+        let [_, path] = self.records(self.saved()?.generation);
         let optimizer = optimizer.load(&path).map_err(record_error(&path))?;
         Ok((network, optimizer))
     }
@@ -173,18 +221,11 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read, or the structure is another.
     pub fn load_network(&self, network: Network) -> Result<Network, CheckpointError> {
-        let path = self.folder.join(NETWORK);
+        let [path, _] = self.records(self.saved()?.generation);
         ModuleRecord::load(&path)
             .and_then(|record| network.try_load_record(record))
             .map_err(record_error(&path))
     }
-}
-
-fn remove(folder: &Path) -> Result<(), CheckpointError> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(file_error(folder))?;
-    }
-    Ok(())
 }
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {

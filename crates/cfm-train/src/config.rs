@@ -10,6 +10,7 @@ pub use self::svm::SvmConfig;
 
 use std::path::Path;
 
+use cfm_model::bounded_file;
 use cfm_model::float_model::Activation;
 use cfm_sim::proposal_config::{ProposalConfig, ProposalConfigError, named_or_table};
 use serde::{Deserialize, Serialize};
@@ -331,6 +332,9 @@ pub enum ConfigError {
     Value(String),
 }
 
+/// Most bytes of a configuration.
+const MAX_FILE: u64 = 1 << 20;
+
 impl Config {
     /// Reads a TOML file and sets single values in it, each as `key=value` with a dotted key and a TOML value; a value
     /// that is no TOML is taken for a string. Without a file, the values change the default configuration.
@@ -340,10 +344,12 @@ impl Config {
     pub fn read(path: Option<&Path>, settings: &[String]) -> Result<Self, ConfigError> {
         let name = path.map_or("default".to_owned(), |path| path.display().to_string());
         let text = match path {
-            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-                path: name.clone(),
-                source,
-            })?,
+            Some(path) => {
+                bounded_file::read_text(path, MAX_FILE).map_err(|source| ConfigError::Read {
+                    path: name.clone(),
+                    source,
+                })?
+            }
             None => String::new(),
         };
         let parse = |source| ConfigError::Parse {

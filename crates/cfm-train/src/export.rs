@@ -8,6 +8,7 @@ use cfm_model::float_model::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
     FloatLayer, FloatModel,
 };
+use cfm_model::output::{Batch, FileError};
 use cfm_model::quantize::{QuantizeError, quantize};
 use cfm_model::spec::{ClassSpec, InputSpec};
 use cfm_model::writer::WriteError;
@@ -31,12 +32,15 @@ pub enum ExportError {
     /// The weights do not fit the integers.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
-    /// The model cannot be written.
+    /// The format cannot hold the model.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The float weights cannot be written.
+    /// The float weights cannot be laid out.
     #[error(transparent)]
     Float(#[from] FloatFileError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// The float model of a folded network.
@@ -178,14 +182,16 @@ pub fn to_cfm(model: &FloatModel) -> Result<Vec<u8>, ExportError> {
     Ok(quantize(model)?.to_bytes()?)
 }
 
-/// Writes the `.cfm` and the float weights beside it; gives the path of the latter.
+/// Writes the `.cfm`, and before it the float weights beside it; gives the path of the latter.
 ///
 /// # Errors
 /// When the model cannot be quantized or a file cannot be written.
 pub fn write(model: &FloatModel, path: &Path) -> Result<PathBuf, ExportError> {
-    let spec = quantize(model)?;
-    spec.write_file(path)?;
+    let cfm = to_cfm(model)?;
     let weights = path.with_extension("safetensors");
-    model.write_safetensors(&spec.to_bytes()?, &weights)?;
+    let mut files = Batch::new();
+    files.add(&weights, &model.to_safetensors(&cfm)?)?;
+    files.add(path, &cfm)?;
+    files.commit()?;
     Ok(weights)
 }

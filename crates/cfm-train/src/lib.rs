@@ -1,11 +1,6 @@
-//! Training of convolutional-feature-masking models.
+#![doc = include_str!("../README.md")]
 //!
-//! The binary `cfm-train` turns a data set folder (photographs with a label for every pixel) into a `.cfm` file with the
-//! float weights beside it:
-//!
-//! ```text
-//! cfm-train train DATASET --config crates/cfm-train/configs/street.toml --run runs/street --out street.cfm
-//! ```
+//! # What happens in a run
 //!
 //! One [`config::Config`], the data set and the seed in it reproduce a run. What happens, in order:
 //!

@@ -1,9 +1,10 @@
 //! The log of a run: a line of CSV for every epoch, and a plot of all of them.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use cfm_model::output;
 use cfm_sim::plot::{Panel, PlotError, Series, svg};
 use serde::{Deserialize, Serialize};
 
@@ -44,28 +45,44 @@ pub enum LogError {
     Plot(#[from] PlotError),
 }
 
-/// Appends a line to `log.csv` in the folder of a run and draws `log.svg` anew; gives the line.
+/// Adds a line to `log.csv` in the folder of a run and draws `log.svg` anew; gives the line.
+///
+/// A pass that is logged already is one that a killed run had logged and not saved: it and what comes behind it are
+/// replaced. A last line without its end, which a full disk may have left, counts as none.
 ///
 /// # Errors
 /// When the files cannot be written, or the log that is there is none.
 pub fn append(folder: &Path, entry: &Entry) -> Result<String, LogError> {
     let path = folder.join("log.csv");
-    let fresh = fs::metadata(&path).map_or(0, |m| m.len()) == 0;
-    let mut line = Vec::new();
-    csv::WriterBuilder::new()
-        .has_headers(fresh)
-        .from_writer(&mut line)
-        .serialize(entry)?;
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)?
-        .write_all(&line)?;
-    let entries = csv::Reader::from_path(&path)?
-        .into_deserialize()
-        .collect::<Result<Vec<Entry>, _>>()?;
-    fs::write(folder.join("log.svg"), plot(&entries)?)?;
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    let mut entries = read(&path)?;
+    entries.truncate(
+        entries
+            .iter()
+            .position(|old| (old.phase, old.epoch) == (entry.phase, entry.epoch))
+            .unwrap_or(entries.len()),
+    );
+    entries.push(entry.clone());
+    let mut text = csv::Writer::from_writer(Vec::new());
+    for entry in &entries {
+        text.serialize(entry)?;
+    }
+    let text = text.into_inner().map_err(|error| error.into_error())?;
+    output::write(&path, &text)?;
+    output::write(&folder.join("log.svg"), plot(&entries)?.as_bytes())?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().last().unwrap_or_default().to_owned())
+}
+
+/// The whole lines of the log; none if there is none.
+fn read(path: &Path) -> Result<Vec<Entry>, LogError> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        text => text?,
+    };
+    let whole = text.iter().rposition(|&byte| byte == b'\n');
+    let lines = whole.map_or(&[][..], |end| &text[..=end]);
+    let entries = csv::Reader::from_reader(lines).into_deserialize();
+    Ok(entries.collect::<Result<_, _>>()?)
 }
 
 /// Losses, and what validation found, over the epochs of both phases.
@@ -109,19 +126,47 @@ fn plot(entries: &[Entry]) -> Result<String, PlotError> {
 mod tests {
     use super::*;
 
+    const ENTRY: Entry = Entry {
+        phase: Phase::Float,
+        epoch: 1,
+        rate: 0.5,
+        dense_loss: 2.0,
+        segment_loss: 0.0,
+        miou: None,
+        accuracy: None,
+        seconds: 1.5,
+    };
+
+    /// A log of three passes, cut off anywhere, and the pass at which the run goes on.
+    #[test]
+    fn a_log_that_was_cut_off_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv");
+        let entry = |epoch| Entry { epoch, ..ENTRY };
+        for epoch in 1..=3 {
+            append(folder.path(), &entry(epoch)).unwrap();
+        }
+        let whole = fs::read_to_string(&path).unwrap();
+        for length in 0..=whole.len() {
+            let lines = whole[..length].matches('\n').count();
+            // Passes whose lines are whole; the run goes on with the next, or once more with the last.
+            let passes = lines.saturating_sub(1);
+            for next in passes.max(1)..=passes + 1 {
+                fs::write(&path, &whole[..length]).unwrap();
+                for epoch in next..=3 {
+                    append(folder.path(), &entry(epoch)).unwrap();
+                }
+                let text = fs::read_to_string(&path).unwrap();
+                assert_eq!(text, whole, "{length} {next}");
+            }
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
     #[test]
     fn lines_are_added_and_plotted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut entry = Entry {
-            phase: Phase::Float,
-            epoch: 1,
-            rate: 0.5,
-            dense_loss: 2.0,
-            segment_loss: 0.0,
-            miou: None,
-            accuracy: None,
-            seconds: 1.5,
-        };
+        let mut entry = ENTRY;
         append(folder.path(), &entry).unwrap();
         let plain = fs::read_to_string(folder.path().join("log.svg")).unwrap();
         assert!(!plain.contains("mIoU"));

@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -31,9 +32,19 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        // Whoever reads the output has seen enough: the status of a program that SIGPIPE ends.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
         Err(error) => {
-            eprintln!("cfm-train: {error:#}");
+            // Nothing is left to be done when even this cannot be written.
+            let _ = writeln!(io::stderr(), "cfm-train: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

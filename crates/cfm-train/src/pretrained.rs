@@ -17,6 +17,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use cfm_model::bounded_file;
+use cfm_model::reader::MAX_FILE;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 /// Name of the weights that come with this crate.
@@ -86,7 +88,7 @@ impl Pretrained {
         let bytes = if name == EFFICIENTNET_LITE0 {
             Cow::Borrowed(EMBEDDED)
         } else {
-            let read = std::fs::read(Path::new(name));
+            let read = bounded_file::read_whole(Path::new(name), MAX_FILE);
             Cow::Owned(read.map_err(|source| PretrainedError::Read {
                 path: name.to_owned(),
                 source,

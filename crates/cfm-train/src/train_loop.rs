@@ -1,5 +1,6 @@
 //! A run from the first step to the exported model: float training, folding, calibration, fine-tuning.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -381,7 +382,6 @@ impl<'a> Trainer<'a> {
             state.position.epoch += 1;
             state.position.step = 0;
             state.position.losses = [0.0; 2];
-            checkpoint.save(&state.network, &state.optimizer, &state.position)?;
             let last = state.position.epoch == epochs;
             let every = config.validate_every;
             let due = last || (every > 0 && state.position.epoch.is_multiple_of(every));
@@ -403,6 +403,8 @@ impl<'a> Trainer<'a> {
                 accuracy: validation.as_ref().map(|v| rounded(v.global_accuracy)),
                 seconds: (started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
             })?;
+            // After the log: killed in between, the run logs this pass again, in the place of the first time.
+            checkpoint.save(&state.network, &state.optimizer, &state.position)?;
         }
         Ok(true)
     }
@@ -601,9 +603,9 @@ impl<'a> Trainer<'a> {
     fn log(&self, entry: &Entry) -> Result<(), TrainError> {
         let line = log::append(self.run.folder, entry)?;
         if self.run.progress.is_hidden() {
-            eprintln!("{line}");
-        } else {
             // A failure to print is no reason to stop.
+            let _ = writeln!(io::stderr(), "{line}");
+        } else {
             let _ = self.run.progress.println(line);
         }
         Ok(())

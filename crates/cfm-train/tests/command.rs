@@ -120,3 +120,220 @@ fn drives_are_left_out_one_by_one() {
     assert!(!nothing.status.success());
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("\"7\""));
 }
+
+#[cfg(unix)]
+mod faults {
+    use std::collections::BTreeMap;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A run of a few steps, whose records are some 100 KB long.
+    const SHORT: [&str; 10] = [
+        "--set",
+        "float.epochs=2",
+        "--set",
+        "quantized.epochs=1",
+        "--set",
+        "validate_every=1",
+        "--set",
+        "head.hidden=512",
+        "--seed",
+        "3",
+    ];
+
+    /// `cfm-train train` with the model and the folder of the run in `name`, and more arguments.
+    fn train(root: &Path, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cfm-train"));
+        command
+            .current_dir(root)
+            .args(["train", "data", "--config", "config.toml"])
+            .args(["--out", &format!("{name}/model.cfm")])
+            .args(SHORT)
+            .args(more)
+            .stdout(Stdio::null());
+        std::fs::create_dir_all(root.join(name)).unwrap();
+        command
+    }
+
+    /// The same, with no file longer than `blocks` of 1024 bytes: a longer one kills the run (SIGXFSZ), or, `survived`,
+    /// fails as on a full disk.
+    fn limited(command: &Command, blocks: usize, survived: bool) -> Command {
+        let trap = if survived { "trap '' XFSZ;" } else { "" };
+        let mut shell = Command::new("bash");
+        shell
+            .current_dir(command.get_current_dir().unwrap())
+            .args([
+                "-c",
+                &format!("{trap} ulimit -c 0 -f {blocks}; exec \"$@\""),
+                "bash",
+            ])
+            .arg(command.get_program())
+            .args(command.get_args());
+        shell
+    }
+
+    /// Names and lengths of the files below a folder.
+    fn listing(folder: &Path) -> BTreeMap<std::path::PathBuf, u64> {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                found.extend(listing(&entry.path()));
+            } else if let Ok(metadata) = entry.metadata() {
+                found.insert(entry.path(), metadata.len());
+            }
+        }
+        found
+    }
+
+    /// Both files of the model, and the log without its times.
+    fn results(root: &Path, name: &str) -> (Vec<u8>, Vec<u8>, Vec<String>) {
+        let file = |file: &str| std::fs::read(root.join(name).join(file)).unwrap();
+        let log = String::from_utf8(file("model.run/log.csv")).unwrap();
+        let rows = log
+            .lines()
+            .map(|line| line.rsplit_once(',').unwrap().0.to_owned());
+        (file("model.cfm"), file("model.safetensors"), rows.collect())
+    }
+
+    #[test]
+    fn a_run_that_is_killed_again_and_again_ends_as_ever() {
+        let root = prepare();
+        let root = root.path();
+        assert_success(&train(root, "whole", &[]).output().unwrap());
+        let whole = results(root, "whole");
+        let run = root.join("killed/model.run");
+
+        // Killed whenever so many things have happened in its folder.
+        let mut kills = 0;
+        for events in 1.. {
+            let mut child = train(root, "killed", &["--resume"])
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let (mut seen, mut before) = (0, listing(&run));
+            let status = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                let now = listing(&run);
+                seen += usize::from(now != before);
+                before = now;
+                if seen == events {
+                    child.kill().unwrap();
+                    break child.wait().unwrap();
+                }
+                std::thread::sleep(Duration::from_micros(100));
+            };
+            if status.success() {
+                break;
+            }
+            assert_eq!(status.signal(), Some(9));
+            kills += 1;
+        }
+        assert!(kills >= 4, "{kills}");
+        assert!(whole == results(root, "killed"));
+    }
+
+    #[test]
+    fn a_checkpoint_on_a_full_disk_leaves_the_one_before() {
+        let root = prepare();
+        let root = root.path();
+        assert_success(&train(root, "whole", &[]).output().unwrap());
+        let whole = results(root, "whole");
+        let records = listing(&root.join("whole/model.run/checkpoint"));
+        let record = records.values().max().unwrap();
+        // No other file is that long.
+        let blocks = (record / 2048) as usize;
+        let others = listing(&root.join("whole/model.run"));
+        let others = others
+            .into_iter()
+            .filter(|(path, _)| path.extension().is_none_or(|e| e != "bpk"));
+        assert!(others.map(|(_, length)| length).max().unwrap() < 1024 * blocks as u64);
+
+        // The first checkpoint of all: there is none afterwards.
+        let position = root.join("full/model.run/checkpoint/position.json");
+        let status = limited(&train(root, "full", &[]), blocks, false)
+            .status()
+            .unwrap();
+        assert_eq!(status.signal(), Some(25));
+        assert!(!position.exists());
+        // A run that has one.
+        let mut child = train(root, "full", &["--resume"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !position.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let saved = std::fs::read(&position).unwrap();
+        for survived in [true, false] {
+            let output = limited(&train(root, "full", &["--resume"]), blocks, survived)
+                .output()
+                .unwrap();
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            if survived {
+                assert_eq!(output.status.code(), Some(1), "{error}");
+                assert!(error.contains("model.run/checkpoint/network-"), "{error}");
+            } else {
+                assert_eq!(output.status.signal(), Some(25), "{error}");
+            }
+            assert_eq!(std::fs::read(&position).unwrap(), saved);
+        }
+        assert_success(&train(root, "full", &["--resume"]).output().unwrap());
+        assert!(whole == results(root, "full"));
+        // A model that does not fit leaves that of before.
+        let before = listing(&root.join("full"));
+        let output = limited(&train(root, "full", &["--resume"]), 4, true)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(whole == results(root, "full"));
+        let temporary = |path: &std::path::PathBuf| path.to_string_lossy().contains(".cfm-");
+        assert!(
+            !listing(&root.join("full")).keys().any(temporary),
+            "{before:?}"
+        );
+    }
+
+    #[test]
+    fn two_runs_in_one_folder_are_refused() {
+        let root = prepare();
+        let root = root.path();
+        let mut first = train(root, "same", &[])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !root.join("same/model.run/config.toml").exists() {
+            assert!(first.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let second = train(root, "same", &["--resume"]).output().unwrap();
+        let ended = first.try_wait().unwrap();
+        first.kill().unwrap();
+        first.wait().unwrap();
+        assert!(ended.is_none(), "the first run was too fast for this test");
+        assert_eq!(second.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&second.stderr).into_owned();
+        assert!(
+            error.contains("another training runs in this folder"),
+            "{error}"
+        );
+        // A run that was killed holds nothing. Nobody reads what this one prints, but the model is written.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = train(root, "same", &["--resume"])
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(141), "{error}");
+        assert!(!error.contains("panicked"), "{error}");
+        assert!(root.join("same/model.cfm").is_file());
+    }
+}

@@ -6,9 +6,10 @@ use anyhow::Context;
 use cfm_core::segment::Run;
 use cfm_hardware::Engine;
 use cfm_hardware::fold::Estimate;
-use cfm_hardware::project::{self, Language, Summary};
+use cfm_hardware::project::{self, Language, Project as Contents, Summary};
 use cfm_hardware::stream;
 use cfm_sim::model_file::ModelFile;
+use cfm_sim::output::Batch;
 use cfm_sim::photo;
 use cfm_sim::pipeline::NetworkInput;
 use cfm_sim::scene::{SAMPLE_SEED, Scene};
@@ -79,8 +80,15 @@ impl ProjectInput {
         })
         .with_context(|| file.name())?;
         let view = input.view()?;
-        let summary = project::write(&model, &engine, &view, &segments, language, folder)?;
-        twin::write(language, folder)?;
+        let Contents { summary, files } =
+            project::project(&model, &engine, &view, &segments, language)?;
+        let mut batch = Batch::new();
+        for (name, bytes) in &files {
+            batch.add(&folder.join(name), bytes)?;
+        }
+        // Its last file is what runs the project.
+        twin::add(language, folder, &mut batch)?;
+        batch.commit()?;
         Ok(Project {
             model: file.name(),
             engine,

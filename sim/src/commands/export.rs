@@ -1,6 +1,5 @@
 //! `cfm export`: a model in other forms.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -201,9 +200,18 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
     let written = onnx::export(&model, args.format).with_context(|| file.name())?;
-    let folder = Folder::create(&args.out)?;
+    let mut folder = Folder::new(&args.out);
+    let segments = match &args.image {
+        None => None,
+        Some(path) => {
+            let pipeline = pipeline(&file, &model)?;
+            let photo = photo::open(path)?;
+            Some(onnx_inputs::write(&pipeline, &photo, &mut folder)?)
+        }
+    };
     let mut files = Vec::new();
-    for (name, proto) in written.all() {
+    // The whole model comes last.
+    for (name, proto) in written.all().into_iter().rev() {
         let bytes = proto.to_bytes();
         folder.bytes(name, &bytes)?;
         files.push(OnnxFile {
@@ -212,13 +220,8 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             nodes: proto.graph.as_ref().map_or(0, |graph| graph.node.len()),
         });
     }
-    let segments = match &args.image {
-        None => None,
-        Some(path) => {
-            let pipeline = pipeline(&file, &model)?;
-            Some(onnx_inputs::write(&pipeline, &photo::open(path)?, &folder)?)
-        }
-    };
+    folder.commit()?;
+    files.reverse();
     let report = OnnxReport {
         model: file.name(),
         out: display(&args.out),
@@ -256,9 +259,7 @@ fn c(args: &CArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         None => identifier(&file.stem()),
     };
     let written = CSource::new(&name, &model)?;
-    let failed = || display(&args.out);
-    fs::create_dir_all(&args.out).with_context(failed)?;
-    let [header, source] = written.write(&args.out).with_context(failed)?;
+    let [header, source] = written.write(&args.out)?;
     let report = CReport {
         model: file.name(),
         header: display(&header),

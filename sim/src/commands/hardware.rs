@@ -1,6 +1,5 @@
 //! The engine that a command is about: a folding, or the fastest one that a budget allows.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,8 @@ use cfm_hardware::cycles::Cycles;
 use cfm_hardware::description::Description;
 use cfm_hardware::fold::{Estimate, compile_within, fold};
 use cfm_hardware::{Engine, Folding};
+
+use cfm_model::bounded_file;
 
 use super::{display, percent};
 
@@ -55,8 +56,11 @@ impl EngineArg {
     }
 }
 
+/// Most bytes of a budget's file.
+const MAX_BUDGET: u64 = 1 << 20;
+
 fn read_budget(path: &Path) -> anyhow::Result<Budget> {
-    let budget: Budget = serde_json::from_slice(&fs::read(path)?)?;
+    let budget: Budget = serde_json::from_str(&bounded_file::read_text(path, MAX_BUDGET)?)?;
     ensure!(budget.clock_hz > 0, "the clock stands still");
     Ok(budget)
 }

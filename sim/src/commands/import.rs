@@ -1,16 +1,17 @@
 //! `cfm import`: a network from ONNX files.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use cfm_core::model::Model;
+use cfm_model::bounded_file;
 use cfm_model::onnx::import::{self, HeadOptions, Import, Pixels};
 use cfm_model::quantize::blank;
 use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
-use cfm_sim::dataset::Class;
+use cfm_sim::dataset::{Class, MAX_DESCRIPTION};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output;
 use cfm_sim::pipeline::Pipeline;
@@ -298,7 +299,7 @@ fn classes(path: &Path) -> anyhow::Result<Vec<ClassSpec>> {
     struct Classes {
         class: Vec<Class>,
     }
-    let text = fs::read_to_string(path).with_context(|| display(path))?;
+    let text = bounded_file::read_text(path, MAX_DESCRIPTION).with_context(|| display(path))?;
     let classes: Classes = toml::from_str(&text).with_context(|| display(path))?;
     Ok(classes.class.iter().map(ClassSpec::from).collect())
 }

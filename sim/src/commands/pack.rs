@@ -9,6 +9,7 @@ use cfm_core::model::Operation;
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, WeightOrder};
 use cfm_sim::model_file::ModelFile;
+use cfm_sim::output;
 use clap::ValueEnum;
 
 /// Arguments of `cfm pack`.
@@ -58,7 +59,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             .count()
     };
     let model = Model::parse(packed).context("the packed model is refused")?;
-    std::fs::write(&args.out, packed).with_context(|| args.out.display().to_string())?;
+    output::write(&args.out, packed).with_context(|| args.out.display().to_string())?;
     writeln!(
         out,
         "{}: {} bytes; {} convolutions in quads, {} in rows",

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use cfm_hardware::project::Language;
+use cfm_sim::output::{Batch, FileError};
 use include_dir::{Dir, DirEntry, include_dir};
 
 /// `hls/`, as it was when this program was built.
@@ -29,17 +30,17 @@ const fn folder(language: Language) -> &'static str {
     }
 }
 
-/// Puts a twin's sources, test benches and scripts into a project, and `run.sh`, which runs it.
+/// Adds a twin's sources, test benches and scripts to the files of a project, and last of all `run.sh`, which runs it.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(language: Language, project: &Path) -> anyhow::Result<()> {
+pub fn add(language: Language, project: &Path, files: &mut Batch) -> anyhow::Result<()> {
     let folder = folder(language);
     let from = SOURCES.get_dir(folder).context("no such twin")?;
-    copy(from, project)?;
+    add_folder(from, project, files)?;
     for document in ["ENGINE.md", "REGISTERS.md"] {
         let file = SOURCES.get_file(document).context(document)?;
-        put(&project.join(document), file.contents())?;
+        files.add(&project.join(document), file.contents())?;
     }
     let script = format!(
         "{SCRIPT}exec bash {folder}/run.sh {}\"$@\" \"$PWD\"\n",
@@ -48,25 +49,17 @@ pub fn write(language: Language, project: &Path) -> anyhow::Result<()> {
             Language::Hls => "--no-faults ",
         }
     );
-    put(&project.join("run.sh"), script.as_bytes())
+    Ok(files.add(&project.join("run.sh"), script.as_bytes())?)
 }
 
-fn copy(from: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
+fn add_folder(from: &Dir<'_>, to: &Path, files: &mut Batch) -> Result<(), FileError> {
     for entry in from.entries() {
         match entry {
-            DirEntry::Dir(dir) => copy(dir, to)?,
-            DirEntry::File(file) => put(&to.join(file.path()), file.contents())?,
+            DirEntry::Dir(dir) => add_folder(dir, to, files)?,
+            DirEntry::File(file) => files.add(&to.join(file.path()), file.contents())?,
         }
     }
     Ok(())
-}
-
-fn put(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let written = path
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(path, contents));
-    written.with_context(|| path.display().to_string())
 }
 
 /// Runs a project's twin; whether it showed what it has to. What the test bench says is in the second part.

@@ -3,19 +3,20 @@
 use std::io;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::plan::checksum;
 use super::{Difference, Part, Plan, Shard, State};
-use crate::bounded_file;
 use crate::metrics::Confusion;
 use crate::output;
 use crate::photo::MAX_PIXELS;
+use cfm_model::bounded_file;
 
 const FORMAT: &str = "cfm-eval-part 1";
 
 /// Most bytes of a part file.
-const MAX_FILE: u64 = 1 << 30;
+const MAX_FILE: u64 = 1 << 28;
 
 /// Why a part file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum PartProblem {
     /// The file cannot be read or written.
     #[error("{0}")]
     File(#[from] io::Error),
-    /// The file is longer than 1 GiB.
+    /// The file is longer than 256 MiB.
     #[error("the file is longer than {} MiB", MAX_FILE >> 20)]
     TooLong,
     /// The file is cut off, or something else.
@@ -92,12 +93,13 @@ impl Part {
 
     /// The part that a file of this content holds.
     pub(super) fn from_json(bytes: &[u8]) -> Result<Self, PartProblem> {
-        let file: PartFile<serde_json::Value> = serde_json::from_slice(bytes)?;
+        // First of all whether the rest is of this format; nothing is kept of it.
+        let file: PartFile<IgnoredAny> = serde_json::from_slice(bytes)?;
         if file.format != FORMAT {
             return Err(PartProblem::Format(file.format));
         }
-        let part: Self = serde_json::from_value(file.part)?;
-        if checksum(&serde_json::to_vec(&part)?) != file.crc32 {
+        let PartFile { crc32, part, .. }: PartFile<Self> = serde_json::from_slice(bytes)?;
+        if checksum(&serde_json::to_vec(&part)?) != crc32 {
             return Err(PartProblem::Checksum);
         }
         match part.contradiction() {

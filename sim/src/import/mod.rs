@@ -24,9 +24,9 @@ use std::path::Path;
 
 use cfm_core::segment::Run;
 
-use crate::bounded_file;
 use crate::label_map::{LabelMapError, nearest_sources, read_indices};
 use crate::photo::{MAX_FILE, MAX_PIXELS};
+use cfm_model::bounded_file;
 
 /// Most segments of a file.
 pub const MAX_SEGMENTS: usize = 65535;
@@ -106,6 +106,7 @@ fn without_path(error: &LabelMapError) -> String {
     match error {
         LabelMapError::Open { path, .. }
         | LabelMapError::Decode { path, .. }
+        | LabelMapError::Write { path, .. }
         | LabelMapError::Encode { path, .. }
         | LabelMapError::Kind { path, .. }
         | LabelMapError::TooLarge { path, .. } => text

@@ -17,6 +17,7 @@ use image::RgbImage;
 
 use crate::dataset::{Class, Description, Kind};
 use crate::label_map::LabelMap;
+use crate::output;
 
 /// The seed of the sample scene.
 pub const SAMPLE_SEED: u64 = 11;
@@ -155,17 +156,13 @@ pub fn write_dataset(
     let (images, labels) = (root.join("images"), root.join("labels"));
     fs::create_dir_all(&images)?;
     fs::create_dir_all(&labels)?;
-    let text = toml::to_string(&description()).map_err(io::Error::other)?;
-    fs::write(root.join("dataset.toml"), text)?;
     let mut next = seed;
     for (name, count) in splits {
         let mut ids = String::new();
         for _ in 0..*count {
             let id = format!("scene{next:05}");
             let scene = Scene::render(size.0, size.1, next);
-            scene
-                .photo
-                .save(images.join(format!("{id}.png")))
+            output::write_picture(&images.join(format!("{id}.png")), &scene.photo)
                 .map_err(io::Error::other)?;
             scene
                 .labels
@@ -175,9 +172,11 @@ pub fn write_dataset(
             ids.push('\n');
             next += 1;
         }
-        fs::write(root.join(format!("{name}.txt")), ids)?;
+        output::write(&root.join(format!("{name}.txt")), ids.as_bytes())?;
     }
-    Ok(())
+    // A folder without it is no data set.
+    let text = toml::to_string(&description()).map_err(io::Error::other)?;
+    output::write(&root.join("dataset.toml"), text.as_bytes())
 }
 
 #[cfg(test)]

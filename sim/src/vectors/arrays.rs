@@ -1,13 +1,12 @@
 //! Arrays as `.npy` files.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use npyz::{AutoSerialize, WriterBuilder};
 use serde::Serialize;
 
-use crate::output;
+use crate::output::{Batch, FileError};
 
 /// An array in a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,50 +43,40 @@ elements! {
     bool => "bool",
 }
 
-/// Why a file cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {error}", path.display())]
-pub struct FileError {
-    /// The file.
-    pub path: PathBuf,
-    /// What went wrong.
-    pub error: io::Error,
-}
-
-/// A folder of arrays.
-#[derive(Debug, Clone, Copy)]
+/// A folder of arrays that appear together, with the last file by which readers know that the folder is complete.
+#[derive(Debug)]
 pub struct Folder<'a> {
     path: &'a Path,
+    files: Batch,
 }
 
 impl<'a> Folder<'a> {
-    /// Makes the folder, if it is not there.
-    ///
-    /// # Errors
-    /// [`FileError`] when it cannot be made.
-    pub fn create(path: &'a Path) -> Result<Self, FileError> {
-        fs::create_dir_all(path).map_err(|error| FileError {
-            path: path.to_owned(),
-            error,
-        })?;
-        Ok(Self { path })
+    /// A folder, which is made with the first file if it is not there.
+    #[must_use]
+    pub fn new(path: &'a Path) -> Self {
+        Self {
+            path,
+            files: Batch::new(),
+        }
     }
 
-    /// Writes an array to `NAME.npy`.
+    /// Adds an array as `NAME.npy`.
     ///
     /// # Errors
     /// [`FileError`] when the file cannot be written, or `data` does not have the number of elements of `shape`.
     pub fn array<T: Element>(
-        &self,
+        &mut self,
         name: &str,
         shape: &[usize],
         data: impl IntoIterator<Item = T>,
     ) -> Result<ArrayFile, FileError> {
         let file = format!("{name}.npy");
         let path = self.path.join(&file);
-        encode(shape, data)
-            .and_then(|bytes| output::write(&path, &bytes))
-            .map_err(|error| FileError { path, error })?;
+        let bytes = encode(shape, data).map_err(|error| FileError {
+            path: path.clone(),
+            error,
+        })?;
+        self.files.add(&path, &bytes)?;
         Ok(ArrayFile {
             file,
             dtype: T::DTYPE,
@@ -95,13 +84,20 @@ impl<'a> Folder<'a> {
         })
     }
 
-    /// Writes bytes to a file.
+    /// Adds a file of these bytes.
     ///
     /// # Errors
     /// [`FileError`] when the file cannot be written.
-    pub fn bytes(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
-        let path = self.path.join(name);
-        output::write(&path, bytes).map_err(|error| FileError { path, error })
+    pub fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
+        self.files.add(&self.path.join(name), bytes)
+    }
+
+    /// Makes the files appear, the one that was added last after all others.
+    ///
+    /// # Errors
+    /// As [`Batch::commit`].
+    pub fn commit(self) -> Result<(), FileError> {
+        self.files.commit()
     }
 }
 
@@ -121,28 +117,31 @@ fn encode<T: Element>(shape: &[usize], data: impl IntoIterator<Item = T>) -> io:
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn arrays_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new");
-        let arrays = Folder::create(&path).unwrap();
+        let mut arrays = Folder::new(&path);
         let array = arrays
             .array("a", &[2, 3], [1_i16, -2, 3, -4, 5, -32768])
             .unwrap();
+        arrays.array("bits", &[2], [true, false]).unwrap();
+        arrays.commit().unwrap();
         assert_eq!((array.dtype, array.shape), ("int16", vec![2, 3]));
         let bytes = fs::read(path.join(&array.file)).unwrap();
         let file = npyz::NpyFile::new(&bytes[..]).unwrap();
         assert_eq!(file.shape(), [2, 3]);
         assert_eq!(file.into_vec::<i16>().unwrap(), [1, -2, 3, -4, 5, -32768]);
-        arrays.array("bits", &[2], [true, false]).unwrap();
     }
 
     #[test]
     fn a_wrong_number_of_elements_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let arrays = Folder::create(folder.path()).unwrap();
+        let mut arrays = Folder::new(folder.path());
         let error = arrays.array("a", &[4], [1_u8, 2]).unwrap_err();
         assert!(error.to_string().contains("a.npy"), "{error}");
     }

@@ -6,7 +6,7 @@
 mod arrays;
 mod describe;
 
-pub use arrays::{ArrayFile, Element, FileError, Folder};
+pub use arrays::{ArrayFile, Element, Folder};
 pub use describe::*;
 
 use std::path::Path as FilePath;
@@ -15,6 +15,7 @@ use cfm_core::model::{Conv2d, Layer, Model, Operation, Parameters, Path, Window}
 use cfm_core::segment::Segment;
 
 use crate::core_trace::{self, CoreError};
+use crate::output::FileError;
 use crate::trace::{Inputs, SegmentTrace, Trace};
 
 /// Why vectors cannot be exported.
@@ -51,7 +52,7 @@ pub fn export(
         ..*inputs
     };
     let trace = core_trace::trace(model, &inputs)?;
-    let folder = Folder::create(folder)?;
+    let mut folder = Folder::new(folder);
     let description = Description {
         format: "cfm-vectors",
         version: 2,
@@ -60,28 +61,29 @@ pub fn export(
             &dimensions(model.input()),
             inputs.image.pixels().iter().copied(),
         )?,
-        tensors: tensors(&folder, model, &trace)?,
-        layers: layers(&folder, model)?,
+        tensors: tensors(&mut folder, model, &trace)?,
+        layers: layers(&mut folder, model)?,
         geometry: Geometry {
             rows: model.rows().into(),
             columns: model.columns().into(),
         },
-        head: head(&folder, model)?,
+        head: head(&mut folder, model)?,
         classes: model.classes().map(Into::into).collect(),
         labelling: inputs.rule.into(),
-        superpixel_maps: superpixel_maps(&folder, &inputs)?,
+        superpixel_maps: superpixel_maps(&mut folder, &inputs)?,
         segments: inputs.segments.iter().map(Into::into).collect(),
         segments_left_out: left_out,
-        results: results(&folder, model, &trace)?,
+        results: results(&mut folder, model, &trace)?,
         provenance: model.provenance().to_owned(),
     };
     folder.bytes("model.cfm", model.bytes())?;
     folder.bytes("model.json", &serde_json::to_vec_pretty(&description)?)?;
+    folder.commit()?;
     Ok(description)
 }
 
 fn tensors(
-    folder: &Folder<'_>,
+    folder: &mut Folder<'_>,
     model: &Model<'_>,
     trace: &Trace,
 ) -> Result<Vec<TensorDescription>, FileError> {
@@ -98,7 +100,7 @@ fn tensors(
         .collect()
 }
 
-fn layers(folder: &Folder<'_>, model: &Model<'_>) -> Result<Vec<LayerDescription>, FileError> {
+fn layers(folder: &mut Folder<'_>, model: &Model<'_>) -> Result<Vec<LayerDescription>, FileError> {
     let layers = model.layers().enumerate();
     layers
         .map(|(at, layer)| describe_layer(folder, model, at, &layer))
@@ -106,7 +108,7 @@ fn layers(folder: &Folder<'_>, model: &Model<'_>) -> Result<Vec<LayerDescription
 }
 
 fn describe_layer(
-    folder: &Folder<'_>,
+    folder: &mut Folder<'_>,
     model: &Model<'_>,
     at: usize,
     layer: &Layer<'_>,
@@ -164,7 +166,7 @@ fn describe_window(window: Window) -> WindowDescription {
 }
 
 fn describe_parameters(
-    folder: &Folder<'_>,
+    folder: &mut Folder<'_>,
     name: &str,
     shape: &[usize],
     parameters: &Parameters<'_>,
@@ -199,7 +201,7 @@ fn describe_parameters(
     })
 }
 
-fn head(folder: &Folder<'_>, model: &Model<'_>) -> Result<HeadDescription, FileError> {
+fn head(folder: &mut Folder<'_>, model: &Model<'_>) -> Result<HeadDescription, FileError> {
     let head = model.head();
     let mut fully_connected = Vec::new();
     for path in Path::ALL {
@@ -225,7 +227,10 @@ fn head(folder: &Folder<'_>, model: &Model<'_>) -> Result<HeadDescription, FileE
     })
 }
 
-fn superpixel_maps(folder: &Folder<'_>, inputs: &Inputs<'_>) -> Result<Vec<ArrayFile>, FileError> {
+fn superpixel_maps(
+    folder: &mut Folder<'_>,
+    inputs: &Inputs<'_>,
+) -> Result<Vec<ArrayFile>, FileError> {
     let maps = inputs.maps.iter().enumerate();
     maps.map(|(at, map)| {
         let shape = [map.height(), map.width()].map(usize::from);
@@ -238,7 +243,11 @@ fn superpixel_maps(folder: &Folder<'_>, inputs: &Inputs<'_>) -> Result<Vec<Array
     .collect()
 }
 
-fn results(folder: &Folder<'_>, model: &Model<'_>, trace: &Trace) -> Result<Results, FileError> {
+fn results(
+    folder: &mut Folder<'_>,
+    model: &Model<'_>,
+    trace: &Trace,
+) -> Result<Results, FileError> {
     let segments = &trace.segments;
     let count = segments.len();
     let [height, width, _] = dimensions(model.input());
@@ -295,7 +304,7 @@ fn results(folder: &Folder<'_>, model: &Model<'_>, trace: &Trace) -> Result<Resu
 
 /// One row per segment.
 fn stacked<T: Element>(
-    folder: &Folder<'_>,
+    folder: &mut Folder<'_>,
     name: &str,
     segments: &[SegmentTrace],
     row: impl Fn(&SegmentTrace) -> &Vec<T>,

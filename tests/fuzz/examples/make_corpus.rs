@@ -1,14 +1,21 @@
-//! Writes `corpus/` anew: small inputs of every kind to start from, made of random models and rendered scenes.
+//! Writes small inputs of every kind to start from into `corpus/`, made of random models and rendered scenes. What was found
+//! by fuzzing stays there.
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cfm_core::model::Model;
+use cfm_core::model::{LabellingRule, Model};
+use cfm_fuzz::targets::side_files;
 use cfm_model::onnx::export::{Format, export};
 use cfm_model::random::{Options, random_model};
+use cfm_sim::built_in;
+use cfm_sim::eval_part::{Part, Photographs, Plan, Shard};
+use cfm_sim::evaluate::ClassMatch;
 use cfm_sim::label_map::LabelMap;
-use cfm_sim::scene::Scene;
+use cfm_sim::labelling::RuleSpec;
+use cfm_sim::proposal_config::Preset;
+use cfm_sim::scene::{self, Scene};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -23,15 +30,13 @@ const SMALL: Options = Options {
 
 fn main() -> Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    if corpus.exists() {
-        fs::remove_dir_all(&corpus)?;
-    }
     models(&folder(&corpus, "model_parser")?)?;
     executor(&folder(&corpus, "executor")?)?;
     segments(&folder(&corpus, "segments")?)?;
     networks(&folder(&corpus, "onnx_import")?)?;
     images(&folder(&corpus, "image_decoding")?)?;
     engines(&folder(&corpus, "register_protocol")?)?;
+    side_files(&folder(&corpus, "side_files")?)?;
     Ok(())
 }
 
@@ -156,6 +161,52 @@ fn engines(folder: &Path) -> Result<()> {
     for seed in 1..25 {
         let path = folder.join(format!("arbitrary-{seed}"));
         fs::write(path, noise(seed, 40 * seed as usize))?;
+    }
+    Ok(())
+}
+
+/// A byte that says what it is, and the file.
+fn side_files(folder: &Path) -> Result<()> {
+    let (network, like) = &*side_files::NETWORK;
+    let scene = scene::description();
+    let classes = ClassMatch::new(&Model::parse(built_in::STREET.cfm)?, &scene)?;
+    let ids = ["one", "two"].map(str::to_owned);
+    let photographs = Photographs::new(&scene, "val", &ids);
+    let plan = Plan::new(
+        b"a model",
+        vec![RuleSpec(LabellingRule::DEFAULT)],
+        photographs,
+        &classes,
+    );
+    let part = folder.join("part");
+    Part::new(plan, Shard::new(1, 1)?, &ids).save(&part)?;
+    let part = fs::read(part)?;
+    let dataset =
+        b"name = \"n\"\nignore = 255\n[[class]]\nindex = 3\nname = \"sky\"\n\x0cone\n# no\n two \n";
+    // Fingerprint, folding, image, row, classes, and a block of three words; the target makes the checksum.
+    let words = [7, 8 | 10 << 8, 3 | 4 << 16, 12, 5, 1, 0, 64, 3, 1, 2, 3];
+    let engine = words.map(u32::to_le_bytes).concat();
+    let engine = [&b"CFMF\0\0\0\0"[..], &engine].concat();
+    for (name, choice, bytes) in [
+        ("float-weights", 0, &network.to_safetensors(like)?[..]),
+        ("dataset", 1, dataset),
+        ("part", 4, &part),
+        ("engine", 6, &engine),
+    ] {
+        fs::write(folder.join(name), [&[choice], bytes].concat())?;
+    }
+    for preset in Preset::ALL {
+        let config = preset.config();
+        let text = toml::to_string(&config)?;
+        let name = preset.name();
+        fs::write(
+            folder.join(format!("toml-{name}")),
+            [b"\x02", text.as_bytes()].concat(),
+        )?;
+        let mut bytes = config.params()?.to_bytes().to_vec();
+        bytes.insert(0, 3);
+        bytes.extend(noise(1, 60));
+        fs::write(folder.join(format!("params-{name}")), bytes)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::{env, fs, process};
+use std::{env, fs, process, thread};
 
 /// Calls `read` with a file whose name has this ending and which holds these bytes.
 ///
@@ -14,7 +14,8 @@ pub fn with_file<T>(ending: &str, bytes: &[u8], read: impl FnOnce(&Path) -> T) -
         fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
         folder
     });
-    let path = FOLDER.join("input").with_extension(ending);
+    // A file for each thread of the tests.
+    let path = FOLDER.join(format!("{:?}.{ending}", thread::current().id()));
     fs::write(&path, bytes).expect("the folder for temporary files can be written");
     read(&path)
 }

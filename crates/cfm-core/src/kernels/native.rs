@@ -53,7 +53,7 @@ pub fn native() -> Native {
 /// use cfm_core::kernels::native_for;
 /// use cfm_core::model::Model;
 ///
-/// let model = Model::parse(include_bytes!("../../../../sim/models/street.cfm")).unwrap();
+/// let model = Model::parse(include_bytes!("../../data/small.cfm")).unwrap();
 /// let kernels = native_for(&model);
 /// let mut arena = vec![0; model.arena_bytes()];
 /// let executor = Executor::with_kernels(&model, &mut arena, &kernels).unwrap();

@@ -25,9 +25,12 @@
 //! | 12 | u32 | length in bytes, without padding |
 //!
 //! Sections lie behind the table, in any order, padded with zeros; bytes outside all sections mean nothing (but count
-//! for the checksum). A tag occurs at most once. Required: `INPT`, `LAYR`, `CHAN`, `WGTS` or `WQAD`, `HEAD`, `CLAS`. Optional: `LABL`, `CALB`
-//! (read by this crate), `PROP` (proposal parameters, read by `cfm-proposals`), `PROV` (provenance, UTF-8 lines of
-//! `key = value`, for people; a key has no `=`).
+//! for the checksum). A tag occurs at most once. There must be `INPT`, `LAYR`, `CHAN`, one of `WGTS` and `WQAD`, `HEAD`
+//! and `CLAS`, and there may be `LABL`, `CALB` (read by this crate), `PROP` (proposal parameters, 64 bytes, laid out in
+//! the documentation of `cfm_proposals::Params::to_bytes`) and `PROV` (provenance, UTF-8 lines of `key = value`, for
+//! people; a key has no `=`). The flag changes nothing for these; a writer sets it for those that must be there.
+//!
+//! Where a length is given below, a section has exactly that length.
 //!
 //! # `INPT` (8 bytes): the image
 //!
@@ -38,9 +41,11 @@
 //! | 4 | u16 | samples per pixel (3 for RGB) |
 //! | 6 | u16 | reserved |
 //!
-//! The image is tensor 0: `q = sample - 128`, zero point 0, exponent -7.
+//! The image is tensor 0: `q = sample - 128`, zero point 0, exponent -7. Height and width of the image, and of every
+//! other tensor, are `1 ..= 8192` ([`MAX_SIDE`]), and there is at least one channel. No tensor is larger than 2^30 bytes
+//! ([`MAX_ARENA`]), nor is all that is in memory at a time: feature map, line buffers and scratch.
 //!
-//! # `LAYR`: the backbone, 32 bytes a layer, at most [`MAX_LAYERS`]
+//! # `LAYR`: the backbone, 32 bytes a layer, 1 to 64 layers ([`MAX_LAYERS`])
 //!
 //! Layer `i` writes tensor `i + 1` and reads earlier ones. Every tensor but the last has a reader; the last is the
 //! feature map.
@@ -51,17 +56,22 @@
 //! | 1 | u8 | reserved |
 //! | 2 | u16 | input tensor |
 //! | 4 | u16 | second input tensor (add), otherwise 0 |
-//! | 6 | u16 | output channels |
+//! | 6 | u16 | output channels (pooling and add: those of the input) |
 //! | 8 | u8, u8 | kernel height, width (add: 1) |
 //! | 10 | u8, u8 | stride, vertical and horizontal (add: 1) |
 //! | 12 | u8, u8 | dilation, vertical and horizontal (pooling and add: 1) |
 //! | 14 | 4 x u8 | padding: top, left, bottom, right (add: 0) |
-//! | 18 | u16 | groups (pooling and add: 1) |
+//! | 18 | u16 | groups, a divisor of input and output channels (pooling and add: 1) |
 //! | 20 | i8, i8 | output zero point and exponent |
 //! | 22 | i8, i8 | lowest and highest output (fused activation) |
 //! | 24 | u32 | conv2d: offset of the weights in `WGTS`; otherwise 0 |
 //! | 28 | u32 | conv2d: index of the first record in `CHAN`; otherwise 0 |
 //!
+//! - Kernel, stride and dilation are at least 1. Along each axis an input of length `n` becomes an output of length
+//!   `floor((n + padding - extent) / stride) + 1`, where `padding` is that of both ends and the window's extent,
+//!   `dilation * (kernel - 1) + 1`, is at most `n + padding`.
+//! - The centre of the receptive field of cell 0 is within 2^24 half pixels of the image's first edge, and the centres of
+//!   neighbouring cells at most 2^24 pixels apart ([`receptive_field`](crate::receptive_field)).
 //! - Exponents are in `-64 ..= 63` and `low <= high`; the zero point may lie outside the clamp range.
 //! - Pooling keeps channels, zero point and exponent of its input, and its clamp is `-128 ..= 127`. Every window has a
 //!   cell inside the image: the leading padding is less than the kernel, and the last window starts before the end of
@@ -77,6 +87,9 @@
 //! | 4 | u16 | mantissa m, `2^14 ..= 2^15 - 1` |
 //! | 6 | u8 | shift s, `0 ..= 62` |
 //! | 7 | u8 | reserved |
+//!
+//! Accumulators have 32 bits: for each output of a convolution or of a fully connected layer,
+//! `255 * sum(|w|) + |bias| <= 2^31 - 1`.
 //!
 //! # `WGTS`: i8 weights, `-127 ..= 127`
 //!
@@ -118,20 +131,23 @@
 //!
 //! | offset | type | meaning |
 //! |---:|---|---|
-//! | 0 | u16 | outputs |
+//! | 0 | u16 | outputs, at least 1 |
 //! | 2 | i8, i8 | output zero point and exponent (classifier: 0 and the logits' exponent) |
 //! | 4 | i8, i8 | lowest and highest output (classifier: 0 and 0, it saturates to i16) |
 //! | 6 | u16 | reserved |
 //! | 8 | u32 | offset of the weights in `WGTS` |
 //! | 12 | u32 | index of the first record in `CHAN` |
 //!
-//! The two paths of Design A end with the same zero point and exponent, since they are concatenated.
+//! The first layer of a path reads the pooled vector: level (as listed), bin row, bin column, channel of the feature map.
+//! The first joint layer reads what the segment path ends with and then, in Design A, what the region path ends with; a
+//! path without layers ends with its pooled vector. The two paths of Design A end with the same zero point and exponent.
+//! Exponents and clamps are limited as those of the backbone are.
 //!
 //! # `CLAS`: the classifier's outputs
 //!
 //! u16 count (that of the classifier's outputs, at most [`MAX_CLASSES`]), then per class: u8 kind (0 stuff, 1 object,
 //! 2 background: never labels a pixel), 3 x u8 colour (RGB), u8 value in label images, u8 length of the name, the
-//! name in UTF-8. At least one class is not background. Label values of the others are distinct and below
+//! name in UTF-8. The section ends with the last name. At least one class is not background. Label values of the others are distinct and below
 //! 255; those of background classes mean nothing.
 //!
 //! # `LABL` (8 bytes, optional): how segments become pixels

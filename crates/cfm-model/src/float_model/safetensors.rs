@@ -20,10 +20,11 @@ use thiserror::Error;
 use super::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatHead, FloatLayer, FloatModel,
 };
-use crate::reader::SpecError;
+use crate::bounded_file;
+use crate::output;
+use crate::reader::{MAX_FILE, SpecError};
 use crate::shape::{self, ShapeError};
 use crate::spec::{FcSpec, LayerSpec, ModelSpec, OutputScale};
-use crate::writer::write_atomically;
 
 /// Name of the metadata entry that links the weights with their `.cfm`.
 pub const LINK: &str = "cfm";
@@ -212,7 +213,7 @@ impl FloatModel {
     /// # Errors
     /// As [`FloatModel::to_safetensors`], and when the file cannot be written.
     pub fn write_safetensors(&self, cfm: &[u8], path: &FilePath) -> Result<(), FloatFileError> {
-        write_atomically(path, &self.to_safetensors(cfm)?).map_err(|error| FloatFileError::File {
+        output::write(path, &self.to_safetensors(cfm)?).map_err(|error| FloatFileError::File {
             path: path.to_owned(),
             error,
         })
@@ -223,10 +224,11 @@ impl FloatModel {
     /// # Errors
     /// As [`FloatModel::from_safetensors`], and when the file cannot be read.
     pub fn read_safetensors(cfm: &[u8], path: &FilePath) -> Result<Self, FloatFileError> {
-        let weights = std::fs::read(path).map_err(|error| FloatFileError::File {
-            path: path.to_owned(),
-            error,
-        })?;
+        let weights =
+            bounded_file::read_whole(path, MAX_FILE).map_err(|error| FloatFileError::File {
+                path: path.to_owned(),
+                error,
+            })?;
         Self::from_safetensors(cfm, &weights)
     }
 

@@ -3,6 +3,7 @@
 //! Neighbouring frames of a drive look alike, so a split inside drives says little about other roads. Here each drive
 //! is in turn left out of training, with all its frames of either split, and measured on.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,10 +69,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stop: &stop,
         progress: &MultiProgress::new(),
     };
-    println!(
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
         "{:>20} {:>12} {:>7} {:>7} {:>9}",
         "configuration", "drive", "frames", "int8", "float"
-    );
+    )?;
     for (name, config) in &configs {
         let drives = if args.drive.is_empty() {
             data::drives(&dataset, &config.data)?
@@ -97,16 +100,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 *sum += miou;
             }
             let [int8, float] = mious;
-            println!(
+            writeln!(
+                out,
                 "{name:>20} {drive:>12} {:>7} {int8:>7.2} {float:>9.2}",
                 measured.int8.images
-            );
+            )?;
         }
         let [int8, float] = sums.map(|sum| sum / drives.len() as f64);
-        println!(
+        writeln!(
+            out,
             "{name:>20} {:>12} {:>7} {int8:>7.2} {float:>9.2}",
             "mean", ""
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,12 +3,15 @@
 pub mod drives;
 pub mod train;
 
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use cfm_model::float_model::FloatModel;
+use cfm_model::output;
 use cfm_sim::dataset::Dataset;
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
@@ -30,7 +33,11 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
             // Without saving.
             std::process::exit(STOPPED.into());
         }
-        eprintln!("finishing the step; press Ctrl-C again to stop without saving");
+        // Whether anybody reads it or not, the run stops.
+        let _ = writeln!(
+            io::stderr(),
+            "finishing the step; press Ctrl-C again to stop without saving"
+        );
     })
     .context("cannot catch Ctrl-C")?;
     Ok(stop)
@@ -55,7 +62,7 @@ pub struct Finished {
 impl Session<'_> {
     /// Trains in `folder`; `None` when stopped.
     pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<Finished>> {
-        claim(config, folder, self.resume)?;
+        let _lock = claim(config, folder, self.resume)?;
         let dataset = &self
             .dataset
             .clone()
@@ -72,9 +79,12 @@ impl Session<'_> {
         })?;
         let trained = match outcome {
             Outcome::Stopped(position) => {
-                eprintln!(
+                let _ = writeln!(
+                    io::stderr(),
                     "stopped after {} epochs and {} steps of the {:?} phase; the same command with --resume continues",
-                    position.epoch, position.step, position.phase
+                    position.epoch,
+                    position.step,
+                    position.phase
                 );
                 return Ok(None);
             }
@@ -101,14 +111,25 @@ impl Session<'_> {
 }
 
 /// Makes sure that the folder's checkpoint, if any, is to be continued and is of this configuration, which is written
-/// there otherwise.
-fn claim(config: &Config, folder: &Path, resume: bool) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create {}", folder.display()))?;
+/// there otherwise. The folder is this run's as long as the file that is returned is open.
+fn claim(config: &Config, folder: &Path, resume: bool) -> Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let lock = folder.join("lock");
+    let file = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: another training runs in this folder", folder.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", lock.display()));
+        }
+    }
     let saved: PathBuf = folder.join("config.toml");
     if !Checkpoint::of(folder).exists() {
-        return std::fs::write(&saved, config.to_toml())
-            .with_context(|| format!("cannot write {}", saved.display()));
+        output::write(&saved, config.to_toml().as_bytes())
+            .with_context(|| format!("cannot write {}", saved.display()))?;
+        return Ok(file);
     }
     if !resume {
         bail!(
@@ -122,7 +143,7 @@ fn claim(config: &Config, folder: &Path, resume: bool) -> Result<()> {
             folder.display()
         );
     }
-    Ok(())
+    Ok(file)
 }
 
 /// How the model was made, for the model file.

@@ -1,7 +1,7 @@
 //! `cfm-train train`: one run.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,32 +78,41 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(finished) = session.train(&config, &folder)? else {
         return Ok(ExitCode::from(STOPPED));
     };
+    // First of all: what is printed may have no reader left after hours.
+    let weights = export::write(&finished.model, &args.out)?;
+    let mut out = io::stdout().lock();
     if let Some(measured) = &finished.measured {
-        print(measured);
         if let (Some(table), Some(row)) = (&args.table, &args.row) {
             append(table, row, config.seed, measured)
                 .with_context(|| format!("cannot write {}", table.display()))?;
         }
+        print(measured, &mut out)?;
     }
-    let weights = export::write(&finished.model, &args.out)?;
-    println!("{}", args.out.display());
-    println!("{}", weights.display());
+    writeln!(out, "{}", args.out.display())?;
+    writeln!(out, "{}", weights.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(Measured { int8, float }: &Measured) {
+fn print(Measured { int8, float }: &Measured, out: &mut impl Write) -> io::Result<()> {
     let percent = |value: f64| format!("{:5.1}", 100.0 * value);
-    println!(
+    writeln!(
+        out,
         "{:>24}   int8  float",
         format!("{} photographs", int8.images)
-    );
+    )?;
     for ((class, iou), (_, float)) in int8.class_iou.0.iter().zip(&float.class_iou.0) {
         let text = |iou: &Option<f64>| iou.map_or("    -".to_owned(), percent);
-        println!("{class:>24}  {}  {}", text(iou), text(float));
+        writeln!(out, "{class:>24}  {}  {}", text(iou), text(float))?;
     }
     for (name, of) in MEASURES {
-        println!("{name:>24}  {}  {}", percent(of(int8)), percent(of(float)));
+        writeln!(
+            out,
+            "{name:>24}  {}  {}",
+            percent(of(int8)),
+            percent(of(float))
+        )?;
     }
+    Ok(())
 }
 
 type Measure = fn(&Evaluation) -> f64;
@@ -114,9 +123,21 @@ const MEASURES: [(&str, Measure); 3] = [
     ("global accuracy", |e| e.global_accuracy),
 ];
 
-fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> std::io::Result<()> {
+/// Adds a row. Runs side by side take turns; a last row without its end, which a full disk may have left, is dropped.
+fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> io::Result<()> {
+    let mut table = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)?;
+    table.lock()?;
+    let mut text = Vec::new();
+    table.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|&byte| byte == b'\n');
+    let end = whole.map_or(0, |end| end as u64 + 1);
+    table.set_len(end)?;
     let mut text = String::new();
-    if fs::metadata(path).map_or(0, |m| m.len()) == 0 {
+    if end == 0 {
         text.push_str("row,seed,int8_miou,int8_class_average,int8_accuracy,");
         text.push_str("float_miou,float_class_average,float_accuracy\n");
     }
@@ -127,10 +148,11 @@ fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> std::io::Re
         }
     }
     text.push('\n');
-    // One write, so that runs side by side do not mix their lines.
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
+    table
         .write_all(text.as_bytes())
+        .and_then(|()| table.sync_all())
+        .inspect_err(|_| {
+            // The first error is the one worth telling; half a row is dropped by the next run, too.
+            let _ = table.set_len(end);
+        })
 }

@@ -160,7 +160,7 @@ pub fn run(
         let mut photos = Vec::new();
         for path in images {
             let name = path.to_string_lossy();
-            if path.as_path() == "-" {
+            if path.as_os_str() == "-" {
                 bail!("- (standard input) goes with no other photographs");
             } else if is_photo_list(&name) {
                 photos.extend(photo_list(&name, usize::MAX)?);

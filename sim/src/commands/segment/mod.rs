@@ -71,7 +71,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         pipeline,
         model: file.name(),
     };
-    let is_one = |path: &Path| path != "-" && !is_photo_list(&path.to_string_lossy());
+    let is_one = |path: &Path| path.as_os_str() != "-" && !is_photo_list(&path.to_string_lossy());
     let path = match &args.images[..] {
         [] => None,
         [path] if is_one(path) => Some(path),

@@ -16,6 +16,26 @@ use crate::model::{Conv2d, Parameters, Shape, Window};
 /// Bytes that may be read behind the last activation: the rest of a group.
 const SLACK: usize = 4;
 
+/// Evaluates an expression with `$n` as a constant, for a block of so many vectors.
+///
+/// What the instruction set has no blocks for is not even compiled: with everything in line, that takes half a minute.
+macro_rules! for_vectors {
+    ($simd:ty, $vectors:expr, $n:ident => $run:expr) => {
+        match $vectors {
+            1 => for_vectors!(1, $simd, $n => $run),
+            2 => for_vectors!(2, $simd, $n => $run),
+            3 => for_vectors!(3, $simd, $n => $run),
+            _ => for_vectors!(4, $simd, $n => $run),
+        }
+    };
+    ($count:literal, $simd:ty, $n:ident => $run:expr) => {
+        if const { $count <= <$simd>::BLOCK } {
+            const $n: usize = $count;
+            $run;
+        }
+    };
+}
+
 /// A layer, packed for an instruction set.
 #[derive(Debug)]
 pub(super) struct Dense {
@@ -52,8 +72,14 @@ struct Block {
 }
 
 impl Dense {
-    /// Packs a convolution of one group, with an input of `shape` and rows of `width` cells as output.
-    pub(super) fn convolution<S: Simd>(conv: &Conv2d<'_>, shape: Shape, width: u16) -> Self {
+    /// Packs a convolution of one group, with an input of `shape` and rows of `width` cells as output; `None` if that takes
+    /// more than `most` bytes.
+    pub(super) fn convolution<S: Simd>(
+        conv: &Conv2d<'_>,
+        shape: Shape,
+        width: u16,
+        most: usize,
+    ) -> Option<Self> {
         let Conv2d {
             window, parameters, ..
         } = conv;
@@ -69,6 +95,11 @@ impl Dense {
         let stride = usize::from(window.stride[1]);
         let staged_cells = width.saturating_sub(1) * stride + usize::from(window.extent(1).max(1));
         let row_bytes = staged_cells * channels * S::BYTES;
+        if rows * row_bytes + Self::bytes_of::<S>(parameters, rows * stretches, cells * channels)
+            > most
+        {
+            return None;
+        }
         let dilation = usize::from(window.dilation[1]);
         let stretches = (0..rows * stretches)
             .map(|i| {
@@ -76,22 +107,38 @@ impl Dense {
                 i / stretches * row_bytes + cell * channels * S::BYTES
             })
             .collect();
-        Self {
+        Some(Self {
             window: *window,
             channels,
             row_bytes,
             step: stride * channels * S::BYTES,
             width,
             ..Self::pack::<S>(parameters, stretches, cells * channels)
-        }
+        })
     }
 
-    /// Packs a fully connected layer.
-    pub(super) fn fully_connected<S: Simd>(parameters: &Parameters<'_>, inputs: usize) -> Self {
-        Self {
+    /// Packs a fully connected layer; `None` if that takes more than `most` bytes.
+    pub(super) fn fully_connected<S: Simd>(
+        parameters: &Parameters<'_>,
+        inputs: usize,
+        most: usize,
+    ) -> Option<Self> {
+        let bytes = inputs * S::BYTES + Self::bytes_of::<S>(parameters, 1, inputs);
+        (bytes <= most).then(|| Self {
             row_bytes: inputs * S::BYTES,
             ..Self::pack::<S>(parameters, std::vec![0], inputs)
-        }
+        })
+    }
+
+    /// Bytes that packing takes, of `len` activations in each of some stretches.
+    fn bytes_of<S: Simd>(parameters: &Parameters<'_>, stretches: usize, len: usize) -> usize {
+        let vectors = parameters.channels.len().div_ceil(S::LANES);
+        vectors * (stretches * len.div_ceil(S::GROUP) * S::VECTOR_BYTES + S::LANES * Scales::BYTES)
+    }
+
+    /// Bytes of the packed layer and of its workspace.
+    pub(super) fn bytes(&self) -> usize {
+        self.weights.bytes().len() + self.scales.len() * Scales::BYTES + self.workspace()
     }
 
     /// Packs weights, of `len` activations in each stretch.
@@ -194,10 +241,16 @@ impl Dense {
     /// As for [`row`](Self::row).
     #[inline(always)]
     pub(super) unsafe fn vector<S: Simd>(&self, input: &[i8], memory: &mut [u8], out: &mut [i8]) {
-        // SAFETY: as the caller promises.
+        // SAFETY: as the caller promises; lengths are checked, and the only cell is the first.
         unsafe {
             self.stage_vector::<S>(input, memory);
-            self.outputs::<S>(memory, out);
+            if !self.fits(memory, out.len()) {
+                return;
+            }
+            let (base, out) = (memory.as_ptr(), out.as_mut_ptr());
+            for block in &self.blocks {
+                for_vectors!(S, block.vectors, N => self.tile::<S, N, 1>(block, base, out, 0));
+            }
         }
     }
 
@@ -224,12 +277,9 @@ impl Dense {
                 let mut sums = [0; 64];
                 const { assert!(S::BLOCK * S::LANES <= 64) };
                 let base = memory.as_ptr();
-                match block.vectors {
-                    1 => store::<S, 1>(self.sums::<S, 1, 1>(block, base), &mut sums),
-                    2 => store::<S, 2>(self.sums::<S, 2, 1>(block, base), &mut sums),
-                    3 => store::<S, 3>(self.sums::<S, 3, 1>(block, base), &mut sums),
-                    _ => store::<S, 4>(self.sums::<S, 4, 1>(block, base), &mut sums),
-                }
+                for_vectors!(S, block.vectors, N => {
+                    store::<S, N>(self.sums::<S, N, 1>(block, base), &mut sums);
+                });
                 let out = out.get_mut(block.first..).unwrap_or_default();
                 let sums = sums.iter().take(block.outputs);
                 for ((out, &sum), channel) in out.iter_mut().zip(sums).zip(&mut channels) {
@@ -267,12 +317,7 @@ impl Dense {
         for block in &self.blocks {
             // SAFETY: as the caller promises; lengths were checked.
             unsafe {
-                match block.vectors {
-                    1 => self.block::<S, 1>(block, base, out),
-                    2 => self.block::<S, 2>(block, base, out),
-                    3 => self.block::<S, 3>(block, base, out),
-                    _ => self.block::<S, 4>(block, base, out),
-                }
+                for_vectors!(S, block.vectors, N => self.block::<S, N>(block, base, out));
             }
         }
     }
@@ -283,21 +328,16 @@ impl Dense {
     /// As for [`row`](Self::row); memory and output [fit](Self::fits).
     #[inline(always)]
     unsafe fn block<S: Simd, const N: usize>(&self, block: &Block, base: *const u8, out: *mut i8) {
-        if N > S::BLOCK {
-            return;
-        }
-        // The sums, the weights, a group of activations, and its products where these need a register.
-        let room = |cells: usize| cells * N + N + 4 / S::GROUP <= S::REGISTERS;
         let mut x = 0;
         while x < self.width {
             let left = self.width - x;
             // SAFETY: as the caller promises; a tile ends where the row ends.
             x += unsafe {
-                if room(12) && left >= 12 {
+                if const { has_room::<S, N>(12) } && left >= 12 {
                     self.tile::<S, N, 12>(block, base, out, x)
-                } else if room(8) && left >= 8 {
+                } else if const { has_room::<S, N>(8) } && left >= 8 {
                     self.tile::<S, N, 8>(block, base, out, x)
-                } else if room(6) && left >= 6 {
+                } else if const { has_room::<S, N>(6) } && left >= 6 {
                     self.tile::<S, N, 6>(block, base, out, x)
                 } else if left >= 4 {
                     self.tile::<S, N, 4>(block, base, out, x)
@@ -368,6 +408,12 @@ impl Dense {
             sums
         }
     }
+}
+
+/// Whether the registers hold the sums of a tile, the weights, a group of activations, and its products where these need
+/// one.
+const fn has_room<S: Simd, const N: usize>(cells: usize) -> bool {
+    cells * N + N + 4 / S::GROUP <= S::REGISTERS
 }
 
 /// Writes the vectors of a cell one after the other.

@@ -61,8 +61,8 @@ type Tap = [Option<(usize, usize)>; GROUP_MAX];
 
 impl Depthwise {
     /// Packs a convolution of as many groups as inputs and outputs, with rows of `width` cells as output; `None` if that
-    /// takes too much memory.
-    pub(super) fn new<S: Simd>(conv: &Conv2d<'_>, width: u16) -> Option<Self> {
+    /// takes more than `most` bytes, or far more than its weights.
+    pub(super) fn new<S: Simd>(conv: &Conv2d<'_>, width: u16, most: usize) -> Option<Self> {
         let Conv2d {
             window, parameters, ..
         } = conv;
@@ -119,7 +119,10 @@ impl Depthwise {
         }
 
         let period = channels / gcd(channels, chunk).max(1);
-        if period * taps.len() * chunk > PACKED_MAX / 4 {
+        let packed = 4 * period * taps.len() * chunk;
+        let workspace = 4 * bands.len() * band_len + planes.len() * rows * plane_len;
+        let scales = period * chunk * Scales::BYTES;
+        if packed > PACKED_MAX || packed + workspace + scales > most {
             return None;
         }
         let channel_of = |position: usize| position % channels.max(1);
@@ -156,6 +159,11 @@ impl Depthwise {
             weights: Lines::of(weights),
             scales: Scales::new(&scales, parameters.output),
         })
+    }
+
+    /// Bytes of the packed layer and of its workspace.
+    pub(super) fn bytes(&self) -> usize {
+        self.weights.bytes().len() + self.scales.len() * Scales::BYTES + self.workspace()
     }
 
     /// Bytes of all interleaved bands.
@@ -216,7 +224,7 @@ impl Depthwise {
                     while at < end {
                         let left = (end - at).div_ceil(self.period);
                         at += self.period
-                            * if S::REGISTERS > 16 && left >= 4 {
+                            * if const { S::REGISTERS > 16 } && left >= 4 {
                                 self.chunks::<S, 4>(part, at, interleaved, out)
                             } else if left >= 2 {
                                 self.chunks::<S, 2>(part, at, interleaved, out)

@@ -89,6 +89,9 @@ enum Factors {
 }
 
 impl Scales {
+    /// Bytes a channel while they are made, at most: the channel's record, its numbers, and where the sum starts.
+    pub(super) const BYTES: usize = size_of::<Scale>() + 48;
+
     /// The scales of channels, a multiple of a vector's.
     pub(super) fn new(channels: &[Scale], output: OutputScale) -> Self {
         let starts = channels.iter().map(|scale| scale.start.to_le_bytes());

@@ -1,0 +1,274 @@
+//! Output files that are whole or not there at all.
+//!
+//! A file is written under a temporary name in its folder, flushed to the disk, and renamed: whenever the program is
+//! killed, the power fails or the disk is full, the name stands for the old file or for the new one. Only a program
+//! that is killed leaves the temporary file (`.cfm-...`) behind.
+//!
+//! Files that belong together are a [`Batch`]. All of them are on the disk before the first gets its name, and the last
+//! one, by which readers know that the set is complete, is taken away first and named last.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+/// Why a file of a [`Batch`] cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub struct FileError {
+    /// The file, or the folder that cannot be made.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub error: io::Error,
+}
+
+impl FileError {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |error| Self { path, error }
+    }
+}
+
+/// Writes a file that is whole or not there at all. What exists and is no regular file (a pipe, a terminal, a device)
+/// is written to directly.
+///
+/// # Errors
+/// What the file system reports; the old file is intact and nothing is left behind then.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link stays a link: what it points to is replaced.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, bytes);
+    }
+    temporary(path, bytes)?
+        .persist(path)
+        .map_err(|error| error.error)?;
+    sync_folder(folder(path))
+}
+
+/// Files that belong together: either all of them are replaced, or the last one is missing, or nothing has changed.
+#[derive(Debug, Default)]
+pub struct Batch {
+    files: Vec<(TempPath, PathBuf)>,
+    /// Folders that were made for the files, the outermost first.
+    folders: Vec<PathBuf>,
+}
+
+impl Batch {
+    /// No file yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a file under a temporary name; its folder is made if it is not there.
+    ///
+    /// # Errors
+    /// A [`FileError`] that names the file.
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        self.make_folder(folder(path))?;
+        if path.is_dir() {
+            return Err(FileError::at(path)(io::ErrorKind::IsADirectory.into()));
+        }
+        let file = temporary(path, bytes).map_err(FileError::at(path))?;
+        self.files.push((file.into_temp_path(), path.to_owned()));
+        Ok(())
+    }
+
+    fn make_folder(&mut self, folder: &Path) -> Result<(), FileError> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(FileError::at(folder)(io::ErrorKind::NotADirectory.into()));
+        }
+        let missing: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .collect();
+        for folder in missing.into_iter().rev() {
+            fs::create_dir(folder).map_err(FileError::at(folder))?;
+            self.folders.push(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Gives all files their names, the last one last; what had its name is removed before.
+    ///
+    /// # Errors
+    /// A [`FileError`] that names the file. The last file of the set is missing then, or everything is as it was.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        if let Some((_, last)) = self.files.last()
+            && self.files.len() > 1
+        {
+            match fs::remove_file(last) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(FileError::at(last)(error));
+                }
+                _ => sync_folder(folder(last)).map_err(FileError::at(last))?,
+            }
+        }
+        let mut synced: Option<PathBuf> = None;
+        let count = self.files.len();
+        for (at, (file, path)) in std::mem::take(&mut self.files).into_iter().enumerate() {
+            let folder = folder(&path);
+            // The names before are on the disk when the last one gets there.
+            if (at + 1 == count || synced.as_deref() != Some(folder))
+                && let Some(folder) = synced.replace(folder.to_owned())
+            {
+                sync_folder(&folder).map_err(FileError::at(&folder))?;
+            }
+            file.persist(&path)
+                .map_err(|error| FileError::at(&path)(error.error))?;
+        }
+        if let Some(folder) = synced {
+            sync_folder(&folder).map_err(FileError::at(&folder))?;
+        }
+        self.folders.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.files.clear();
+        for folder in self.folders.iter().rev() {
+            // One that somebody else uses by now stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// A new file with these bytes, on the disk, in the folder of `path`.
+fn temporary(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What the user's mask leaves of it, as for any other new file.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let made = builder.prefix(".cfm-").tempfile_in(folder(path));
+    let mut file = made.map_err(without_path)?;
+    file.as_file_mut().write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// The error of the system, without the temporary name, which tells nobody anything.
+fn without_path(error: io::Error) -> io::Error {
+    let system = error
+        .get_ref()
+        .and_then(|error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    system.map_or(error, io::Error::from_raw_os_error)
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Puts the names in a folder on the disk, where folders can be flushed.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_are_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.bin");
+        write(&path, b"first, and longer").unwrap();
+        write(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(names(folder.path()), ["out.bin"]);
+    }
+
+    #[test]
+    fn failures_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(&folder.path().join("no/such/folder/out"), b"x").is_err());
+        assert!(write(folder.path(), b"x").is_err());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_devices_survive() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn a_batch_appears_with_its_last_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("new/set");
+        let mut batch = Batch::new();
+        for name in ["a", "deep/b", "c", "last"] {
+            batch.add(&root.join(name), name.as_bytes()).unwrap();
+            assert!(!root.join(name).exists());
+        }
+        batch.commit().unwrap();
+        assert_eq!(names(&root), ["a", "c", "deep", "last"]);
+        assert_eq!(names(&root.join("deep")), ["b"]);
+        assert_eq!(fs::read(root.join("last")).unwrap(), b"last");
+    }
+
+    #[test]
+    fn a_batch_that_is_given_up_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::write(root.join("last"), b"old").unwrap();
+        fs::create_dir(root.join("taken")).unwrap();
+        let mut batch = Batch::new();
+        batch.add(&root.join("new/a"), b"a").unwrap();
+        batch.add(&root.join("last"), b"new").unwrap();
+        let error = batch.add(&root.join("taken"), b"x").unwrap_err();
+        assert_eq!(error.path, root.join("taken"));
+        drop(batch);
+        assert_eq!(names(root), ["last", "taken"]);
+        assert_eq!(fs::read(root.join("last")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_batch_that_breaks_off_lacks_its_last_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["a", "b", "last"] {
+            fs::write(root.join(name), b"old").unwrap();
+        }
+        let mut batch = Batch::new();
+        for name in ["a", "b", "last"] {
+            batch.add(&root.join(name), b"new").unwrap();
+        }
+        // Somebody puts a folder there in the meantime.
+        fs::remove_file(root.join("b")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        let error = batch.commit().unwrap_err();
+        assert_eq!(error.path, root.join("b"));
+        assert_eq!(names(root), ["a", "b"]);
+        assert_eq!(fs::read(root.join("a")).unwrap(), b"new");
+    }
+}
