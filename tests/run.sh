@@ -12,14 +12,9 @@ mkdir -p "$OUT"
 # With the seconds that have passed.
 step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 
+. tests/need.sh
 TARGET=thumbv7em-none-eabihf
-if ! rustc --print target-libdir --target "$TARGET" 2>/dev/null | xargs -r test -d; then
-    step "rustup target add $TARGET"
-    rustup target add "$TARGET" || {
-        echo "missing: the Rust target $TARGET (rustup target add $TARGET)" >&2
-        exit 1
-    }
-fi
+need_target "$TARGET"
 
 PYTHON=${PYTHON:-python3}
 if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
