@@ -5,6 +5,7 @@ mod commands;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use cfm_sim::output::is_broken_pipe;
 use clap::{Parser, Subcommand};
 
 use commands::{
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => status,
         // Whoever reads the output has seen enough: the status of a program that SIGPIPE ends.
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::from(141),
         Err(error) => {
             // Nothing is left to be done when even this cannot be written.
             let _ = writeln!(io::stderr(), "cfm: {}", one_line(&error));
@@ -112,11 +113,4 @@ fn one_line(error: &anyhow::Error) -> String {
         }
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,5 +1,6 @@
 //! Pictures and label maps as files that are whole or not there at all.
 
+use std::error::Error;
 use std::io::{self, Cursor};
 use std::path::Path;
 
@@ -72,4 +73,12 @@ pub fn write_labels(path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
         .map_err(OutputProblem::from)
         .and_then(|()| Ok(write(path, &bytes)?))
         .map_err(|problem| problem.at(path))
+}
+
+/// Whether a write failed because nobody reads any more: the output was a pipe whose reader has seen enough.
+#[must_use]
+pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
