@@ -103,15 +103,8 @@ for lane in "${lanes[@]}"; do
     esac
 done
 
-if ! command -v iverilog >/dev/null; then
-    step "apt-get install iverilog"
-    apt-get install --yes --quiet iverilog || sudo -n apt-get install --yes --quiet iverilog || true
-    command -v iverilog >/dev/null || {
-        echo "missing: iverilog (Debian package iverilog); the RTL cannot be tested without it" >&2
-        exit 1
-    }
-fi
 # What lanes share is there before they start.
+bash hls/rtl/run.sh --icarus tools
 bash hls/rtl/run.sh tools
 cargo build --release --locked --quiet -p cfm-sim --bins --examples
 

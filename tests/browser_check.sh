@@ -4,7 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 OUT=${CARGO_TARGET_DIR:-$PWD/target}/browser
-VENV=$OUT/venv
 mkdir -p "$OUT"
 
 has_chromium() {
@@ -14,21 +13,9 @@ has_chromium() {
     done
     return 1
 }
-if ! has_chromium; then
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
-        >"$OUT/install.log" 2>&1 || {
-        cat "$OUT/install.log" >&2
-        echo "missing: Chromium (apt-get install chromium)" >&2
-        exit 1
-    }
-fi
-if ! "$VENV/bin/python" -c 'import playwright, axe_playwright_python' 2>/dev/null; then
-    "${PYTHON:-python3}" -m venv "$VENV" &&
-        "$VENV/bin/python" -m pip install --quiet playwright==1.65.2 axe-playwright-python==0.1.8 || {
-        echo "missing: playwright and axe-playwright-python (pip install playwright==1.65.2 axe-playwright-python==0.1.8)" >&2
-        exit 1
-    }
-fi
+. tests/need.sh
+has_chromium || need chromium chromium
+PYTHON=$(need_python "$OUT/venv" 'playwright, axe_playwright_python' playwright==1.65.2 axe-playwright-python==0.1.8)
 
 cargo build --release --locked --quiet
 CFM=${CARGO_TARGET_DIR:-$PWD/target}/release/cfm
@@ -41,4 +28,4 @@ if [ "$(stat -c %s "${PAGES[0]}")" -gt 3000000 ]; then
     echo "the default report has more than 3 MB" >&2
     exit 1
 fi
-"$VENV/bin/python" tests/browser_check.py "${PAGES[@]}"
+"$PYTHON" tests/browser_check.py "${PAGES[@]}"

@@ -17,6 +17,41 @@ need() {
     exit 1
 }
 
+# need_python FOLDER "MODULE, ..." PACKAGE...: prints a Python with these modules: $PYTHON, or one in a virtual environment in
+# FOLDER, into which the packages are installed.
+need_python() {
+    local folder=$1 modules=$2 python
+    shift 2
+    for python in "${PYTHON:-python3}" "$folder/bin/python"; do
+        if "$python" -c "import $modules" 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+    pip_install "$folder" "$@"
+    echo "$folder/bin/python"
+}
+
+# need_program FOLDER PROGRAM PACKAGE...: prints where a program is: in PATH, or in a virtual environment in FOLDER, into which
+# the packages are installed.
+need_program() {
+    local folder=$1 program=$2
+    shift 2
+    command -v "$program" && return
+    [ -x "$folder/bin/$program" ] || pip_install "$folder" "$@"
+    echo "$folder/bin/$program"
+}
+
+pip_install() {
+    local folder=$1
+    shift
+    echo "pip install $*" >&2
+    { [ -x "$folder/bin/pip" ] || "${PYTHON:-python3}" -m venv "$folder"; } >&2 &&
+        "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 && return
+    echo "missing: Python 3 with venv, and from PyPI: $*" >&2
+    exit 1
+}
+
 # need_target TARGET: compiled libraries for a target.
 need_target() {
     rustc --print target-libdir --target "$1" 2>/dev/null | xargs -r test -d && return

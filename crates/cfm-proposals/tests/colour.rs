@@ -35,9 +35,10 @@ fn lab(rgb: [u8; 3]) -> [f64; 3] {
 #[test]
 fn lab_is_within_two_levels() {
     let mut worst = 0.0_f64;
-    for r in (0..=255).step_by(5) {
-        for g in (0..=255).step_by(5) {
-            for b in (0..=255).step_by(5) {
+    let levels = || (0..=255).step_by(if cfg!(miri) { 51 } else { 5 });
+    for r in levels() {
+        for g in levels() {
+            for b in levels() {
                 let [l, a, bb] = lab([r, g, b]);
                 let expected = [2.55 * l, 2.55 * a + 128.0, 2.55 * bb + 128.0];
                 let found = ColourSpace::Lab.convert([r, g, b]);

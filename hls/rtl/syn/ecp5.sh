@@ -6,11 +6,11 @@
 #   ecp5.sh place OUTPUT TOP LPF MHZ SEED              OUTPUT/TOP.config, OUTPUT/report.json, OUTPUT/summary.txt
 #   ecp5.sh pack OUTPUT TOP                            OUTPUT/TOP.bit
 #
-# `place` fails when a clock misses its frequency. The tools (tools.sh) see nothing outside of the working directory: sources
+# `place` fails when a clock misses its frequency. The tools (../tools.sh) see nothing outside of the working directory: sources
 # are copied.
 set -euo pipefail
 
-. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../tools.sh"
 
 case ${1:-} in
     synthesize)
