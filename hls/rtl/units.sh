@@ -59,7 +59,7 @@ must_fail() {
 
 for what in ${*:-icarus verilator faults}; do
     case $what in
-        icarus | faults) need iverilog iverilog ;;
+        icarus | faults) need_icarus ;;
     esac
     case $what in
         icarus)

