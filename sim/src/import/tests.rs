@@ -435,6 +435,10 @@ fn errors_say_what_is_wrong() {
         &npy("|b1", false, &"(".repeat(900), &[1]),
         "header is broken",
     );
+    array(
+        &npy("|b1', 'x': [('a', '<i4')], 'y': '", false, "(1, 1)", &[1]),
+        "the array has fields",
+    );
 
     let image = |bytes: &[u8], word: &str| {
         let error = default("png", bytes).unwrap_err();
@@ -486,6 +490,40 @@ fn errors_say_what_is_wrong() {
         error.to_string().starts_with("/nonexistent/x.npy: No such"),
         "{error}"
     );
+}
+
+/// NumPy's header is a Python literal, whose parser takes twice as long for every level of nesting.
+#[test]
+fn nested_headers_take_no_time() {
+    let header = |text: &str| {
+        let length = (text.len() as u16).to_le_bytes();
+        [&b"\x93NUMPY\x01\x00"[..], &length, text.as_bytes()].concat()
+    };
+    let started = std::time::Instant::now();
+    for nested in [
+        "[",
+        "{",
+        "[[],",
+        "{'':",
+        "(None,",
+        "([",
+        "']'[",
+        "{'')':('',",
+    ] {
+        for bytes in [
+            header(&nested.repeat(50)),
+            npy("|b1", false, &nested.repeat(50), &[1]),
+            npy(
+                "|b1', 'x': [('a', '<i4')], 'y': '",
+                false,
+                &nested.repeat(50),
+                &[1],
+            ),
+        ] {
+            assert!(default("npy", &bytes).is_err(), "{nested}");
+        }
+    }
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
 #[test]
