@@ -1,10 +1,12 @@
 //! Photographs: reading them safely and bringing them to the size of the network's input.
 
+mod jpeg;
+pub(crate) mod triangle;
+
 use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, RgbImage};
 
 use cfm_model::bounded_file;
@@ -109,7 +111,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoProblem> {
         error => PhotoProblem::Decode(error),
     })?;
     check_size(&decoder)?;
-    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
+    if format == ImageFormat::Jpeg && jpeg::is_cut_off(bytes) {
         return Err(PhotoProblem::Truncated);
     }
     rgb(decoder)
@@ -171,16 +173,8 @@ fn check_size(decoder: &impl ImageDecoder) -> Result<(), PhotoProblem> {
     Ok(())
 }
 
-/// Whether a JPEG file has no end-of-image marker after its last scan. (The decoder fills the rest with grey.)
-///
-/// Neither marker occurs inside a scan, where 0xff is always followed by 0 or a restart marker.
-fn is_cut_off(jpeg: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
-    last([0xff, 0xd9]) < last([0xff, 0xda])
-}
-
 /// The photograph at another size: the mean of each 2x2 block (halves up) when that is exactly half, as it is when
-/// nothing changes, and through a triangle filter otherwise. Deterministic.
+/// nothing changes, and through a triangle filter otherwise. Deterministic, and in no memory but that of the result.
 ///
 /// # Panics
 /// When `width` or `height` is 0.
@@ -191,7 +185,7 @@ pub fn resized(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
         return photo.clone();
     }
     if photo.dimensions() != (2 * width, 2 * height) {
-        return imageops::resize(photo, width, height, FilterType::Triangle);
+        return triangle::resized(photo, width, height);
     }
     RgbImage::from_fn(width, height, |x, y| {
         Rgb(std::array::from_fn(|channel| {
@@ -242,6 +236,22 @@ mod tests {
                 assert!(decode(&bytes[..length]).is_err(), "{format:?} {length}");
             }
         }
+    }
+
+    /// As phones store a photograph: a film behind the image.
+    #[test]
+    fn photographs_with_a_film_are_read() {
+        let bytes = encoded(&gradient(48, 32), ImageFormat::Jpeg);
+        let image = decode(&bytes).unwrap();
+        let film = [&b"\0\0\0\x18ftypmp42"[..], &[0xff, 0xda, 3, 0xff, 0xd8, 5]].concat();
+        assert_eq!(decode(&[&bytes[..], &film].concat()).unwrap(), image);
+        // Without its end, it is cut off.
+        let end = bytes.len() - 2;
+        assert_eq!(bytes[end..], [0xff, 0xd9]);
+        assert!(matches!(
+            decode(&[&bytes[..end], &film].concat()).unwrap_err(),
+            PhotoProblem::Truncated
+        ));
     }
 
     #[test]

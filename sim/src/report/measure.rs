@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use cfm_core::model::{ClassKind, Model, Path, Shape};
 use cfm_core::segment::SegmentError;
-use image::imageops::FilterType;
-use image::{GrayImage, Luma, RgbImage, imageops};
+use image::{GrayImage, Luma, RgbImage};
 
 use super::anchors::anchors;
 use super::segments::shown;
@@ -19,10 +18,11 @@ use crate::inspect::inspect;
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::model_file::ModelFile;
 use crate::parity::{Naming, ParityError, check};
+use crate::photo::{self, triangle};
+use crate::picture;
 use crate::pipeline::{Pipeline, PipelineError, ProposalMemory, Times};
 use crate::post_training;
 use crate::trace::{Inputs, Trace};
-use crate::{photo, picture};
 
 /// Longest side of the photograph in a report, in pixels.
 pub const PHOTO_SIDE: u32 = 960;
@@ -249,7 +249,7 @@ fn at_most(photo: &RgbImage, side: u32) -> RgbImage {
         return photo.clone();
     }
     let scaled = |n: u32| (u64::from(n) * u64::from(side) / longest).max(1) as u32;
-    imageops::resize(photo, scaled(width), scaled(height), FilterType::Triangle)
+    triangle::resized(photo, scaled(width), scaled(height))
 }
 
 fn memory(pipeline: &Pipeline<'_>, inputs: &Inputs<'_>) -> Result<Vec<StageMemory>, SegmentError> {
