@@ -64,6 +64,13 @@ impl Forgery {
         self
     }
 
+    /// Makes a section begin where another does.
+    fn share(self, tag: [u8; 4], other: [u8; 4]) -> Self {
+        let at = self.entry(other) + 8;
+        let offset: [u8; 4] = self.0[at..at + 4].try_into().unwrap();
+        self.set_entry(tag, 8, &offset)
+    }
+
     /// Makes a section longer or shorter in the table, and leaves its bytes alone.
     fn resize(self, tag: [u8; 4], by: i32) -> Self {
         let at = self.entry(tag) + 12;
@@ -99,7 +106,7 @@ fn refused(root: &Path, bytes: &[u8], kind: ModelErrorKind) {
 }
 
 /// Every kind of error that the core knows.
-const KINDS: [ModelErrorKind; 33] = {
+const KINDS: [ModelErrorKind; 34] = {
     use ModelErrorKind as Kind;
     [
         Kind::Length,
@@ -135,6 +142,7 @@ const KINDS: [ModelErrorKind; 33] = {
         Kind::Labelling,
         Kind::Text,
         Kind::Memory,
+        Kind::Calibration,
     ]
 };
 
@@ -158,6 +166,15 @@ fn broken_tables() -> Cases {
         (forge().set_entry(tag::WEIGHTS, 8, &[1]), Kind::SectionTable),
         (
             forge().set_entry(tag::HEAD, 8, &[0, 0, 0, 0]),
+            Kind::SectionTable,
+        ),
+        // bytes of two sections, whether they agree or not
+        (
+            forge().share(tag::PROVENANCE, tag::WEIGHTS),
+            Kind::SectionTable,
+        ),
+        (
+            forge().share(tag::WEIGHTS, tag::CHANNELS),
             Kind::SectionTable,
         ),
         // twice the same section: a required one, an optional one, one that nobody knows
@@ -457,6 +474,14 @@ fn broken_heads() -> Cases {
         (
             calibrated().resize(tag::CALIBRATION, -4),
             Kind::SectionLength,
+        ),
+        (
+            calibrated().set(tag::CALIBRATION, 0, &f32::NAN.to_le_bytes()),
+            Kind::Calibration,
+        ),
+        (
+            calibrated().set(tag::CALIBRATION, 4, &f32::INFINITY.to_le_bytes()),
+            Kind::Calibration,
         ),
         (forge().set(tag::PROVENANCE, 0, &[0xff]), Kind::Text),
     ]

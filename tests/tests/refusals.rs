@@ -329,6 +329,14 @@ fn labelling() {
                 },
                 SegmentError::MapIndex,
             ),
+            (
+                Segment::Superpixels {
+                    map: 0,
+                    members: &[],
+                },
+                SegmentError::Empty,
+            ),
+            (Segment::Runs(&[]), SegmentError::Empty),
             (Segment::Runs(&outside), SegmentError::RunOutside),
             (Segment::Runs(&unordered), SegmentError::RunOrder),
         ] {

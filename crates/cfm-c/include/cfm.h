@@ -241,7 +241,7 @@ enum cfm_error
    */
   CFM_ERROR_MODEL_CHECKSUM = 103,
   /**
-   * Model file: a section leaves the file, is not aligned, occurs twice, or there are too many.
+   * Model file: a section leaves the file, is not aligned, occurs twice or shares bytes with another, or there are too many.
    */
   CFM_ERROR_MODEL_SECTION_TABLE = 104,
   /**
@@ -357,6 +357,10 @@ enum cfm_error
    * Model file: line buffers, feature map and scratch would exceed 1 GiB.
    */
   CFM_ERROR_MODEL_MEMORY = 132,
+  /**
+   * Model file: a coefficient of the calibration is no finite number.
+   */
+  CFM_ERROR_MODEL_CALIBRATION = 133,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

@@ -90,7 +90,7 @@ pub enum cfm_error {
     CFM_ERROR_MODEL_VERSION = 102,
     /// Model file: the CRC-32 does not match.
     CFM_ERROR_MODEL_CHECKSUM = 103,
-    /// Model file: a section leaves the file, is not aligned, occurs twice, or there are too many.
+    /// Model file: a section leaves the file, is not aligned, occurs twice or shares bytes with another, or there are too many.
     CFM_ERROR_MODEL_SECTION_TABLE = 104,
     /// Model file: a required section is not known to this reader.
     CFM_ERROR_MODEL_UNKNOWN_SECTION = 105,
@@ -149,6 +149,8 @@ pub enum cfm_error {
     CFM_ERROR_MODEL_TEXT = 131,
     /// Model file: line buffers, feature map and scratch would exceed 1 GiB.
     CFM_ERROR_MODEL_MEMORY = 132,
+    /// Model file: a coefficient of the calibration is no finite number.
+    CFM_ERROR_MODEL_CALIBRATION = 133,
 }
 
 use cfm_error as E;
@@ -223,6 +225,7 @@ impl cfm_error {
         E::CFM_ERROR_MODEL_LABELLING,
         E::CFM_ERROR_MODEL_TEXT,
         E::CFM_ERROR_MODEL_MEMORY,
+        E::CFM_ERROR_MODEL_CALIBRATION,
     ];
 
     /// The error in words.
@@ -331,6 +334,9 @@ impl cfm_error {
             E::CFM_ERROR_MODEL_MEMORY => {
                 c"line buffers, feature map and scratch would exceed 1 GiB"
             }
+            E::CFM_ERROR_MODEL_CALIBRATION => {
+                c"a coefficient of the calibration is no finite number"
+            }
         }
     }
 
@@ -389,6 +395,7 @@ impl From<ModelError> for cfm_error {
             K::Labelling => E::CFM_ERROR_MODEL_LABELLING,
             K::Text => E::CFM_ERROR_MODEL_TEXT,
             K::Memory => E::CFM_ERROR_MODEL_MEMORY,
+            K::Calibration => E::CFM_ERROR_MODEL_CALIBRATION,
             _ => E::CFM_ERROR_UNKNOWN,
         }
     }
@@ -517,6 +524,7 @@ mod tests {
             ModelErrorKind::Labelling,
             ModelErrorKind::Text,
             ModelErrorKind::Memory,
+            ModelErrorKind::Calibration,
         ] {
             let error = E::from(ModelError {
                 kind,

@@ -4,8 +4,6 @@
 
 use micromath::F32Ext;
 
-use crate::model::bytes::f32_at;
-
 /// Platt's sigmoid, fitted on held-out segments: `P = 1 / (1 + exp(-(slope x + intercept)))`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -23,13 +21,6 @@ impl Calibration {
         } else {
             None
         }
-    }
-
-    pub(crate) const fn parse(section: &[u8]) -> Option<Self> {
-        if section.len() != 8 {
-            return None;
-        }
-        Self::new(f32_at(section, 0), f32_at(section, 4))
     }
 
     /// Coefficient of the logit.

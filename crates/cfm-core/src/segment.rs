@@ -159,7 +159,7 @@ display_error!(SegmentError {
     Empty => "the segment holds no pixel",
     RunOutside => "a run is empty or leaves the image",
     RunOrder => "the runs are not sorted by row and column, or overlap",
-    MapSize => "the superpixel map does not have the size of the network's input image",
+    MapSize => "the superpixel map has not as many labels as pixels, or not the size of the network's input image",
     MapIndex => "the segment names a superpixel map that the image does not have",
     IndexModel => "the superpixel index was built for another model",
     SuperpixelId => "a superpixel id is not below the map's count",

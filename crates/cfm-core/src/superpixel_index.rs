@@ -1,6 +1,7 @@
 //! Per-superpixel counts over the feature map's cells, so that a segment's mask is a sum over its members.
 //!
-//! Built once per image and superpixel map; scoring a union of superpixels then never touches pixels.
+//! Built once per image and superpixel map; scoring a union of superpixels then touches no pixel but, with
+//! [`MaskRule::Nearest`](crate::model::MaskRule::Nearest), those at the centres of cells.
 
 use crate::model::Model;
 use crate::receptive_field::Axis;

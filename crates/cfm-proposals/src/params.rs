@@ -333,7 +333,8 @@ impl Params {
 
     /// The same with at most `count` superpixels per map.
     ///
-    /// Where a scale makes more, its smallest size is doubled until they fit. The limit also bounds the memory.
+    /// Where a scale makes more, its smallest size is doubled until they fit; that of a SLIC scale after its spacing has
+    /// grown so that its grid fits. The limit also bounds the memory.
     ///
     /// # Errors
     /// [`ParamsError::Superpixels`] when `count` is zero or above [`MAX_SUPERPIXELS`].

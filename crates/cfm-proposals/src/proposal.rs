@@ -31,7 +31,7 @@ pub struct Proposal<'a> {
 }
 
 impl<'a> Proposal<'a> {
-    /// The proposal as the executor takes it, with [`Proposals::maps`] as the image's maps.
+    /// The proposal as [`cfm_core::scorer::Scorer`] takes it, with [`Proposals::maps`] as the image's maps.
     #[must_use]
     pub const fn segment(&self) -> Segment<'a> {
         Segment::Superpixels {

@@ -68,8 +68,17 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), Params::BYTES)) {
-        let _ = Params::from_bytes(bytes.as_slice().try_into().unwrap());
+    fn any_bytes_are_read_or_refused(
+        version in 0..=3_u8,
+        counts in (0..=3_u8, 0..=5_u8, 0..=5_u8),
+        small in prop::collection::vec(prop_oneof![3 => 0..=4_u8, 1 => any::<u8>()], Params::BYTES - 4),
+    ) {
+        let mut bytes = [0; Params::BYTES];
+        bytes[..4].copy_from_slice(&[version, counts.0, counts.1, counts.2]);
+        bytes[4..].copy_from_slice(&small);
+        if let Ok(read) = Params::from_bytes(&bytes) {
+            prop_assert_eq!(read.to_bytes(), bytes);
+        }
     }
 }
 

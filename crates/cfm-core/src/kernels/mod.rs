@@ -100,10 +100,14 @@ impl<'a> Rows<'a> {
 pub const fn conv2d_scratch(conv: &Conv2d<'_>, inputs: u16) -> usize {
     let filter_len = conv.parameters.filter_len();
     let outputs = conv.parameters.channels.len();
+    // Saturated on 32 bits, where no model may take as much.
     if conv.groups == 1 {
-        filter_len.next_multiple_of(2) * 4 + (8 + TABLE_BYTES) * outputs + SCRATCH_ALIGN
+        let windows = filter_len.next_multiple_of(2).saturating_mul(4);
+        windows.saturating_add((8 + TABLE_BYTES) * outputs + SCRATCH_ALIGN)
     } else if conv.groups == inputs && outputs == inputs as usize {
-        (filter_len + 5 + TABLE_BYTES) * outputs + SCRATCH_ALIGN
+        (filter_len + 5 + TABLE_BYTES)
+            .saturating_mul(outputs)
+            .saturating_add(SCRATCH_ALIGN)
     } else {
         0
     }

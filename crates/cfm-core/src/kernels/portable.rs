@@ -43,13 +43,7 @@ impl Kernels for Portable {
     }
 
     fn max_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {
-        out.fill(i8::MIN);
-        let channels = usize::from(input.shape().channels);
-        for (x, values) in out.chunks_exact_mut(channels.max(1)).enumerate() {
-            for cell in window_cells(input, window, y, x) {
-                self.maximum(values, cell);
-            }
-        }
+        elements::max_pool_row(self, input, window, y, out);
     }
 
     fn avg_pool_row(&self, input: &Rows<'_>, window: &Window, y: u16, out: &mut [i8]) {

@@ -165,7 +165,7 @@ fn superpixels(maps: &[SuperpixelMap<'_>]) -> usize {
 ///
 /// # Errors
 /// See [`LabelError`]; `labels` is unspecified then. All segments are checked as the scorer checks them, but for
-/// superpixels that are named twice: those count twice in a vote.
+/// superpixels that are named twice, which count twice in a vote, and members that all have no pixel, which label nothing.
 pub fn label_pixels<'s>(
     model: &Model<'_>,
     rule: LabellingRule,
@@ -252,6 +252,9 @@ impl<'s, F: Fn(usize) -> ScoredSegment<'s>> Frame<'_, F> {
             }
             Segment::Superpixels { map, members } => {
                 let map = self.maps.get(map).ok_or(SegmentError::MapIndex)?;
+                if members.is_empty() {
+                    return Err(SegmentError::Empty.into());
+                }
                 if members.iter().any(|&id| id >= map.count()) {
                     return Err(SegmentError::SuperpixelId.into());
                 }

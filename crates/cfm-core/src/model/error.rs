@@ -15,7 +15,7 @@ pub enum ModelErrorKind {
     Version,
     /// The CRC-32 does not match.
     Checksum,
-    /// A section leaves the file, is not aligned, occurs twice, or there are too many.
+    /// A section leaves the file, is not aligned, occurs twice or shares bytes with another, or there are too many.
     SectionTable,
     /// A required section is not known to this reader.
     UnknownSection,
@@ -74,6 +74,8 @@ pub enum ModelErrorKind {
     Text,
     /// Line buffers, feature map and scratch would exceed 1 GiB.
     Memory,
+    /// A coefficient of the calibration is no finite number.
+    Calibration,
 }
 
 display_error!(ModelErrorKind {
@@ -110,6 +112,7 @@ display_error!(ModelErrorKind {
     Labelling => "a power, the area factor or the superpixel map is out of range",
     Text => "a name is not UTF-8",
     Memory => "line buffers, feature map and scratch would exceed 1 GiB",
+    Calibration => "a coefficient of the calibration is no finite number",
 });
 
 /// Which part of the file an error is about.

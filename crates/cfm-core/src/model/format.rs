@@ -25,7 +25,7 @@
 //! | 12 | u32 | length in bytes, without padding |
 //!
 //! Sections lie behind the table, in any order, padded with zeros; bytes outside all sections mean nothing (but count
-//! for the checksum). A tag occurs at most once. There must be `INPT`, `LAYR`, `CHAN`, one of `WGTS` and `WQAD`, `HEAD`
+//! for the checksum), and none shares a byte with another. A tag occurs at most once. There must be `INPT`, `LAYR`, `CHAN`, one of `WGTS` and `WQAD`, `HEAD`
 //! and `CLAS`, and there may be `LABL`, `CALB` (read by this crate), `PROP` (proposal parameters, 64 bytes, laid out in
 //! the documentation of `cfm_proposals::Params::to_bytes`) and `PROV` (provenance, UTF-8 lines of `key = value`, for
 //! people; a key has no `=`). The flag changes nothing for these; a writer sets it for those that must be there.

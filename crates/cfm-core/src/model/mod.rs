@@ -117,15 +117,7 @@ impl<'a> Model<'a> {
             None => LabellingRule::DEFAULT,
         };
         let calibration = match sections.calibration {
-            Some(section) => match Calibration::parse(section) {
-                Some(calibration) => Some(calibration),
-                None => {
-                    return Err(ModelError::new(
-                        ModelErrorKind::SectionLength,
-                        Part::Section(tag::CALIBRATION),
-                    ));
-                }
-            },
+            Some(section) => Some(attempt!(parse_calibration(section))),
             None => None,
         };
         if let Some(text) = sections.provenance {
@@ -422,6 +414,31 @@ const fn section_at(bytes: &[u8], index: usize) -> Option<([u8; 4], u32, &[u8])>
     }
 }
 
+const fn parse_calibration(section: &[u8]) -> Result<Calibration, ModelError> {
+    let part = Part::Section(tag::CALIBRATION);
+    ensure!(section.len() == 8, SectionLength, part);
+    match Calibration::new(bytes::f32_at(section, 0), bytes::f32_at(section, 4)) {
+        Some(calibration) => Ok(calibration),
+        None => Err(ModelError::new(ModelErrorKind::Calibration, part)),
+    }
+}
+
+/// Whether two sections share a byte.
+const fn overlap(bytes: &[u8], a: usize, b: usize) -> bool {
+    let entries = HEADER_LEN + 8;
+    let (a, b) = (
+        entries + a * SECTION_ENTRY_LEN,
+        entries + b * SECTION_ENTRY_LEN,
+    );
+    let (a_start, b_start) = (u32_at(bytes, a) as u64, u32_at(bytes, b) as u64);
+    let (a_end, b_end) = (
+        a_start + u32_at(bytes, a + 4) as u64,
+        b_start + u32_at(bytes, b + 4) as u64,
+    );
+    // An empty section shares nothing.
+    a_start < a_end && b_start < b_end && a_start < b_end && b_start < a_end
+}
+
 const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
     let mut input = None;
     let mut layers = None;
@@ -444,6 +461,7 @@ const fn read_sections(bytes: &[u8]) -> Result<Sections<'_>, ModelError> {
         while earlier < i {
             if let Some((other, _, _)) = section_at(bytes, earlier) {
                 ensure!(!same(other, name), SectionTable, part);
+                ensure!(!overlap(bytes, earlier, i), SectionTable, part);
             }
             earlier += 1;
         }

@@ -231,7 +231,7 @@ fn dense_row<M: Multiply>(
         if cells.len() == CELLS * outputs {
             row.cells::<CELLS>(x, places, cells);
         } else {
-            for (x, cell) in (x..).zip(cells.chunks_exact_mut(outputs)) {
+            for (x, cell) in (x..).zip(cells.chunks_exact_mut(outputs.max(1))) {
                 row.cells::<1>(x, places, cell);
             }
         }

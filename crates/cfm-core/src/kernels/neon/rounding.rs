@@ -5,10 +5,10 @@
 
 use core::arch::aarch64::{
     int32x4_t, int64x2_t, vaddq_s32, vbicq_s32, vbicq_s64, vdupq_n_s8, vdupq_n_s16, vdupq_n_s32,
-    vget_low_s32, vld1q_s32, vmaxq_s8, vminq_s8, vminq_s32, vmovl_high_s32, vmovl_s32,
-    vmull_high_s32, vmull_s32, vnegq_s32, vqaddq_s16, vqmovn_high_s16, vqmovn_high_s32,
+    vget_low_s32, vgetq_lane_s32, vld1q_s32, vmaxq_s8, vminq_s8, vminq_s32, vmovl_high_s32,
+    vmovl_s32, vmull_high_s32, vmull_s32, vnegq_s32, vqaddq_s16, vqmovn_high_s16, vqmovn_high_s32,
     vqmovn_high_s64, vqmovn_s16, vqmovn_s32, vqmovn_s64, vreinterpretq_s32_s8, vrshlq_s32,
-    vrshlq_s64, vshlq_s32, vshlq_s64, vst1q_lane_s32, vsubq_s32, vsubq_s64,
+    vrshlq_s64, vshlq_s32, vshlq_s64, vsubq_s32, vsubq_s64,
 };
 
 use super::Neon;
@@ -58,7 +58,8 @@ impl Scale {
         if out.len() < (N - 1) * stride + 4 {
             return;
         }
-        // SAFETY: NEON is there wherever this module is built; four bytes are written for each cell, which there are.
+        // SAFETY: NEON is there wherever this module is built; four bytes are written for each cell, which there are, and
+        // need not be aligned: a cell begins wherever `stride`, and the caller's memory, has it.
         unsafe {
             let scaled = self.scale(sums);
             let cell = |at: usize| scaled[at % N];
@@ -71,11 +72,11 @@ impl Scale {
             let words = vreinterpretq_s32_s8(vminq_s8(above, vdupq_n_s8(output.high)));
             let out = out.as_mut_ptr();
             let place = |at: usize| out.add(at * stride).cast::<i32>();
-            vst1q_lane_s32::<0>(place(0), words);
+            place(0).write_unaligned(vgetq_lane_s32::<0>(words));
             if N == 4 {
-                vst1q_lane_s32::<1>(place(1), words);
-                vst1q_lane_s32::<2>(place(2), words);
-                vst1q_lane_s32::<3>(place(3), words);
+                place(1).write_unaligned(vgetq_lane_s32::<1>(words));
+                place(2).write_unaligned(vgetq_lane_s32::<2>(words));
+                place(3).write_unaligned(vgetq_lane_s32::<3>(words));
             }
         }
     }
