@@ -6,7 +6,9 @@
 //!
 //! A [`ModelSpec`] owns the weights of every layer, while layers of a file may share theirs. A small file could so
 //! describe gigabytes; one whose layers take more than [`MAX_SHARED`] bytes *and* more than [`MAX_EXPANSION`] times
-//! the file is refused with [`SpecError::Expansion`]. The core reads it all the same, since it copies nothing.
+//! the file is refused with [`SpecError::Expansion`]. Every line of provenance becomes two strings, so that of more than
+//! [`MAX_PROVENANCE`] bytes is refused with [`SpecError::Provenance`]. The core reads both, since it copies nothing.
+//! Whole sections never share bytes: the core refuses that itself.
 
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
@@ -27,6 +29,8 @@ pub const MAX_FILE: u64 = 1 << 30;
 pub const MAX_SHARED: u64 = 64 << 20;
 /// How many times its own length a file may expand to beyond [`MAX_SHARED`].
 pub const MAX_EXPANSION: u64 = 4;
+/// Most bytes of provenance, as it stands in a file and as it is written again.
+pub const MAX_PROVENANCE: usize = 1 << 20;
 
 /// Why bytes do not become a [`ModelSpec`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -43,6 +47,9 @@ pub enum SpecError {
         /// What a file of this length may expand to.
         most: u64,
     },
+    /// The provenance is longer than [`MAX_PROVENANCE`].
+    #[error("section PROV: {0} bytes, but at most {MAX_PROVENANCE} are read")]
+    Provenance(usize),
 }
 
 /// Why a model file cannot be read.
@@ -57,7 +64,7 @@ pub enum ReadError {
         /// What went wrong.
         error: io::Error,
     },
-    /// The file is not a valid model, or its layers share too much.
+    /// The file is not a valid model, or far more is in it than it is long.
     #[error("{}: {error}", path.display())]
     Model {
         /// The file.
@@ -71,7 +78,7 @@ impl ModelSpec {
     /// Reads and validates the bytes of a `.cfm` file.
     ///
     /// # Errors
-    /// A [`SpecError`]: that of the core's reader, or that the layers share too much.
+    /// A [`SpecError`]: that of the core's reader, that the layers share too much, or that there is too much provenance.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SpecError> {
         Self::try_from(&Model::parse(bytes)?)
     }
@@ -98,9 +105,10 @@ impl TryFrom<&Model<'_>> for ModelSpec {
     /// The values of a model that the core has read.
     ///
     /// # Errors
-    /// [`SpecError::Expansion`]: the layers share too much.
+    /// [`SpecError::Expansion`]: the layers share too much. [`SpecError::Provenance`]: there is too much of it.
     fn try_from(model: &Model<'_>) -> Result<Self, SpecError> {
         check_expansion(model)?;
+        check_provenance(model.provenance())?;
         let input = model.input();
         let head = model.head();
         let fcs = |path| head.layers(path).map(|layer| fc(&layer)).collect();
@@ -161,6 +169,17 @@ fn check_expansion(model: &Model<'_>) -> Result<(), SpecError> {
     let most = (MAX_EXPANSION * model.bytes().len() as u64).max(MAX_SHARED);
     if bytes > most {
         return Err(SpecError::Expansion { bytes, most });
+    }
+    Ok(())
+}
+
+/// Refuses provenance that is too long.
+fn check_provenance(text: &str) -> Result<(), SpecError> {
+    // What is read can be written again, with ` = ` and a line's end for every entry.
+    let written = entries(text).map(|(key, value)| key.len() + value.len() + 4);
+    let bytes = text.len().max(written.sum());
+    if bytes > MAX_PROVENANCE {
+        return Err(SpecError::Provenance(bytes));
     }
     Ok(())
 }
@@ -233,12 +252,16 @@ fn fc(layer: &FullyConnected<'_>) -> FcSpec {
 /// The core asks for nothing but UTF-8. A line without `=` becomes a key without a value, one without a key is dropped,
 /// and a carriage return inside a line becomes a space.
 fn provenance(text: &str) -> Vec<(String, String)> {
-    let clean = |text: &str| text.replace('\r', " ").trim().to_owned();
-    text.lines()
-        .map(|line| {
-            let (key, value) = line.split_once('=').unwrap_or((line, ""));
-            (clean(key), clean(value))
-        })
-        .filter(|(key, _)| !key.is_empty())
+    let clean = |text: &str| text.replace('\r', " ");
+    entries(text)
+        .map(|(key, value)| (clean(key), clean(value)))
         .collect()
+}
+
+/// Keys and values as they stand in the text, without the space around them.
+fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines()
+        .map(|line| line.split_once('=').unwrap_or((line, "")))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .filter(|(key, _)| !key.is_empty())
 }

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::output;
 use crate::place::Place;
+use crate::reader::MAX_PROVENANCE;
 use crate::shape::ShapeError;
 use crate::spec::{
     Channel, ClassKind, ClassSpec, Classifier, Design, FcSpec, HeadSpec, KNOWN_TAGS, LayerSpec,
@@ -55,6 +56,9 @@ pub enum WriteError {
     /// A provenance key or value that would not read back as it is.
     #[error("provenance entry {0:?} is not a line of `key = value`")]
     Provenance(String),
+    /// More provenance than [`MAX_PROVENANCE`](crate::reader::MAX_PROVENANCE), which nothing on a host would read.
+    #[error("{0} bytes of provenance; at most {MAX_PROVENANCE} are read")]
+    ProvenanceLength(usize),
     /// A section that should be unknown has a tag that this version knows.
     #[error("section {} is known, and not to be written as an unknown one", .0.escape_ascii())]
     KnownSection([u8; 4]),
@@ -461,6 +465,9 @@ fn provenance(entries: &[(String, String)]) -> Result<Vec<u8>, WriteError> {
             return Err(WriteError::Provenance(key.clone()));
         }
         text.push_str(&format!("{key} = {value}\n"));
+    }
+    if text.len() > MAX_PROVENANCE {
+        return Err(WriteError::ProvenanceLength(text.len()));
     }
     Ok(text.into_bytes())
 }

@@ -8,7 +8,7 @@ use cfm_core::segment::{Run, Segment};
 use cfm_model::Place;
 use cfm_model::float_model::{
     Activation, ActivationScale, FloatAdd, FloatConv, FloatFc, FloatFileError, FloatHead,
-    FloatLayer, FloatModel,
+    FloatLayer, FloatModel, MAX_HEADER,
 };
 use cfm_model::quantize::equalize::{Pair, Ranges, equalize, pairs};
 use cfm_model::quantize::{
@@ -378,6 +378,37 @@ fn foreign_weights_are_refused() {
     let plain = safetensors::serialize(Vec::<(&str, safetensors::tensor::TensorView)>::new(), None);
     let error = FloatModel::from_safetensors(&cfm, &plain.unwrap()).unwrap_err();
     assert!(matches!(error, FloatFileError::Link(_)), "{error}");
+}
+
+#[test]
+fn headers_are_parsed_within_bounds() {
+    let float = network(3);
+    let cfm = quantize(&float).unwrap().to_bytes().unwrap();
+    let weights = float.to_safetensors(&cfm).unwrap();
+    let (length, rest) = weights.split_first_chunk().unwrap();
+    let length = u64::from_le_bytes(*length);
+    let (header, data) = rest.split_at(length as usize);
+    // Spaces behind the JSON change nothing.
+    let padded = |length: u64| {
+        let mut file = length.to_le_bytes().to_vec();
+        file.extend(header);
+        file.resize(8 + length as usize, b' ');
+        file.extend(data);
+        file
+    };
+    let found = FloatModel::from_safetensors(&cfm, &padded(MAX_HEADER)).unwrap();
+    assert_eq!(found, float);
+    for length in [MAX_HEADER + 1, 8 << 20] {
+        for error in [
+            FloatModel::from_safetensors(&cfm, &padded(length)).unwrap_err(),
+            FloatModel::from_safetensors_like(&cfm, &padded(length)).unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, FloatFileError::Header(found) if found == length),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cfm_core::model::format::{
 use cfm_core::model::{Model, ModelErrorKind, Part, crc32};
 use cfm_model::Place;
 use cfm_model::random::{Options, random_model};
-use cfm_model::reader::{MAX_SHARED, ReadError, SpecError};
+use cfm_model::reader::{MAX_PROVENANCE, MAX_SHARED, ReadError, SpecError};
 use cfm_model::shape::ShapeError;
 use cfm_model::spec::{
     CalibrationSpec, Channel, ClassKind, Classifier, ConvSpec, Design, FcSpec, HeadSpec,
@@ -300,6 +300,61 @@ fn shared_weights_are_read_within_bounds() {
     padded.resize(17 << 20, 0);
     seal(&mut padded);
     assert!(ModelSpec::from_bytes(&padded).is_ok());
+}
+
+#[test]
+fn sections_that_share_bytes_are_refused() {
+    let section = |tag: &[u8; 4], length| UnknownSection {
+        tag: *tag,
+        content: vec![7; length],
+    };
+    // As many copies of one section as there is room for in the table.
+    let mut spec = model();
+    spec.unknown = vec![section(b"BULK", 1 << 16)];
+    spec.unknown
+        .extend((b'A'..=b'P').map(|letter| section(&[b'M', b'O', b'R', letter], 1)));
+    let mut bytes = spec.to_bytes().unwrap();
+    let place = entry(&bytes, *b"BULK") + 8;
+    let place: [u8; 8] = bytes[place..place + 8].try_into().unwrap();
+    for letter in b'A'..=b'P' {
+        let at = entry(&bytes, [b'M', b'O', b'R', letter]) + 8;
+        bytes[at..at + 8].copy_from_slice(&place);
+    }
+    seal(&mut bytes);
+    let error = ModelSpec::from_bytes(&bytes).unwrap_err();
+    let kind = ModelErrorKind::SectionTable;
+    assert!(
+        matches!(error, SpecError::Model(error) if error.kind == kind),
+        "{error}"
+    );
+}
+
+#[test]
+fn provenance_is_read_and_written_within_bounds() {
+    let with_provenance = model().to_bytes().unwrap();
+    // As it stands in the file, and as it is written again: every line becomes longer by three bytes.
+    for (text, expected) in [
+        ("a".repeat(MAX_PROVENANCE), MAX_PROVENANCE + 4),
+        ("\n".repeat(MAX_PROVENANCE + 1), MAX_PROVENANCE + 1),
+        ("a\n".repeat(MAX_PROVENANCE / 2), 5 * MAX_PROVENANCE / 2),
+    ] {
+        let mut bytes = with_provenance.clone();
+        replace(&mut bytes, tag::PROVENANCE, text.as_bytes());
+        assert!(Model::parse(&bytes).is_ok());
+        let error = ModelSpec::from_bytes(&bytes).unwrap_err();
+        assert_eq!(error, SpecError::Provenance(expected));
+    }
+    let mut spec = model();
+    let entry = |length| vec![("a".to_owned(), "b".repeat(length))];
+    spec.provenance = entry(MAX_PROVENANCE - 5);
+    let bytes = spec.to_bytes().unwrap();
+    assert_eq!(ModelSpec::from_bytes(&bytes).as_ref(), Ok(&spec));
+    spec.provenance = entry(MAX_PROVENANCE - 4);
+    let error = spec.to_bytes().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "1048577 bytes of provenance; at most 1048576 are read"
+    );
 }
 
 #[test]

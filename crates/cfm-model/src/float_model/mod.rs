@@ -9,7 +9,7 @@
 
 mod safetensors;
 
-pub use self::safetensors::{FloatFileError, LINK};
+pub use self::safetensors::{FloatFileError, LINK, MAX_HEADER};
 
 use cfm_core::model::Path;
 use serde::{Deserialize, Serialize};

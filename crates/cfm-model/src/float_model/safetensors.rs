@@ -6,13 +6,16 @@
 //!
 //! One metadata entry, [`LINK`], holds JSON: the checksum of the `.cfm` (`crc32`, as in its header) and the activation
 //! functions, which the integers know only as clamp ranges (`layers`, null for pooling; `segment`, `region`, `joint`).
+//!
+//! The header, which takes many times its length once it is parsed, is at most [`MAX_HEADER`] bytes long: names and shapes
+//! of the most layers that a model can have take a twentieth of that.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use cfm_core::model::{Model, Path, Shape};
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -28,6 +31,10 @@ use crate::spec::{FcSpec, LayerSpec, ModelSpec, OutputScale};
 
 /// Name of the metadata entry that links the weights with their `.cfm`.
 pub const LINK: &str = "cfm";
+/// Most bytes of the header of a safetensors file.
+pub const MAX_HEADER: u64 = 1 << 20;
+/// Bytes before the header: its length.
+const HEADER_AT: usize = 8;
 
 /// Why float weights cannot be written or read.
 #[derive(Debug, Error)]
@@ -42,6 +49,9 @@ pub enum FloatFileError {
     /// The safetensors file is broken, or a tensor's data does not have the length of its shape.
     #[error(transparent)]
     Safetensors(#[from] SafeTensorError),
+    /// The header is longer than [`MAX_HEADER`].
+    #[error("the header of the safetensors file has {0} bytes; at most {MAX_HEADER} are read")]
+    Header(u64),
     /// The metadata entry [`LINK`] is missing or unreadable.
     #[error("the safetensors file has no readable `{LINK}` metadata: {0}")]
     Link(String),
@@ -188,7 +198,7 @@ impl FloatModel {
             let fcs = 0..model.head.fcs(path).len();
             names.extend(fcs.map(|i| format!("{}.{i}", path_name(path))));
         }
-        let mut found = reader.tensors.names();
+        let mut found = reader.header.offset_keys();
         found.sort_unstable();
         let surplus = found.into_iter().find(|tensor| {
             let layer = tensor
@@ -197,7 +207,7 @@ impl FloatModel {
             !layer.is_some_and(|layer| names.iter().any(|name| name == layer))
         });
         if let Some(name) = surplus {
-            return Err(FloatFileError::Surplus(name.to_owned()));
+            return Err(FloatFileError::Surplus(name));
         }
         if reader.link.layers.len() != layers {
             return Err(FloatFileError::Link(format!(
@@ -295,35 +305,47 @@ impl Tensors {
 
 /// A file being read.
 struct Reader<'a> {
-    tensors: SafeTensors<'a>,
+    header: Metadata,
+    /// What is behind the header.
+    data: &'a [u8],
     link: Link,
 }
 
 impl<'a> Reader<'a> {
     fn new(weights: &'a [u8]) -> Result<Self, FloatFileError> {
-        let (_, metadata) = SafeTensors::read_metadata(weights)?;
-        let link = metadata
+        if let Some(length) = weights.first_chunk().copied().map(u64::from_le_bytes)
+            && length > MAX_HEADER
+        {
+            return Err(FloatFileError::Header(length));
+        }
+        let (length, header) = SafeTensors::read_metadata(weights)?;
+        let link = header
             .metadata()
             .as_ref()
             .and_then(|entries| entries.get(LINK))
             .ok_or_else(|| FloatFileError::Link("the entry is missing".to_owned()))?;
+        let link =
+            serde_json::from_str(link).map_err(|error| FloatFileError::Link(error.to_string()))?;
         Ok(Self {
-            tensors: SafeTensors::deserialize(weights)?,
-            link: serde_json::from_str(link)
-                .map_err(|error| FloatFileError::Link(error.to_string()))?,
+            header,
+            data: &weights[HEADER_AT + length..],
+            link,
         })
     }
 
     fn tensor(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, FloatFileError> {
-        let view = self.tensors.tensor(name)?;
-        if view.dtype() != Dtype::F32 || view.shape() != expected {
+        let info = self.header.info(name);
+        let info = info.ok_or_else(|| SafeTensorError::TensorNotFound(name.to_owned()))?;
+        if info.dtype != Dtype::F32 || info.shape != expected {
             return Err(FloatFileError::Tensor {
                 name: name.to_owned(),
-                found: format!("{:?} {:?}", view.dtype(), view.shape()),
+                found: format!("{:?} {:?}", info.dtype, info.shape),
                 expected: expected.to_vec(),
             });
         }
-        let (values, _) = view.data().as_chunks();
+        // The offsets have been held against the file's length.
+        let (start, end) = info.data_offsets;
+        let (values, _) = self.data[start..end].as_chunks();
         Ok(values.iter().copied().map(f32::from_le_bytes).collect())
     }
 
