@@ -117,7 +117,7 @@ module sequencer #(
     logic [15:0] record_address, records_left;
     logic [4:0]  count;                                 // cycle of the state
     logic        taken;                                 // the next operation has been taken over
-    logic [7:0]  next_waits;
+    logic [15:0] next_waits;                            // of its waits in a row there may be one for each row of the image
 
     logic [2:0]  next_kind;
     logic [15:0] next_inputs, next_in_groups, next_out_groups, next_blocks, next_width, next_start_q, next_tap_q, next_pass_q;
@@ -157,7 +157,7 @@ module sequencer #(
                 record_address <= program_address;
                 records_left   <= program_records;
                 store_address  <= program_address[BITS-1:0];
-                next_waits     <= 8'd0;
+                next_waits     <= 16'd0;
                 count          <= ASKED;
                 state          <= program_records == 16'd0 ? END : RECORD;
             end
@@ -179,7 +179,7 @@ module sequencer #(
             CHOOSE: begin
                 count <= ASKED;
                 if (skip) begin
-                    next_waits    <= next_waits + 8'd1;
+                    next_waits    <= next_waits + 16'd1;
                     store_address <= record_address[BITS-1:0];
                     state         <= records_left == 16'd0 ? END : RECORD;
                 end else begin
@@ -221,7 +221,7 @@ module sequencer #(
             end
             CALCULATE: if (count == (next_flags[0] ? 5'd21 : 5'd10)) state <= READY;
             READY: if (taken) begin
-                next_waits    <= 8'd0;
+                next_waits    <= 16'd0;
                 count         <= ASKED;
                 store_address <= record_address[BITS-1:0];
                 state         <= records_left == 16'd0 ? END : RECORD;
@@ -305,7 +305,7 @@ module sequencer #(
     // ---- run: wait for rows, take the next operation over ----
 
     logic       running;
-    logic [7:0] waits;                                  // rows waited for since the last operation
+    logic [15:0] waits;                                 // rows waited for since the last operation
     wire        waited = waits == next_waits;
     wire        may_wait = !running & (state == READY || state == END) & !waited & !row_taken;
 
@@ -327,8 +327,8 @@ module sequencer #(
         else if (finished) running <= 1'b0;
 
         row_taken <= !reset & may_wait & row_stored;
-        if (reset | taken | program_done) waits <= 8'd0;
-        else if (row_taken) waits <= waits + 8'd1;
+        if (reset | taken | program_done) waits <= 16'd0;
+        else if (row_taken) waits <= waits + 16'd1;
 
         if (reset) begin
             request_valid <= 1'b0;

@@ -1,4 +1,5 @@
-//! Writes a project for every golden case that the engine can represent: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
+//! Writes a project for every golden case that the engine can represent, and for an image that is waited for in more rows than
+//! eight bits count: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -9,9 +10,16 @@ use std::path::Path;
 
 use cfm_conformance::case::Case;
 use cfm_conformance::cases::CASES;
+use cfm_core::model::Model;
+use cfm_core::segment::Run;
 use cfm_hardware::project::Language;
-use cfm_hardware::{Folding, Limits, compile, project};
+use cfm_hardware::{Engine, Folding, Limits, compile, project};
 use cfm_model::output::Batch;
+use cfm_model::spec::{
+    Channel, ConvSpec, FcSpec, InputSpec, LayerSpec, OutputScale, Window, classifier_output,
+    one_layer,
+};
+use common::Frame;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -37,16 +45,90 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         };
         let frame = common::frame_of(&case, &model);
-        let view = frame.view(&model);
-        let folder = Path::new(folder).join(name);
-        let project = project::project(&model, &engine, &view, &frame.segments, Language::Rtl)?;
-        let mut files = Batch::new();
-        for (name, bytes) in &project.files {
-            files.add(&folder.join(name), bytes)?;
-        }
-        files.commit()?;
+        write(&Path::new(folder).join(name), &model, &engine, &frame)?;
         written += 1;
     }
     println!("{written} cases");
+
+    let bytes = tall_model().to_bytes()?;
+    let model = Model::parse(&bytes)?;
+    let engine = compile(&model, folding, &limits)?;
+    let folder = Path::new(folder).join("tall");
+    write(&folder, &model, &engine, &tall_frame())?;
+    println!("and an image of {TALL} rows");
     Ok(())
+}
+
+fn write(
+    folder: &Path,
+    model: &Model<'_>,
+    engine: &Engine,
+    frame: &Frame,
+) -> Result<(), Box<dyn Error>> {
+    let view = frame.view(model);
+    let project = project::project(model, engine, &view, &frame.segments, Language::Rtl)?;
+    let mut files = Batch::new();
+    for (name, bytes) in &project.files {
+        files.add(&folder.join(name), bytes)?;
+    }
+    Ok(files.commit()?)
+}
+
+/// Rows and columns of the tall image.
+const TALL: u16 = 260;
+const NARROW: u16 = 5;
+
+/// A kernel that reaches over 257 rows of the image, so many does the first row of the feature map wait for.
+fn tall_model() -> cfm_model::spec::ModelSpec {
+    let channels = |count| {
+        let channel = Channel {
+            bias: 100,
+            mantissa: 20_000,
+            shift: 16,
+        };
+        vec![channel; count]
+    };
+    let conv = ConvSpec {
+        input: 0,
+        window: Window {
+            kernel: [3, 1],
+            stride: [1, 1],
+            dilation: [128, 1],
+            padding: [0; 4],
+        },
+        groups: 1,
+        out_channels: 2,
+        output: OutputScale {
+            zero_point: 0,
+            exponent: -7,
+            low: i8::MIN,
+            high: i8::MAX,
+        },
+        weights: vec![2, -3, 4, -1, 5, 2],
+        channels: channels(2),
+    };
+    let classifier = FcSpec {
+        outputs: 2,
+        output: classifier_output(-7),
+        weights: vec![7, -5, -3, 11],
+        channels: channels(2),
+    };
+    let input = InputSpec {
+        height: TALL,
+        width: NARROW,
+        channels: 1,
+    };
+    one_layer(input, LayerSpec::Conv2d(conv), Vec::new(), classifier)
+}
+
+/// Noise, and segments at its top, at its end, and over all of it.
+fn tall_frame() -> Frame {
+    let pixels = (0..u32::from(TALL) * u32::from(NARROW))
+        .map(|i| (i.wrapping_mul(0x9E37_79B9) >> 24) as u8)
+        .collect();
+    let rows = |from, to| (from..to).map(|y| Run { y, x0: 0, x1: 3 }).collect();
+    Frame {
+        pixels,
+        segments: vec![rows(0, 2), rows(TALL - 1, TALL), rows(0, TALL)],
+    }
 }
