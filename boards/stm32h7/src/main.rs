@@ -21,6 +21,7 @@ use cfm_core::kernels::Dsp;
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_stm32::gpio::{Level, Output, Speed};
+use embassy_stm32::rcc::mux::Saisel;
 use embassy_stm32::spi::{self, Spi};
 use embassy_stm32::time::Hertz;
 use embassy_stm32::{bind_interrupts, dma, peripherals};
@@ -62,7 +63,10 @@ fn spi_at(frequency: u32) -> spi::Config {
 
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
-    let p = embassy_stm32::init(embassy_stm32::Config::default());
+    let mut config = embassy_stm32::Config::default();
+    // After reset they would hang on a PLL that is off; this is the internal oscillator.
+    config.rcc.mux.spi123sel = Saisel::PER;
+    let p = embassy_stm32::init(config);
 
     let bus = Spi::new(
         p.SPI1,
