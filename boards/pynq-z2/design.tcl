@@ -90,7 +90,7 @@ connect_bd_net [get_bd_pins $concat/dout] [get_bd_pins $ps/IRQ_F2P]
 create_bd_port -dir O led_attention
 connect_bd_net [get_bd_pins $engine/attention] [get_bd_ports led_attention]
 
-# What firmware/src/lib.rs says.
+# What src/lib.rs says.
 proc map {space segment offset range} {
     assign_bd_address -offset $offset -range $range -target_address_space $space [get_bd_addr_segs $segment] -force
 }

@@ -168,7 +168,6 @@ fn main() -> Result<()> {
             let at = pins.transfers + 6 + number + seed as usize % 3;
             pins.faults = vec![(at, fault)];
             device = Device::new(SpiTransport::new(pins), clock, POLICY);
-            device.reset()?;
             device.select(&configuration)?;
             let backend = case.check(&mut device)?;
             frames += 1;
@@ -180,7 +179,6 @@ fn main() -> Result<()> {
                 _ => bail!("seed {seed}: {fault:?} led to {backend:?}"),
             }
             simulation.borrow_mut().ask("h 0")?;
-            device.reset()?;
             // The reset pin clears the driver's registers, not the model.
             device.select(&configuration)?;
             ensure!(

@@ -115,6 +115,7 @@ pub struct Device<T, D> {
     channels: u16,
     row_bytes: usize,
     rows: u16,
+    classes: usize,
 }
 
 type Outcome<T, R> = Result<R, DeviceError<<T as Transport>::Error>>;
@@ -129,6 +130,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             channels: 0,
             row_bytes: 0,
             rows: 0,
+            classes: 0,
         }
     }
 
@@ -207,16 +209,19 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// A failed transfer.
     pub fn reset(&mut self) -> Outcome<T, ()> {
         self.write(Register::CONTROL, CONTROL_RESET)?;
-        self.write(Register::CONTROL, 0)?;
+        // Even if the engine stays in reset.
         self.transport.ports_were_reset();
-        Ok(())
+        self.write(Register::CONTROL, 0)
     }
 
-    /// Resets the engine and loads a model; every block is checked by its CRC-32.
+    /// Resets the engine and loads a model.
+    ///
+    /// Every block for the configuration bus is checked by the CRC-32 that the engine makes of it. Weights outside are not read
+    /// back: over SPI each of their transfers has its CRC; memory-mapped, the processor writes them, and nothing checks them.
     ///
     /// # Errors
-    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], [`DeviceError::Image`], or a failed
-    /// transfer.
+    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], [`DeviceError::NotConfigured`],
+    /// [`DeviceError::Image`], or a failed transfer.
     pub fn load(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
         if self.identify()?.folding != configuration.folding() {
             return Err(DeviceError::Folding);
@@ -242,15 +247,22 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
                 return Err(DeviceError::Verify);
             }
         }
-        self.select(configuration)
+        // Without another reset: words for the memory outside may still be on their way.
+        self.adopt(configuration)
     }
 
-    /// Uses what is loaded already.
+    /// Uses what is loaded already, and resets the engine: whatever was under way ends.
     ///
     /// # Errors
-    /// [`DeviceError::NotConfigured`] when another model is loaded, [`DeviceError::Image`], or a failed transfer.
+    /// [`DeviceError::NotAnEngine`], [`DeviceError::NotConfigured`] when another model is loaded, [`DeviceError::Image`], or a
+    /// failed transfer.
     pub fn select(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
-        // The memory outside may still be busy with the last words.
+        self.adopt(configuration)?;
+        self.reset()
+    }
+
+    /// Checks that this is what is loaded, and takes its numbers over.
+    fn adopt(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
         let identity = self.identify()?;
         if identity.folding != configuration.folding()
             || identity.fingerprint != Some(configuration.fingerprint())
@@ -265,6 +277,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.channels = configuration.channels();
         self.rows = configuration.rows();
         self.row_bytes = configuration.row_bytes() as usize;
+        self.classes = configuration.classes();
         Ok(())
     }
 
@@ -336,7 +349,8 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         }
     }
 
-    /// Begins to score segments; `logits` has one element per class.
+    /// Begins to score segments; `logits` has one element per class, or nothing is done with it but to return
+    /// [`DeviceError::Argument`].
     pub fn scoring<'d>(&'d mut self, logits: &'d mut [i16]) -> Scoring<'d, T, D> {
         Scoring {
             device: self,
@@ -389,12 +403,14 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// the box must be as many as it takes; when they are not, the engine has to be reset.
     ///
     /// # Errors
-    /// [`DeviceError::Argument`] for such a box or such words, [`DeviceError::Lost`] when logits come in another order than segments went, or a failed transfer.
+    /// [`DeviceError::Argument`] for such a box or such words, and where the slice for the logits has not as many elements as the
+    /// model classes; [`DeviceError::Lost`] when logits come in another order than segments went; or a failed transfer.
     pub fn push(
         &mut self,
         words: impl Iterator<Item = u32>,
         mut scored: impl FnMut(usize, &[i16], usize),
     ) -> Outcome<T, ()> {
+        self.check_logits()?;
         let mut words = words.into_iter();
         let (Some(first), Some(second)) = (words.next(), words.next()) else {
             return Err(DeviceError::Argument);
@@ -418,6 +434,7 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// As [`push`](Self::push); [`DeviceError::Timeout`] when logits are missing,
     /// [`DeviceError::Weights`] when the logits cannot be trusted.
     pub fn finish(mut self, mut scored: impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
+        self.check_logits()?;
         self.push_words(core::iter::once(END_OF_FRAME), &mut scored)?;
         let mut waited = 0;
         while self.finished < self.pushed {
@@ -437,6 +454,15 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
             return Err(DeviceError::Lost);
         }
         Ok(())
+    }
+
+    /// The engine sends one word per class, whatever the slice has room for.
+    fn check_logits(&self) -> Outcome<T, ()> {
+        if self.logits.len() == self.device.classes {
+            Ok(())
+        } else {
+            Err(DeviceError::Argument)
+        }
     }
 
     fn push_words(

@@ -75,7 +75,7 @@ pub struct FrameMemory<'a> {
 /// Computes the logits of all segments: `scored(index, logits)`.
 ///
 /// When the engine fails in the middle, the software computes the frame from its first row, and `scored` is called again for all
-/// segments, with the same values; the engine is reset for the next frame.
+/// segments, with the same values; the engine is reset for the next frame, also when the source of the rows fails.
 ///
 /// # Errors
 /// What the software could not do either.
@@ -108,11 +108,14 @@ pub fn score_frame<T: Transport, D: DelayNs, K: Kernels + Copy, S: FrameSource>(
         &mut scored,
     ) {
         Ok(()) => return Ok(Backend::Engine),
-        Err(Failure::Source(error)) => return Err(FrameError::Source(error)),
-        Err(Failure::Device(error)) => error,
+        Err(failure) => failure,
     };
     // For the next frame; if that fails too, so will the next frame's first transfer.
     let _ = device.reset();
+    let failure = match failure {
+        Failure::Source(error) => return Err(FrameError::Source(error)),
+        Failure::Device(error) => error,
+    };
 
     let mut executor =
         Executor::with_kernels(model, arena, kernels).map_err(FrameError::Execute)?;

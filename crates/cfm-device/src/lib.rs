@@ -26,7 +26,7 @@ mod transport;
 pub use configuration::{Block, Configuration, ConfigurationError};
 pub use device::{Device, DeviceError, Identity, Policy, Scoring};
 pub use fallback::{Backend, FrameError, FrameMemory, FrameSource, score_frame};
-pub use mmio::{Bus, MappedBus, MmioTransport, WeightMemory};
+pub use mmio::{Bus, MappedBus, MmioTransport, NotMapped, WeightMemory};
 pub use protocol::{Port, Register};
 pub use segment_words::{END_OF_FRAME, segment_bounds, segment_words};
 pub use spi::SpiTransport;

@@ -1,7 +1,6 @@
 //! The engine as memory-mapped registers.
 #![allow(unsafe_code)]
 
-use core::convert::Infallible;
 use core::ptr::NonNull;
 
 use crate::protocol::{Port, Register};
@@ -9,6 +8,8 @@ use crate::transport::{Transport, TransportError};
 
 /// Byte offset of the ports in the memory map.
 const PORTS: usize = 0x100;
+/// Bytes of the memory map that a [`MappedBus`] reaches: registers and ports.
+const MAP_BYTES: usize = 0x200;
 
 /// Where the model's weights from outside lie: memory that the processor writes and the engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,19 @@ pub trait Bus {
     fn write_weight(&mut self, index: usize, value: u32) -> Result<(), Self::Error>;
 }
 
+/// An offset or an index that is none of the register map's 32-bit words, or not in the memory for weights. Nothing was accessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NotMapped;
+
+impl core::fmt::Display for NotMapped {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("an access outside of the engine's memory map")
+    }
+}
+
+impl core::error::Error for NotMapped {}
+
 /// The register map in the processor's own address space.
 #[derive(Debug)]
 pub struct MappedBus {
@@ -54,17 +68,30 @@ pub struct MappedBus {
     weights: Option<WeightMemory>,
 }
 
-impl Bus for MappedBus {
-    type Error = Infallible;
+impl MappedBus {
+    /// A register or a port.
+    fn at(&self, offset: usize) -> Result<NonNull<u32>, NotMapped> {
+        if offset >= MAP_BYTES || !offset.is_multiple_of(size_of::<u32>()) {
+            return Err(NotMapped);
+        }
+        // SAFETY: who made this value promised a map of so many bytes.
+        Ok(unsafe { self.base.byte_add(offset) })
+    }
+}
 
-    fn read(&mut self, offset: usize) -> Result<u32, Infallible> {
-        // SAFETY: `offset` is one of the register map's, and who made this value promised a whole one.
-        Ok(unsafe { self.base.byte_add(offset).read_volatile() })
+impl Bus for MappedBus {
+    type Error = NotMapped;
+
+    fn read(&mut self, offset: usize) -> Result<u32, NotMapped> {
+        let at = self.at(offset)?;
+        // SAFETY: it is a word of the map, which is this value's alone.
+        Ok(unsafe { at.read_volatile() })
     }
 
-    fn write(&mut self, offset: usize, value: u32) -> Result<(), Infallible> {
+    fn write(&mut self, offset: usize, value: u32) -> Result<(), NotMapped> {
+        let at = self.at(offset)?;
         // SAFETY: as in `read`.
-        unsafe { self.base.byte_add(offset).write_volatile(value) };
+        unsafe { at.write_volatile(value) };
         Ok(())
     }
 
@@ -72,11 +99,12 @@ impl Bus for MappedBus {
         self.weights
     }
 
-    fn write_weight(&mut self, index: usize, value: u32) -> Result<(), Infallible> {
-        if self.weights.is_some_and(|weights| index < weights.words) {
-            // SAFETY: the index is below the length that `with_weights` was promised.
-            unsafe { self.memory.add(index).write_volatile(value) };
+    fn write_weight(&mut self, index: usize, value: u32) -> Result<(), NotMapped> {
+        if self.weights.is_none_or(|weights| index >= weights.words) {
+            return Err(NotMapped);
         }
+        // SAFETY: the index is below the length that `with_weights` was promised.
+        unsafe { self.memory.add(index).write_volatile(value) };
         Ok(())
     }
 }

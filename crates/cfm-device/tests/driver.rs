@@ -106,7 +106,7 @@ fn run(
         .collect();
 
     let mut device = Device::new(SpiTransport::new(engine), delay, POLICY);
-    let started = device.reset().and_then(|()| device.select(&configuration));
+    let started = device.select(&configuration);
     let mut arena = vec![0; model.arena_bytes()];
     let mut row = vec![0; model.input().row_len()];
     let mut logits = vec![0; model.class_count()];
@@ -321,6 +321,7 @@ fn a_box_that_is_not_inside_the_image_is_not_sent() {
     let spec = random_model(4, &small());
     let bytes = spec.to_bytes().unwrap();
     let (width, height) = (u32::from(spec.input.width), u32::from(spec.input.height));
+    let classes = spec.classes.len();
     let pair = |low: u32, high: u32| low | high << 16;
     let boxes = [
         // Beyond an edge, by a pixel and by all there is.
@@ -340,7 +341,7 @@ fn a_box_that_is_not_inside_the_image_is_not_sent() {
             let words = [pair(left, top), pair(right, bottom)];
             // As many words as it would take, so that only the box can be the reason.
             let words = words.into_iter().chain(std::iter::repeat_n(1, 4096));
-            let mut logits = vec![0; 1];
+            let mut logits = vec![0; classes];
             let result = device.scoring(&mut logits).push(words, |_, _, _| {});
             assert_eq!(
                 result,
@@ -358,6 +359,7 @@ fn a_segment_with_too_few_or_too_many_words_is_refused() {
     let spec = random_model(4, &small());
     let bytes = spec.to_bytes().unwrap();
     let (width, height) = (u32::from(spec.input.width), u32::from(spec.input.height));
+    let classes = spec.classes.len();
     let right = (width - 1) | (height - 1) << 16;
     let needed = (width.div_ceil(32) * height) as usize;
     for (count, result) in [
@@ -368,7 +370,7 @@ fn a_segment_with_too_few_or_too_many_words_is_refused() {
     ] {
         with_model(&bytes, |mut device| {
             let words = [0, right].into_iter().chain(std::iter::repeat_n(1, count));
-            let mut logits = vec![0; 1];
+            let mut logits = vec![0; classes];
             let pushed = device.scoring(&mut logits).push(words, |_, _, _| {});
             assert_eq!(pushed, result, "{count} of {needed} words");
             // What is too much has stayed here.
@@ -377,11 +379,162 @@ fn a_segment_with_too_few_or_too_many_words_is_refused() {
         });
     }
     with_model(&bytes, |mut device| {
-        let mut logits = vec![0; 1];
+        let mut logits = vec![0; classes];
         let pushed = device
             .scoring(&mut logits)
             .push([0].into_iter(), |_, _, _| {});
         assert_eq!(pushed, Err(DeviceError::Argument));
+    });
+}
+
+#[test]
+fn a_slice_for_logits_of_another_length_is_refused() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let classes = spec.classes.len();
+    let (width, height) = (u32::from(spec.input.width), u32::from(spec.input.height));
+    let count = (width.div_ceil(32) * height) as usize;
+    for (length, result) in [
+        (classes, Ok(())),
+        (classes - 1, Err(DeviceError::Argument)),
+        (classes + 1, Err(DeviceError::Argument)),
+        (0, Err(DeviceError::Argument)),
+    ] {
+        with_model(&bytes, |mut device| {
+            let row = vec![0; spec.input.width as usize * spec.input.channels as usize];
+            for _ in 0..spec.input.height {
+                device.push_row(&row).unwrap();
+            }
+            let right = (width - 1) | (height - 1) << 16;
+            let words = [0, right].into_iter().chain(std::iter::repeat_n(1, count));
+            let mut logits = vec![0; length];
+            let mut scored = 0;
+            let mut scoring = device.scoring(&mut logits);
+            let pushed = scoring.push(words, |_, _, _| scored += 1);
+            assert_eq!(pushed, result, "{length} of {classes}");
+            let finished = scoring.finish(|_, _, _| scored += 1);
+            assert_eq!(finished, result, "{length} of {classes}");
+            let (transport, _) = device.release();
+            assert_eq!(
+                (scored, transport.release().masks_seen),
+                if result.is_ok() {
+                    (1, count + 3)
+                } else {
+                    (0, 0)
+                }
+            );
+        });
+    }
+}
+
+/// Rows of which one cannot be had.
+struct Broken<'a>(Pixels<'a>, u16);
+
+impl FrameSource for Broken<'_> {
+    type Error = ();
+
+    fn row(&mut self, y: u16, row: &mut [u8]) -> Result<(), ()> {
+        if y == self.1 {
+            return Err(());
+        }
+        self.0.row(y, row)
+    }
+}
+
+#[test]
+fn a_source_that_fails_leaves_an_engine_for_the_next_frame() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let image = random_image(4, spec.input);
+    let row_len = model.input().row_len();
+    with_model(&bytes, |device| {
+        let (transport, _) = device.release();
+        let file = configuration(&bytes, FOLDING);
+        // A wait would be an error.
+        let patience = Policy {
+            timeout_us: 0,
+            ..POLICY
+        };
+        let mut device = Device::new(SpiTransport::new(transport.release()), NoDelay, patience);
+        device
+            .select(&Configuration::parse(&file).unwrap())
+            .unwrap();
+        let mut frame = |fails_at| {
+            score_frame(
+                &mut device,
+                &model,
+                Portable,
+                &mut Broken(Pixels(&image.pixels, row_len), fails_at),
+                &[],
+                &[],
+                FrameMemory {
+                    row: &mut vec![0; row_len],
+                    logits: &mut vec![0; model.class_count()],
+                    arena: &mut vec![0; model.arena_bytes()],
+                },
+                |_, _| {},
+            )
+        };
+        for fails_at in [0, 1, spec.input.height - 1] {
+            assert_eq!(frame(fails_at), Err(FrameError::Source(())));
+            assert_eq!(frame(u16::MAX), Ok(Backend::Engine), "row {fails_at}");
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_was_used_can_be_selected() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let row = vec![0; spec.input.width as usize * spec.input.channels as usize];
+    with_model(&bytes, |mut device| {
+        // Another driver's: its counts are not those of a new one, and its frame is open.
+        device.push_row(&row).unwrap();
+        let (transport, _) = device.release();
+        let file = configuration(&bytes, FOLDING);
+        let mut device = Device::new(SpiTransport::new(transport.release()), NoDelay, POLICY);
+        device
+            .select(&Configuration::parse(&file).unwrap())
+            .unwrap();
+        device.begin_frame().unwrap();
+        for _ in 0..spec.input.height {
+            device.push_row(&row).unwrap();
+        }
+        let mut logits = vec![0; spec.classes.len()];
+        device
+            .scoring(&mut logits)
+            .finish(|_, _, _| {})
+            .expect("no segments");
+    });
+}
+
+#[test]
+fn a_reset_that_fails_half_way_forgets_the_counts_too() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let row = vec![0; spec.input.width as usize * spec.input.channels as usize];
+    with_model(&bytes, |mut device| {
+        device.push_row(&row).unwrap();
+        let (transport, _) = device.release();
+        let mut engine = transport.release();
+        let file = configuration(&bytes, FOLDING);
+        // Transfers from here: who is there, reset, its end, the beginning of a frame (6), and a row.
+        let row_transfers = row.len().div_ceil(4 * 64);
+        let at = engine.transfers() + 3 + 6 + row_transfers;
+        // The reset's second write, in every attempt.
+        engine.faults = (1..=POLICY.attempts as usize)
+            .map(|attempt| (at + attempt, Fault::Request(9)))
+            .collect();
+        let mut device = Device::new(SpiTransport::new(engine), NoDelay, POLICY);
+        device
+            .select(&Configuration::parse(&file).unwrap())
+            .unwrap();
+        device.begin_frame().unwrap();
+        device.push_row(&row).unwrap();
+        assert_eq!(device.reset(), Err(DeviceError::Disturbed));
+        device.begin_frame().unwrap();
+        device.push_row(&row).unwrap();
     });
 }
 

@@ -4,7 +4,9 @@
 
 use core::ptr::NonNull;
 
-use cfm_device::{MmioTransport, Port, Register, Transport, TransportError, WeightMemory};
+use cfm_device::{
+    Bus, MmioTransport, NotMapped, Port, Register, Transport, TransportError, WeightMemory,
+};
 
 /// Words of the register map, and in the memory for weights.
 const REGISTERS: usize = 128;
@@ -137,4 +139,35 @@ fn foldings_that_no_engine_has_are_refused() {
         let refused = engine.write_register(Register::EXTERNAL_ADDRESS, 0);
         assert_eq!(refused, Err(TransportError::Request));
     });
+}
+
+#[test]
+fn the_bus_itself_reaches_nothing_but_the_map() {
+    let mut memory = Memory::new(8);
+    let registers = NonNull::from(&mut memory.registers).cast();
+    let weights = NonNull::from(&mut memory.weights).cast();
+    let size = WeightMemory {
+        address: 0,
+        words: WEIGHTS,
+    };
+    // SAFETY: both are as long as promised, and nothing else uses them until the last access.
+    let mut bus = unsafe { MmioTransport::with_weights(registers, weights, size) }.release();
+    let end = 4 * REGISTERS;
+    assert_eq!(bus.read(4 * FOLDING), Ok(8 | 10 << 8));
+    assert_eq!(bus.write(end - 4, 7), Ok(()));
+    assert_eq!(bus.read(end - 4), Ok(7));
+    assert_eq!(bus.write_weight(WEIGHTS - 1, 9), Ok(()));
+    for offset in [1, 2, 3, end - 3, end, end + 4, usize::MAX - 3, usize::MAX] {
+        assert_eq!(bus.read(offset), Err(NotMapped), "{offset:#x}");
+        assert_eq!(bus.write(offset, 1), Err(NotMapped), "{offset:#x}");
+    }
+    for index in [WEIGHTS, usize::MAX] {
+        assert_eq!(bus.write_weight(index, 1), Err(NotMapped), "{index:#x}");
+    }
+    // SAFETY: as above; without a memory for weights.
+    let mut bus = unsafe { MmioTransport::new(registers) }.release();
+    assert_eq!(bus.write_weight(0, 1), Err(NotMapped));
+    assert_eq!(bus.read(4 * FOLDING), Ok(8 | 10 << 8));
+    assert_eq!(memory.registers.iter().filter(|&&word| word != 0).count(), 2);
+    assert_eq!(memory.weights.iter().sum::<u32>(), 9);
 }

@@ -89,8 +89,7 @@ fn run(report: &mut impl Report) -> Result<(), &'static str> {
         simulation
             .fault(None)
             .map_err(|_| "the simulation is gone")?;
-        // A reset clears what the driver had chosen, not the program.
-        device.reset().map_err(|error| error.message())?;
+        // Its reset leaves the program as it is.
         device.select(&program).map_err(|error| error.message())?;
     }
     if simulation.flips() < 10 {
