@@ -216,12 +216,21 @@ impl Checkpoint {
         Ok((network, optimizer))
     }
 
+    /// The file that holds the network.
+    ///
+    /// # Errors
+    /// When there is no checkpoint.
+    pub fn network_file(&self) -> Result<PathBuf, CheckpointError> {
+        let [network, _] = self.records(self.saved()?.generation);
+        Ok(network)
+    }
+
     /// The network alone; `network` must have the structure of the saved one, folded or not.
     ///
     /// # Errors
     /// When the file cannot be read, or the structure is another.
     pub fn load_network(&self, network: Network) -> Result<Network, CheckpointError> {
-        let [path, _] = self.records(self.saved()?.generation);
+        let path = self.network_file()?;
         ModuleRecord::load(&path)
             .and_then(|record| network.try_load_record(record))
             .map_err(record_error(&path))

@@ -54,7 +54,8 @@ pub struct Config {
     pub quantized: QuantizedPhase,
     /// Splits of the data set.
     pub data: DataConfig,
-    /// Validate after every this many epochs (and always after the last of a phase); 0 for never.
+    /// Validate after every this many epochs, and always after the last of the float phase; 0 for never, not even the
+    /// model that comes out in the end.
     pub validate_every: usize,
 }
 
@@ -177,7 +178,8 @@ pub struct FloatPhase {
     pub warmup: f64,
     /// The rate of layers with pretrained weights, as a share of `lr`.
     pub pretrained_rate: f64,
-    /// This many layers, the first of the backbone, stay as they are (in the second phase, too).
+    /// This many layers, the first of the backbone, stay as they are in this phase. In the second one they move with the
+    /// others: their rounding to integers is what it makes up for.
     pub frozen_layers: usize,
     /// Momentum of the stochastic gradient descent.
     pub momentum: f64,
@@ -208,8 +210,8 @@ pub struct DataConfig {
     /// Names of classes to leave out: the model does not know them, and their pixels count for nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leave_out: Vec<String>,
-    /// Train on the photographs of both splits whose names do not start with this, and validate on those that do: a
-    /// drive left out, for frames that are named after theirs.
+    /// Train on the photographs of both splits that are not of this drive, and validate on those that are:
+    /// [`crate::data::drive`] says which one a photograph is named after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<String>,
     /// Use only the first images of each split.
@@ -263,6 +265,54 @@ impl Default for AugmentConfig {
             gamma: 1.0,
             zoom: 1.0,
         }
+    }
+}
+
+impl AugmentConfig {
+    /// What makes no sense in it, if anything.
+    fn complaint(&self) -> Option<&'static str> {
+        let factors = [self.saturation, self.gamma, self.zoom];
+        if !factors.iter().all(|factor| (1.0..=16.0).contains(factor)) {
+            return Some("zoom, saturation or gamma is not between 1 and 16");
+        }
+        let shares = [self.brightness, self.contrast, self.color];
+        (!shares.iter().all(|share| (0.0..=1.0).contains(share)))
+            .then_some("brightness, contrast or color is not between 0 and 1")
+    }
+}
+
+/// Whether it is a learning rate, or a factor of one.
+fn is_rate(rate: f64) -> bool {
+    (0.0..=100.0).contains(&rate)
+}
+
+impl FloatPhase {
+    /// What makes no sense in it, if anything.
+    fn complaint(&self) -> Option<&'static str> {
+        if self.batch == 0 {
+            return Some("the batch is empty");
+        }
+        if self.dense_epochs > self.epochs {
+            return Some("dense_epochs exceeds epochs");
+        }
+        if !is_rate(self.lr) || !is_rate(self.pretrained_rate) {
+            return Some("lr or pretrained_rate is not between 0 and 100");
+        }
+        if !(0.0..=1.0).contains(&self.warmup) || !(0.0..1.0).contains(&self.momentum) {
+            return Some(
+                "warmup is not between 0 and 1, or momentum not between 0 and less than 1",
+            );
+        }
+        let weights = [self.dense_weight, self.weight_decay];
+        (!weights.iter().all(|weight| (0.0..=1000.0).contains(weight)))
+            .then_some("dense_weight or weight_decay is not between 0 and 1000")
+    }
+}
+
+impl QuantizedPhase {
+    /// What makes no sense in it, if anything.
+    fn complaint(&self) -> Option<&'static str> {
+        (!is_rate(self.lr)).then_some("the lr of the quantized phase is not between 0 and 100")
     }
 }
 
@@ -391,6 +441,17 @@ impl Config {
             if layer.channels == 0 || layer.stride == 0 || layer.dilation == 0 {
                 return refuse(&format!("backbone layer {index} holds a zero"));
             }
+            let fields = [layer.kernel, layer.stride, layer.dilation];
+            if fields.iter().any(|&field| field > 255) || layer.padding() > 255 {
+                return refuse(&format!(
+                    "a kernel, stride, dilation or padding of backbone layer {index} exceeds 255"
+                ));
+            }
+            if layer.channels > usize::from(u16::MAX) {
+                return refuse(&format!(
+                    "backbone layer {index} has more than 65535 channels"
+                ));
+            }
             if layer.kernel % 2 == 0 {
                 return refuse(&format!("backbone layer {index} has an even kernel"));
             }
@@ -438,31 +499,19 @@ impl Config {
             );
         }
         self.proposals.params()?;
-        if self.float.batch == 0 {
-            return refuse("the batch is empty");
+        if let Some(complaint) = self.float.complaint().or(self.quantized.complaint()) {
+            return refuse(complaint);
         }
         if self.float.frozen_layers > self.backbone.len() {
             return refuse("more layers are frozen than the backbone has");
         }
-        if self.float.dense_epochs > self.float.epochs {
-            return refuse("dense_epochs exceeds epochs");
-        }
         if self.data.limit == Some(0) {
             return refuse("the limit leaves no image");
         }
-        let AugmentConfig {
-            saturation,
-            gamma,
-            zoom,
-            ..
-        } = self.augment;
-        if [saturation, gamma, zoom]
-            .iter()
-            .any(|&factor| !(1.0..=16.0).contains(&factor))
-        {
-            return refuse("zoom, saturation or gamma is not between 1 and 16");
+        match self.augment.complaint() {
+            Some(complaint) => refuse(complaint),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The configuration as TOML.
@@ -578,6 +627,23 @@ mod tests {
             "[float]\nepochs = 1\ndense_epochs = 2",
             "[augment]\nzoom = 0.5",
             "[augment]\ngamma = nan",
+            "[augment]\nbrightness = nan",
+            "[augment]\ncontrast = 1.5",
+            "[augment]\ncolor = -0.1",
+            "backbone = [{ channels = 8, stride = 258 }]",
+            "backbone = [{ channels = 8, kernel = 257 }]",
+            "backbone = [{ channels = 8, kernel = 5, dilation = 200 }]",
+            "backbone = [{ channels = 65536 }]",
+            "[head]\nhidden = 65536",
+            "[float]\nlr = nan",
+            "[float]\nwarmup = 1.5",
+            "[float]\nmomentum = 1.0",
+            "[float]\ndense_weight = -1.0",
+            "[quantized]\nlr = inf",
+            "[sampling]\npure = 0\nmixed = 0",
+            "[sampling]\npure = 9000000000000000000",
+            "[sampling.paper]\nsegments = 0",
+            "[sampling.paper]\nsegments = 70000",
             "[data]\nlimit = 0",
         ] {
             let config: Config = toml::from_str(text).unwrap();

@@ -1,4 +1,5 @@
-//! The photographs of a split with their labels, at the size of the network's input and all in memory.
+//! The photographs of a split with their labels, all in memory: at the size of the network's input, but for the labels that
+//! results are measured on.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +25,10 @@ pub struct Photo {
     pub pixels: Vec<u8>,
     /// Classes at the size of the network's input: positions in [`Description::classes`], or [`IGNORE`].
     pub classes: LabelMap,
-    /// Label values as they are in the data set, on which results are measured.
-    pub labels: LabelMap,
+    /// Label values as they are in the data set, on which results are measured; only of photographs that are measured on.
+    pub labels: Option<LabelMap>,
+    /// Width and height in the data set.
+    pub size: (usize, usize),
 }
 
 /// Why a data set cannot be trained on.
@@ -57,13 +60,13 @@ pub enum DataError {
 pub fn ids(dataset: &Dataset, config: &DataConfig) -> Result<[Vec<String>; 2], DataError> {
     let mut train = dataset.split(&config.train)?;
     let mut val = dataset.split(&config.val)?;
-    if let Some(prefix) = &config.hold_out {
+    if let Some(held_out) = &config.hold_out {
         train.extend(val);
         train.sort_unstable();
         train.dedup();
-        (val, train) = train.into_iter().partition(|id| id.starts_with(prefix));
+        (val, train) = train.into_iter().partition(|id| drive(id) == held_out);
         if train.is_empty() || val.is_empty() {
-            return Err(DataError::HoldOut(prefix.clone()));
+            return Err(DataError::HoldOut(held_out.clone()));
         }
     }
     for ids in [&mut train, &mut val] {
@@ -72,25 +75,33 @@ pub fn ids(dataset: &Dataset, config: &DataConfig) -> Result<[Vec<String>; 2], D
     Ok([train, val])
 }
 
-/// What photographs are named after, up to the first underscore: the drive, for frames of a video. In order, each once.
+/// What a photograph is named after, up to the first underscore: the drive, for a frame of a video.
+#[must_use]
+pub fn drive(id: &str) -> &str {
+    id.split_once('_').map_or(id, |(drive, _)| drive)
+}
+
+/// The drives of the photographs of both splits, in order, each once.
 ///
 /// # Errors
 /// When a split cannot be read.
 pub fn drives(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>, DataError> {
     let mut ids = dataset.split(&config.train)?;
     ids.extend(dataset.split(&config.val)?);
-    let drives: BTreeSet<&str> = ids
-        .iter()
-        .map(|id| id.split_once('_').map_or(id.as_str(), |(drive, _)| drive))
-        .collect();
+    let drives: BTreeSet<&str> = ids.iter().map(|id| drive(id)).collect();
     Ok(drives.into_iter().map(str::to_owned).collect())
 }
 
-/// Reads photographs at the given size, in the given order.
+/// Reads photographs at the given size, in the given order; `measured` ones keep their labels as they are.
 ///
 /// # Errors
 /// The first [`DataError`] that occurs.
-pub fn read(dataset: &Dataset, ids: Vec<String>, size: InputSize) -> Result<Vec<Photo>, DataError> {
+pub fn read(
+    dataset: &Dataset,
+    ids: Vec<String>,
+    size: InputSize,
+    measured: bool,
+) -> Result<Vec<Photo>, DataError> {
     let classes = dataset.description().classes.len();
     if classes > MAX_CLASSES {
         return Err(DataError::Classes {
@@ -103,8 +114,8 @@ pub fn read(dataset: &Dataset, ids: Vec<String>, size: InputSize) -> Result<Vec<
         .map(|id| {
             let sample = dataset.sample(&id)?;
             let (width, height) = sample.photo.dimensions();
-            if (sample.labels.width(), sample.labels.height()) != (width as usize, height as usize)
-            {
+            let full = (width as usize, height as usize);
+            if (sample.labels.width(), sample.labels.height()) != full {
                 let path = dataset.labels_path(&id);
                 return Err(DataError::Size(path.display().to_string()));
             }
@@ -117,7 +128,8 @@ pub fn read(dataset: &Dataset, ids: Vec<String>, size: InputSize) -> Result<Vec<
                 id,
                 pixels: pixels.into_raw(),
                 classes,
-                labels: sample.labels,
+                labels: measured.then_some(sample.labels),
+                size: full,
             })
         })
         .collect()

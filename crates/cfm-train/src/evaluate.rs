@@ -31,6 +31,9 @@ pub enum EvaluateError {
     /// The labels are no map.
     #[error(transparent)]
     LabelMap(#[from] LabelMapError),
+    /// A photograph was read without the labels to measure on.
+    #[error("a photograph has no labels")]
+    NoLabels,
     /// The labels cannot be measured.
     #[error(transparent)]
     Measure(#[from] cfm_sim::evaluate::EvaluateError),
@@ -60,8 +63,8 @@ impl Evaluator<'_> {
     /// called after each photograph.
     ///
     /// # Errors
-    /// When the candidates do not fit the model's input, the model's classes are not those of the data set, or no
-    /// pixel has a class.
+    /// When the candidates do not fit the model's input, the model's classes are not those of the data set, a photograph
+    /// has no labels, or no pixel has a class.
     pub fn evaluate(
         &self,
         photos: &[Photo],
@@ -74,7 +77,8 @@ impl Evaluator<'_> {
             .par_iter()
             .zip(candidates)
             .map(|(photo, candidates)| {
-                let confusion = classes.compare(&photo.labels, &self.labels(photo, candidates)?);
+                let labels = photo.labels.as_ref().ok_or(EvaluateError::NoLabels)?;
+                let confusion = classes.compare(labels, &self.labels(photo, candidates)?);
                 done();
                 Ok::<_, EvaluateError>(confusion)
             })

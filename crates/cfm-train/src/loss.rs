@@ -39,7 +39,7 @@ pub fn segments(logits: Tensor<2>, classes: &[u8]) -> Tensor<1> {
     log_softmax(logits, 1).gather(1, classes).mean().neg()
 }
 
-/// Weights of the classes in the dense loss, `1 / ln(1.05 + share of the pixels)`: rare classes count up to some seven
+/// Weights of the classes in the dense loss, `1 / ln(1.05 + share of the pixels)`: rare classes count up to nine
 /// times as much as a class that fills half of the image.
 #[must_use]
 pub fn class_weights(photos: &[Photo], classes: usize) -> Vec<f32> {

@@ -288,4 +288,67 @@ mod tests {
             assert_eq!(masked.sources[2 * bin] == 48, outside);
         }
     }
+
+    #[test]
+    fn gradients_go_to_the_maxima_and_nowhere_else() {
+        let device = Device::flex().autodiff();
+        let [images, channels, height, width] = [2, 2, 2, 3];
+        let values: Vec<f32> = (0..images * channels * height * width)
+            .map(|i| (i * 5 % 13) as f32)
+            .collect();
+        let count = values.len();
+        let data = TensorData::new(values.clone(), [images, channels, height, width]);
+        let features = Tensor::<4>::from_data(data, &device).require_grad();
+        let segment = Projected {
+            window: CellWindow {
+                top: 0,
+                left: 0,
+                bottom: 2,
+                right: 3,
+            },
+            mask: vec![1, 0, 0, 0, 1, 1],
+            bins: Vec::new(),
+            area: 9,
+        };
+        let pyramid = Pyramid {
+            design: Design::Plain,
+            levels: vec![2, 1],
+        };
+        let flat = FlatFeatures::new(features.clone());
+        let pooled = flat.pool_paths(1, [&segment], &pyramid);
+        let sources = pooled.clone().map(|pooled| pooled.sources);
+        let selected = select(features.clone(), &sources, 1).segment;
+        assert_eq!(to_vec(selected.clone()), pooled.segment.values);
+
+        // The k-th output is weighted by k + 1; its cell is found anew, by the definition of the maximum.
+        let outputs = pooled.segment.values.len();
+        let weights: Vec<f32> = (0..outputs).map(|k| (k + 1) as f32).collect();
+        let weight = Tensor::<2>::from_data(TensorData::new(weights, [1, outputs]), &device);
+        let gradients = (selected * weight).sum().backward();
+        let found = to_vec(features.grad(&gradients).unwrap());
+        let mut expected = vec![0.0; count];
+        // Bins of a window of two rows and three columns; the middle column belongs to both halves.
+        let bins: [(&[usize], &[usize]); 5] = [
+            (&[0], &[0, 1]),
+            (&[0], &[1, 2]),
+            (&[1], &[0, 1]),
+            (&[1], &[1, 2]),
+            (&[0, 1], &[0, 1, 2]),
+        ];
+        for (bin, (rows, columns)) in bins.into_iter().enumerate() {
+            for channel in 0..channels {
+                let cells = rows
+                    .iter()
+                    .flat_map(|&y| columns.iter().map(move |&x| (y, x)));
+                let best = cells
+                    .filter(|(y, x)| segment.mask[y * width + x] != 0)
+                    .map(|(y, x)| ((channels + channel) * height + y) * width + x)
+                    .max_by(|&a, &b| values[a].total_cmp(&values[b]));
+                if let Some(at) = best {
+                    expected[at] += (bin * channels + channel + 1) as f32;
+                }
+            }
+        }
+        assert_eq!(found, expected);
+    }
 }

@@ -14,10 +14,12 @@
 //! ```
 //!
 //! is solved by coordinate descent (Hsieh et al., "A Dual Coordinate Descent Method for Large-scale Linear SVM", ICML
-//! 2008) until the two objectives are close, so how far a machine is from the optimum is known and not hoped for.
+//! 2008) until the two objectives are close, so how far a machine is from the optimum is known and not hoped for; but for
+//! at most [`MOST_PASSES`] passes.
 //!
 //! Most negatives are easy. A machine starts with all positives and some negatives, and then takes in the negatives
-//! that violate their margin, round by round, until few do (Felzenszwalb et al., TPAMI 2010). A negative that keeps its
+//! that violate their margin, round by round, until few do or the configured rounds are over (Felzenszwalb et al., TPAMI
+//! 2010). A negative that keeps its
 //! margin has `a_i = 0` in the optimum, so when none is left the machine is the one of all samples.
 
 use rayon::prelude::*;
@@ -125,7 +127,11 @@ fn mine(
     }
     let all_negatives = negatives.len();
     random.shuffle(&mut negatives);
-    let first = (positives.len().max(1) * config.first_negatives).min(all_negatives);
+    let wanted = positives
+        .len()
+        .max(1)
+        .saturating_mul(config.first_negatives);
+    let first = wanted.min(all_negatives);
     for index in negatives.drain(..first) {
         solver.add(index, false);
     }

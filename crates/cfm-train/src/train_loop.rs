@@ -196,10 +196,9 @@ impl<'a> Trainer<'a> {
     fn new(run: &'a Run<'a>) -> Result<Self, TrainError> {
         let config = run.config;
         let [train, val] = data::ids(run.dataset, &config.data)?;
-        let read = |ids| data::read(run.dataset, ids, config.input);
-        let train = read(train)?;
+        let train = data::read(run.dataset, train, config.input, false)?;
         let val = if config.validate_every > 0 {
-            read(val)?
+            data::read(run.dataset, val, config.input, true)?
         } else {
             Vec::new()
         };
@@ -244,8 +243,13 @@ impl<'a> Trainer<'a> {
             Phase::Quantized => network.folded(),
         };
         let (network, optimizer) = checkpoint.load(network, optimizer)?;
+        // As folding leaves it.
+        let network = match position.phase {
+            Phase::Float => network.frozen(frozen),
+            Phase::Quantized => network,
+        };
         Ok(State {
-            network: network.frozen(frozen),
+            network,
             optimizer,
             position,
         })
@@ -287,7 +291,8 @@ impl<'a> Trainer<'a> {
             .init()
     }
 
-    /// From the float phase to the quantized one: folds the normalization, chooses the exponents, forgets the momentum.
+    /// From the float phase to the quantized one: folds the normalization, which frees the frozen layers, chooses the
+    /// exponents, forgets the momentum.
     fn fold(&self, state: &mut State) -> Result<(), TrainError> {
         let network = state.network.clone().folded();
         let bytes = self.model_bytes(&network, &self.unscaled())?;

@@ -15,7 +15,12 @@ fn read_broken(break_it: impl FnOnce(&Path)) -> Result<Vec<Photo>, DataError> {
     common::render(folder.path());
     break_it(folder.path());
     let dataset = Dataset::open(folder.path())?;
-    data::read(&dataset, dataset.split("train")?, common::config().input)
+    data::read(
+        &dataset,
+        dataset.split("train")?,
+        common::config().input,
+        true,
+    )
 }
 
 #[track_caller]
@@ -31,7 +36,8 @@ fn whole_data_is_read() {
     let photos = read_broken(|_| ()).unwrap();
     assert_eq!(photos.len(), common::IMAGES as usize);
     for photo in photos {
-        for (&class, &label) in photo.classes.labels().iter().zip(photo.labels.labels()) {
+        let labels = photo.labels.unwrap();
+        for (&class, &label) in photo.classes.labels().iter().zip(labels.labels()) {
             assert_eq!(class, if label == 9 { IGNORE } else { label });
         }
     }

@@ -64,6 +64,55 @@ fn trains_and_resumes() {
     let other = run(root.path(), &other);
     assert!(!other.status.success());
     assert!(String::from_utf8_lossy(&other.stderr).contains("another configuration"));
+
+    // First weights that it did not have, and a photograph less.
+    let run_folder = root.path().join("model.run");
+    let other = [&resume[..], &["--init", run_folder.to_str().unwrap()]].concat();
+    let split = root.path().join("data/train.txt");
+    let ids = std::fs::read_to_string(&split).unwrap();
+    let refused = |arguments: &[&str]| {
+        let output = run(root.path(), arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("other photographs"), "{error}");
+    };
+    refused(&other);
+    std::fs::write(&split, ids.replace("3\n", "")).unwrap();
+    refused(&resume);
+    std::fs::write(&split, ids).unwrap();
+    assert_success(&run(root.path(), &resume));
+}
+
+/// What is left to do after the training must not cost the model.
+#[test]
+fn a_model_that_cannot_be_measured_is_written() {
+    let root = prepare();
+    let labels = root.path().join("data/labels");
+    let short = [
+        "--set",
+        "float.epochs=1",
+        "--set",
+        "float.dense_epochs=0",
+        "--set",
+        "quantized.epochs=0",
+        "--set",
+        "validate_every=1",
+        "--set",
+        "data.val=other",
+    ];
+    std::fs::write(root.path().join("data/other.txt"), "other\n").unwrap();
+    std::fs::copy(
+        root.path().join("data/images/0.png"),
+        root.path().join("data/images/other.png"),
+    )
+    .unwrap();
+    image::GrayImage::from_pixel(common::WIDTH, common::HEIGHT, image::Luma([9]))
+        .save(labels.join("other.png"))
+        .unwrap();
+    let output = run(root.path(), &short);
+    assert_success(&output);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("mIoU"));
+    assert!(root.path().join("model.cfm").is_file());
 }
 
 #[test]
@@ -119,6 +168,31 @@ fn drives_are_left_out_one_by_one() {
     let nothing = run(&["7"]);
     assert!(!nothing.status.success());
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("\"7\""));
+}
+
+#[test]
+fn a_drive_is_no_beginning_of_another() {
+    let root = prepare();
+    let data = root.path().join("data");
+    for folder in ["images", "labels"] {
+        for (from, to) in [("0", "1_0"), ("1", "1_1"), ("2", "10_0"), ("3", "1x_0")] {
+            std::fs::rename(
+                data.join(format!("{folder}/{from}.png")),
+                data.join(format!("{folder}/{to}.png")),
+            )
+            .unwrap();
+        }
+    }
+    std::fs::write(data.join("train.txt"), "1_0\n10_0\n4\n").unwrap();
+    std::fs::write(data.join("val.txt"), "1_1\n1x_0\n5\n").unwrap();
+    let dataset = cfm_sim::dataset::Dataset::open(&data).unwrap();
+    let mut config = common::config().data;
+    let drives = cfm_train::data::drives(&dataset, &config).unwrap();
+    assert_eq!(drives, ["1", "10", "1x", "4", "5"]);
+    config.hold_out = Some("1".to_owned());
+    let [train, val] = cfm_train::data::ids(&dataset, &config).unwrap();
+    assert_eq!(val, ["1_0", "1_1"]);
+    assert_eq!(train, ["10_0", "1x_0", "4", "5"]);
 }
 
 #[cfg(unix)]

@@ -47,7 +47,14 @@ fn integers_equal_the_fake_quantizer() {
 
     let model = Model::parse(&bytes).unwrap();
     let mut arena = vec![0; model.arena_bytes()];
-    for photo in data::read(&dataset, dataset.split("train").unwrap(), config.input).unwrap() {
+    for photo in data::read(
+        &dataset,
+        dataset.split("train").unwrap(),
+        config.input,
+        true,
+    )
+    .unwrap()
+    {
         let image = ImageView::rgb(&photo.pixels, 48, 36).unwrap();
         let mut executor = Executor::new(&model, &mut arena).unwrap();
         executor.push_image(&image).unwrap();

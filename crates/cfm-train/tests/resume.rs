@@ -153,6 +153,13 @@ fn by_shares_with_softmax() {
 }
 
 #[test]
+fn with_layers_that_are_frozen_in_the_float_phase() {
+    let mut config = common::config();
+    config.float.frozen_layers = 3;
+    resumed_equals_uninterrupted(&config);
+}
+
+#[test]
 fn as_in_the_paper_with_vector_machines() {
     let mut config = common::config();
     config.sampling.method = SamplingMethod::Paper;

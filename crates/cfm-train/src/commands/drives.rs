@@ -92,8 +92,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let finished = session
                 .train(&config, &folder)
                 .with_context(|| format!("{name} without {drive}"))?;
-            let Some(measured) = finished.and_then(|finished| finished.measured) else {
+            let Some(model) = finished else {
                 return Ok(ExitCode::from(STOPPED));
+            };
+            let Some(measured) = session.measure(&config, &model)? else {
+                bail!("no pixel of {drive} has a class");
             };
             let mious = [&measured.int8, &measured.float].map(|e| 100.0 * e.miou);
             for (sum, miou) in sums.iter_mut().zip(mious) {

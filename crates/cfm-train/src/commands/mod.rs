@@ -1,6 +1,7 @@
 //! The subcommands of `cfm-train`, and what they share.
 
 pub mod drives;
+mod inputs;
 pub mod train;
 
 use std::fs::{self, File, TryLockError};
@@ -13,13 +14,17 @@ use anyhow::{Context, Result, bail};
 use cfm_model::float_model::FloatModel;
 use cfm_model::output;
 use cfm_sim::dataset::Dataset;
+use cfm_sim::eval_part::Fingerprint;
+use cfm_sim::evaluate::EvaluateError;
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
 use cfm_train::device::Backend;
-use cfm_train::measure::{Measured, measure};
+use cfm_train::measure::{MeasureError, Measured, measure};
 use cfm_train::train_loop::{Outcome, Run, train};
 use cfm_train::{data, export};
 use indicatif::{MultiProgress, ProgressBar};
+
+use self::inputs::Inputs;
 
 /// Exit status of a run that was stopped and can be resumed.
 pub const STOPPED: u8 = 130;
@@ -53,20 +58,12 @@ pub struct Session<'a> {
     pub progress: &'a MultiProgress,
 }
 
-/// A trained model with its measures; these are missing when validation is switched off.
-pub struct Finished {
-    pub model: FloatModel,
-    pub measured: Option<Measured>,
-}
-
 impl Session<'_> {
     /// Trains in `folder`; `None` when stopped.
-    pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<Finished>> {
-        let _lock = claim(config, folder, self.resume)?;
-        let dataset = &self
-            .dataset
-            .clone()
-            .without_classes(&config.data.leave_out)?;
+    pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<FloatModel>> {
+        let dataset = &self.dataset(config)?;
+        let inputs = Inputs::of(dataset, config, self.init)?;
+        let _lock = claim(config, &inputs, folder, self.resume)?;
         let outcome = train(&Run {
             dataset,
             config,
@@ -90,29 +87,43 @@ impl Session<'_> {
             }
             Outcome::Trained(trained) => trained,
         };
-        let model = export::float_model(
+        Ok(Some(export::float_model(
             &trained.network,
             &trained.exponents,
             config,
             dataset.description(),
-            provenance(config, dataset),
-        )?;
-        let measured = if config.validate_every > 0 {
-            let [_, ids] = data::ids(dataset, &config.data)?;
-            let bar = self.progress.add(ProgressBar::new(ids.len() as u64));
-            let measured = measure(&model, dataset, &ids, || bar.inc(1))?;
-            bar.finish_and_clear();
-            Some(measured)
-        } else {
-            None
-        };
-        Ok(Some(Finished { model, measured }))
+            provenance(config, dataset, inputs.init.as_ref()),
+        )?))
+    }
+
+    /// Measures a trained model on the photographs that it was validated on; `None` when validation is switched off, or
+    /// when none of their pixels has a class.
+    pub fn measure(&self, config: &Config, model: &FloatModel) -> Result<Option<Measured>> {
+        if config.validate_every == 0 {
+            return Ok(None);
+        }
+        let dataset = &self.dataset(config)?;
+        let [_, ids] = data::ids(dataset, &config.data)?;
+        let bar = self.progress.add(ProgressBar::new(ids.len() as u64));
+        let measured = measure(model, dataset, &ids, || bar.inc(1));
+        bar.finish_and_clear();
+        match measured {
+            Err(MeasureError::Evaluate(EvaluateError::NoTruth)) => Ok(None),
+            measured => Ok(Some(measured?)),
+        }
+    }
+
+    fn dataset(&self, config: &Config) -> Result<Dataset> {
+        Ok(self
+            .dataset
+            .clone()
+            .without_classes(&config.data.leave_out)?)
     }
 }
 
-/// Makes sure that the folder's checkpoint, if any, is to be continued and is of this configuration, which is written
-/// there otherwise. The folder is this run's as long as the file that is returned is open.
-fn claim(config: &Config, folder: &Path, resume: bool) -> Result<File> {
+/// Makes sure that the folder's checkpoint, if any, is to be continued and is of this configuration and these inputs, which
+/// are written there otherwise. The folder is this run's as long as the file that is returned is open.
+fn claim(config: &Config, inputs: &Inputs, folder: &Path, resume: bool) -> Result<File> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let lock = folder.join("lock");
     let file = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
@@ -127,6 +138,7 @@ fn claim(config: &Config, folder: &Path, resume: bool) -> Result<File> {
     }
     let saved: PathBuf = folder.join("config.toml");
     if !Checkpoint::of(folder).exists() {
+        inputs.write(folder)?;
         output::write(&saved, config.to_toml().as_bytes())
             .with_context(|| format!("cannot write {}", saved.display()))?;
         return Ok(file);
@@ -143,13 +155,24 @@ fn claim(config: &Config, folder: &Path, resume: bool) -> Result<File> {
             folder.display()
         );
     }
+    if Inputs::read(folder)? != *inputs {
+        bail!(
+            "{} is the checkpoint of other photographs, classes or first weights",
+            folder.display()
+        );
+    }
     Ok(file)
 }
 
 /// How the model was made, for the model file.
-fn provenance(config: &Config, dataset: &Dataset) -> Vec<(String, String)> {
+fn provenance(
+    config: &Config,
+    dataset: &Dataset,
+    init: Option<&Fingerprint>,
+) -> Vec<(String, String)> {
     let description = dataset.description();
     let config_line = serde_json::to_string(config).unwrap_or_default();
+    let init = init.map(|network| ("init", format!("the network of a run, {network}")));
     [
         ("name", config.name.clone()),
         (
@@ -164,6 +187,7 @@ fn provenance(config: &Config, dataset: &Dataset) -> Vec<(String, String)> {
         ("config", config_line),
     ]
     .into_iter()
+    .chain(init)
     .map(|(key, value)| (key.to_owned(), value.replace(['\r', '\n'], " ")))
     .collect()
 }

@@ -75,13 +75,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stop: &stop,
         progress: &MultiProgress::new(),
     };
-    let Some(finished) = session.train(&config, &folder)? else {
+    let Some(model) = session.train(&config, &folder)? else {
         return Ok(ExitCode::from(STOPPED));
     };
-    // First of all: what is printed may have no reader left after hours.
-    let weights = export::write(&finished.model, &args.out)?;
+    // First of all: after hours, a photograph may not be there to measure on, or nobody to read what is printed.
+    let weights = export::write(&model, &args.out)?;
+    let measured = session.measure(&config, &model)?;
     let mut out = io::stdout().lock();
-    if let Some(measured) = &finished.measured {
+    if let Some(measured) = &measured {
         if let (Some(table), Some(row)) = (&args.table, &args.row) {
             append(table, row, config.seed, measured)
                 .with_context(|| format!("cannot write {}", table.display()))?;

@@ -88,8 +88,11 @@ impl Default for MaskConfig {
 impl HeadConfig {
     /// What makes no sense in it, if anything.
     pub(super) fn complaint(&self) -> Option<&'static str> {
-        (self.levels.is_empty() || self.levels.contains(&0) || self.hidden == 0)
-            .then_some("the head has no pyramid level, a level of zero bins, or no hidden outputs")
+        if self.levels.is_empty() || self.levels.contains(&0) {
+            return Some("the head has no pyramid level, or a level of zero bins");
+        }
+        (!(1..=usize::from(u16::MAX)).contains(&self.hidden))
+            .then_some("the head's hidden outputs are none, or more than 65535")
     }
 }
 

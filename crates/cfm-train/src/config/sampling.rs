@@ -86,6 +86,9 @@ impl Default for PaperConfig {
     }
 }
 
+/// Most segments per image and step.
+const MOST: usize = 65535;
+
 impl SamplingConfig {
     /// What makes no sense in it, if anything.
     pub(super) fn complaint(&self) -> Option<&'static str> {
@@ -99,6 +102,11 @@ impl SamplingConfig {
             inhibition,
             ..
         } = self.paper;
+        // Enough to name every segment that the core takes.
+        let counts = [self.pure.saturating_add(self.mixed), self.paper.segments];
+        if counts.iter().any(|count| !(1..=MOST).contains(count)) {
+            return Some("the sampling takes no segment, or more than 65535");
+        }
         let share = |x: f32| (0.0..=1.0).contains(&x);
         let shares = [
             self.pure_share,

@@ -6,8 +6,7 @@
 
 use std::path::PathBuf;
 
-use cfm_sim::dataset::{Dataset, Kind};
-use cfm_sim::label_map::{LabelMap, LabelMapError};
+use cfm_sim::dataset::{Dataset, DatasetError, Kind};
 
 use crate::data::{IGNORE, Photo};
 
@@ -16,7 +15,7 @@ use crate::data::{IGNORE, Photo};
 pub enum GroundTruthError {
     /// The file cannot be read.
     #[error(transparent)]
-    File(#[from] LabelMapError),
+    File(#[from] DatasetError),
     /// It does not fit the labels.
     #[error("{0}: it does not have the size of the labels")]
     Size(PathBuf),
@@ -38,18 +37,13 @@ impl Objects {
     /// # Errors
     /// When there is a file, but it cannot be read or has another size than the labels.
     pub fn of(dataset: &Dataset, photo: &Photo, kinds: &[Kind]) -> Result<Self, GroundTruthError> {
-        let path = dataset
-            .root()
-            .join("regions")
-            .join(format!("{}.png", photo.id));
-        let (labels, classes) = (&photo.labels, &photo.classes);
+        let classes = &photo.classes;
         let (width, height) = (classes.width(), classes.height());
-        if !path.is_file() {
+        let Some(regions) = dataset.regions(&photo.id)? else {
             return Ok(Self::components(classes.labels(), width, kinds));
-        }
-        let regions = LabelMap::open(&path)?;
-        if (regions.width(), regions.height()) != (labels.width(), labels.height()) {
-            return Err(GroundTruthError::Size(path));
+        };
+        if (regions.width(), regions.height()) != photo.size {
+            return Err(GroundTruthError::Size(dataset.regions_path(&photo.id)));
         }
         let regions = regions.resized(width, height);
         Ok(Self::regions(regions.labels(), classes.labels(), kinds))

@@ -158,3 +158,133 @@ fn drawn<T: Copy>(items: &[T], count: usize, random: &mut Stream) -> Vec<T> {
     items.truncate(count);
     items
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cfm_sim::label_map::LabelMap;
+
+    use super::*;
+    use crate::data::IGNORE;
+    use crate::proposals::{Candidate, Map};
+    use crate::random::Purpose;
+
+    const KINDS: [Kind; 2] = [Kind::Stuff, Kind::Object];
+    const CONFIG: SamplingConfig = SamplingConfig {
+        method: crate::config::SamplingMethod::Paper,
+        pure: 1,
+        pure_share: 1.0,
+        mixed: 0,
+        mixed_share: 0.0,
+        smallest: 2,
+        paper: PaperConfig {
+            segments: 10,
+            objects: 0.3,
+            stuff: 0.3,
+            object_iou: 0.5,
+            background_iou: [0.1, 0.3],
+            purity: 0.6,
+            background_purity: 0.3,
+            pursuit: true,
+            inhibition: 0.2,
+        },
+    };
+
+    /// A row of ten pixels of stuff, ten of an object and six without a label, each a superpixel, and these segments.
+    fn roles(segments: &[&[u16]]) -> (Candidates, Roles) {
+        let labels = [vec![0; 10], vec![1; 10], vec![IGNORE; 6]].concat();
+        let photo = Photo {
+            id: String::new(),
+            pixels: vec![0; 3 * labels.len()],
+            classes: LabelMap::new(labels.len(), 1, labels.clone()).unwrap(),
+            labels: None,
+            size: (labels.len(), 1),
+        };
+        let candidates = Candidates {
+            maps: vec![Map {
+                labels: (0..26).collect(),
+                count: 26,
+            }],
+            segments: segments
+                .iter()
+                .map(|members| Candidate {
+                    map: 0,
+                    members: members.to_vec(),
+                })
+                .collect(),
+        };
+        let objects = Objects::components(&labels, labels.len(), &KINDS);
+        let roles = Roles::of(&photo, &candidates, &objects, &KINDS, &CONFIG);
+        (candidates, roles)
+    }
+
+    const SEGMENTS: [&[u16]; 11] = [
+        // The object, half of it, and it with some stuff.
+        &[10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+        &[10, 11, 12, 13, 14],
+        &[6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+        // Stuff, all of it and seven pixels.
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        &[0, 1, 2, 3, 4, 5, 6],
+        // A little of the object; of both; of its end with pixels that do not count.
+        &[18, 19],
+        &[9, 10, 11, 12],
+        &[17, 18, 19, 20],
+        // Too much of the object for background, too little for an example.
+        &[10, 11, 12, 13],
+        // Too small; mostly without labels.
+        &[3],
+        &[19, 20, 21, 22],
+    ];
+
+    #[test]
+    fn roles_are_as_the_paper_defines_them() {
+        let (_, roles) = roles(&SEGMENTS);
+        assert_eq!(roles.objects, [(0, 1), (1, 1), (2, 1)]);
+        assert_eq!(roles.stuff, [(0, vec![3, 4])]);
+        assert_eq!(roles.background, [5, 6, 7]);
+    }
+
+    #[test]
+    fn draws_keep_their_shares_and_take_nothing_twice() {
+        let (candidates, roles) = roles(&SEGMENTS);
+        let mut seen = BTreeSet::new();
+        for pass in 0..200 {
+            for segments in [10, 5, 1] {
+                let config = PaperConfig {
+                    segments,
+                    ..CONFIG.paper
+                };
+                let mut random = Stream::new(1, Purpose::Sample, pass, 0);
+                let chosen = roles.draw(&candidates, &config, &mut random);
+                let of = |class| chosen.iter().filter(|(_, c)| *c == class).count();
+                // Shares of 3, 3 and 4 in 10; pursuit leaves one segment of stuff.
+                let expected = match segments {
+                    10 => [1, 3, 3],
+                    5 => [1, 2, 1],
+                    _ => [0, 0, 0],
+                };
+                assert_eq!([of(0), of(1), of(2)], expected, "{segments}");
+                let distinct: BTreeSet<usize> = chosen.iter().map(|(index, _)| *index).collect();
+                assert_eq!(distinct.len(), chosen.len());
+                for (index, class) in chosen {
+                    let role = match class {
+                        0 => roles.stuff[0].1.contains(&index),
+                        1 => roles.objects.contains(&(index, 1)),
+                        _ => roles.background.contains(&index),
+                    };
+                    assert!(role, "{index} as {class}");
+                    seen.insert(index);
+                }
+            }
+        }
+        // Drawn anew in each pass: nothing is left out for ever.
+        assert_eq!(seen, (0..8).collect());
+        let all = roles.all(&candidates, &CONFIG.paper);
+        assert_eq!(
+            all,
+            [(0, 1), (1, 1), (2, 1), (3, 0), (5, 2), (6, 2), (7, 2)]
+        );
+    }
+}

@@ -123,5 +123,11 @@ pub fn run(
 /// The photographs of the data set.
 pub fn photos(data: &Path, config: &Config) -> Vec<Photo> {
     let dataset = Dataset::open(data).unwrap();
-    data::read(&dataset, dataset.split("train").unwrap(), config.input).unwrap()
+    data::read(
+        &dataset,
+        dataset.split("train").unwrap(),
+        config.input,
+        true,
+    )
+    .unwrap()
 }

@@ -1,0 +1,65 @@
+//! What a run is given besides its configuration.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cfm_model::{bounded_file, output};
+use cfm_sim::dataset::Dataset;
+use cfm_sim::eval_part::{Fingerprint, Photographs};
+use cfm_train::checkpoint::Checkpoint;
+use cfm_train::config::Config;
+use cfm_train::data;
+use serde::{Deserialize, Serialize};
+
+/// The photographs and the first weights; with others it would be another run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// What is trained on.
+    train: Photographs,
+    /// What is validated on.
+    val: Photographs,
+    /// The network at the end of the float phase of another run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Fingerprint>,
+}
+
+/// The file in a run's folder.
+const FILE: &str = "inputs.json";
+/// Most bytes of it.
+const MAX_FILE: u64 = 1 << 20;
+
+impl Inputs {
+    /// Those of a run that starts with the backbone of the run in `init`.
+    pub fn of(dataset: &Dataset, config: &Config, init: Option<&Path>) -> Result<Self> {
+        let [train, val] = data::ids(dataset, &config.data)?;
+        let photographs = |split, ids| Photographs::new(dataset.description(), split, ids);
+        let init = init.map(|folder| {
+            let network = Checkpoint::of_float_phase(folder).network_file()?;
+            let bytes =
+                fs::read(&network).with_context(|| format!("cannot read {}", network.display()))?;
+            anyhow::Ok(Fingerprint::of(&bytes))
+        });
+        Ok(Self {
+            train: photographs(&config.data.train, &train),
+            val: photographs(&config.data.val, &val),
+            init: init.transpose()?,
+        })
+    }
+
+    /// Those that the folder's run was begun with.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let text = bounded_file::read_text(&path, MAX_FILE)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Writes them into the folder of a run.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        output::write(&path, &serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
