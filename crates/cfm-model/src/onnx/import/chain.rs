@@ -1,5 +1,7 @@
 //! The layers of a backbone while it is read, and the bounds that keep a file from asking for more than a model holds.
 
+use std::cell::Cell;
+
 use cfm_core::model::Shape;
 use cfm_core::model::format::MAX_LAYERS;
 
@@ -9,6 +11,24 @@ use crate::spec::InputSpec;
 use super::MAX_PARAMETERS;
 use super::error::Reason;
 
+/// Most changes of single weights: normalization and arithmetic behind a layer need a few for each weight.
+const MAX_CHANGES: usize = 16 * MAX_PARAMETERS;
+
+/// Weights that were changed after they were stored, which costs time, but no memory.
+#[derive(Debug, Default)]
+pub struct Changes(Cell<usize>);
+
+impl Changes {
+    /// Counts weights that are about to be changed.
+    pub fn count(&self, weights: usize) -> Result<(), Reason> {
+        self.0.set(self.0.get().saturating_add(weights));
+        if self.0.get() > MAX_CHANGES {
+            return Err("it changes the network's weights too often".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// Layers, each with the tensor that it writes.
 #[derive(Debug)]
 pub struct Chain<L> {
@@ -16,7 +36,9 @@ pub struct Chain<L> {
     pub layers: Vec<L>,
     /// The shape of every tensor: the image, then each layer's output.
     pub shapes: Vec<Shape>,
-    parameters: usize,
+    parameters: Cell<usize>,
+    /// What was changed in the layers, or in those of a head.
+    pub changes: Changes,
 }
 
 impl<L> Chain<L> {
@@ -29,19 +51,14 @@ impl<L> Chain<L> {
                 width: input.width,
                 channels: input.channels,
             }],
-            parameters: 0,
+            parameters: Cell::new(0),
+            changes: Changes::default(),
         }
     }
 
-    /// Counts numbers that are about to be stored.
-    pub fn count(&mut self, numbers: usize) -> Result<(), Reason> {
-        self.parameters = self.parameters.saturating_add(numbers);
-        if self.parameters > MAX_PARAMETERS {
-            return Err(format!(
-                "the network has more than {MAX_PARAMETERS} weights"
-            ));
-        }
-        Ok(())
+    /// Counts numbers that are about to be stored or copied.
+    pub fn count(&self, numbers: usize) -> Result<(), Reason> {
+        count(&self.parameters, numbers)
     }
 
     /// Adds a layer; returns the index of its tensor.
@@ -54,4 +71,15 @@ impl<L> Chain<L> {
         self.shapes.push(output);
         Ok(self.layers.len())
     }
+}
+
+/// Adds `numbers` to those of before; refuses more than a network has.
+pub fn count(before: &Cell<usize>, numbers: usize) -> Result<(), Reason> {
+    before.set(before.get().saturating_add(numbers));
+    if before.get() > MAX_PARAMETERS {
+        return Err(format!(
+            "the network has more than {MAX_PARAMETERS} weights"
+        ));
+    }
+    Ok(())
 }

@@ -2,7 +2,11 @@
 
 use crate::onnx::proto::{DataType, TensorProto};
 
+use super::MAX_PARAMETERS;
 use super::error::Reason;
+
+/// Most axes of a constant: twice as many as any operator here reads.
+const MAX_AXES: usize = 8;
 
 /// A constant: shape and elements.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +27,7 @@ pub enum Data {
 }
 
 impl Constant {
-    /// Reads the elements of `tensor`.
+    /// Reads the elements of `tensor`: at least one, so that none of its lengths is more than there are elements.
     pub fn read(tensor: &TensorProto) -> Result<Self, Reason> {
         let name = &tensor.name;
         if tensor.data_location != 0 || !tensor.external_data.is_empty() {
@@ -31,8 +35,11 @@ impl Constant {
                 "the elements of {name} lie in another file; save the model with its data inside"
             ));
         }
+        if tensor.dims.len() > MAX_AXES {
+            return Err(format!("{name} has {} axes", tensor.dims.len()));
+        }
         let mut count = 1_usize;
-        let mut dims = Vec::with_capacity(tensor.dims.len().min(8));
+        let mut dims = Vec::with_capacity(tensor.dims.len());
         for &dim in &tensor.dims {
             let dim =
                 usize::try_from(dim).map_err(|_| format!("{name} has a dimension of {dim}"))?;
@@ -40,10 +47,11 @@ impl Constant {
             // A length of zero does not make up for absurd other ones.
             count = count
                 .checked_mul(dim.max(1))
+                .filter(|&count| count <= MAX_PARAMETERS)
                 .ok_or_else(|| format!("{name} has too many elements"))?;
         }
         if dims.contains(&0) {
-            count = 0;
+            return Err(format!("{name} of shape {dims:?} has no elements"));
         }
         let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
         let data = match kind {
@@ -51,7 +59,8 @@ impl Constant {
                 tensor.float_data.clone()
             } else {
                 chunks(tensor)?
-                    .into_iter()
+                    .iter()
+                    .copied()
                     .map(f32::from_le_bytes)
                     .collect()
             }),
@@ -61,7 +70,8 @@ impl Constant {
                     tensor.int64_data.clone()
                 } else {
                     chunks(tensor)?
-                        .into_iter()
+                        .iter()
+                        .copied()
                         .map(i64::from_le_bytes)
                         .collect()
                 };
@@ -80,13 +90,15 @@ impl Constant {
             | DataType::Bool => Data::Int(kind, integers(tensor, kind)?),
             other => return Err(format!("{name} is of type {other:?}, which is not read")),
         };
-        if data.len() != count {
+        let constant = Self { dims, data };
+        if constant.len() != count {
             return Err(format!(
-                "{name} of shape {dims:?} has {} elements instead of {count}",
-                data.len()
+                "{name} of shape {:?} has {} elements instead of {count}",
+                constant.dims,
+                constant.len()
             ));
         }
-        Ok(Self { dims, data })
+        Ok(constant)
     }
 
     /// A single number.
@@ -107,6 +119,14 @@ impl Constant {
                 values.iter().map(narrow).collect::<Result<_, _>>()?,
             ),
         })
+    }
+
+    /// How many elements it has.
+    pub fn len(&self) -> usize {
+        match &self.data {
+            Data::Float(values) => values.len(),
+            Data::Int(_, values) => values.len(),
+        }
     }
 
     /// The elements as floating-point numbers.
@@ -149,38 +169,29 @@ impl Constant {
             .map(|axis| self.dims[axis + 1..].iter().product())
             .collect();
         let dims: Vec<usize> = order.iter().map(|&axis| self.dims[axis]).collect();
-        let mut indices = vec![0];
-        for (&axis, &dim) in order.iter().zip(&dims) {
-            let stride = strides[axis];
-            indices = indices
-                .iter()
-                .flat_map(|&start| (0..dim).map(move |i| start + i * stride))
-                .collect();
-        }
-        let data = match &self.data {
-            Data::Float(values) => Data::Float(indices.iter().map(|&i| values[i]).collect()),
-            Data::Int(kind, values) => {
-                Data::Int(*kind, indices.iter().map(|&i| values[i]).collect())
+        // Where an element was before, from the last axis to the first: a list of places would be longer than the elements.
+        let source = |mut at: usize| {
+            let mut before = 0;
+            for (&axis, &dim) in order.iter().zip(&dims).rev() {
+                before += at % dim * strides[axis];
+                at /= dim;
             }
+            before
+        };
+        let sources = (0..self.len()).map(source);
+        let data = match &self.data {
+            Data::Float(values) => Data::Float(sources.map(|at| values[at]).collect()),
+            Data::Int(kind, values) => Data::Int(*kind, sources.map(|at| values[at]).collect()),
         };
         Ok(Self { dims, data })
     }
 }
 
-impl Data {
-    fn len(&self) -> usize {
-        match self {
-            Self::Float(values) => values.len(),
-            Self::Int(_, values) => values.len(),
-        }
-    }
-}
-
 /// The raw bytes in chunks of an element each.
-fn chunks<const N: usize>(tensor: &TensorProto) -> Result<Vec<[u8; N]>, Reason> {
+fn chunks<const N: usize>(tensor: &TensorProto) -> Result<&[[u8; N]], Reason> {
     let (chunks, rest) = tensor.raw_data.as_chunks::<N>();
     if rest.is_empty() {
-        Ok(chunks.to_vec())
+        Ok(chunks)
     } else {
         Err(format!(
             "{} has {} bytes, not a multiple of {N}",
@@ -196,7 +207,8 @@ fn doubles(tensor: &TensorProto) -> Result<Vec<f32>, Reason> {
         tensor.double_data.clone()
     } else {
         chunks(tensor)?
-            .into_iter()
+            .iter()
+            .copied()
             .map(f64::from_le_bytes)
             .collect()
     };
@@ -239,19 +251,20 @@ fn integers(tensor: &TensorProto, kind: DataType) -> Result<Vec<i32>, Reason> {
         DataType::Int8 => bytes.map(|&byte| byte.cast_signed().into()).collect(),
         DataType::Uint8 | DataType::Bool => bytes.map(|&byte| byte.into()).collect(),
         DataType::Int16 => {
-            let chunks = chunks(tensor)?.into_iter();
+            let chunks = chunks(tensor)?.iter().copied();
             chunks
                 .map(|chunk| i16::from_le_bytes(chunk).into())
                 .collect()
         }
         DataType::Uint16 => {
-            let chunks = chunks(tensor)?.into_iter();
+            let chunks = chunks(tensor)?.iter().copied();
             chunks
                 .map(|chunk| u16::from_le_bytes(chunk).into())
                 .collect()
         }
         _ => chunks(tensor)?
-            .into_iter()
+            .iter()
+            .copied()
             .map(i32::from_le_bytes)
             .collect(),
     })

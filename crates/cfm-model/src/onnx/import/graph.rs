@@ -1,6 +1,9 @@
 //! An ONNX file as a checked graph: names resolve, values are computed before they are read.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::rc::Rc;
 
 use prost::Message;
 
@@ -8,6 +11,7 @@ use crate::onnx::proto::{
     AttributeProto, AttributeType, Dimension, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 
+use super::chain;
 use super::constant::Constant;
 use super::error::{ImportError, Reason, Result};
 use super::scan;
@@ -58,8 +62,24 @@ pub struct Graph<'a> {
     pub inputs: Vec<Input<'a>>,
     /// The value that all this computes.
     pub output: &'a str,
-    constants: HashMap<&'a str, &'a TensorProto>,
+    constants: HashMap<&'a str, Initializer<'a>>,
     uses: HashMap<&'a str, usize>,
+    /// Elements of the constants that were read.
+    elements: Cell<usize>,
+}
+
+/// A constant of the file, read when it is asked for, and only once, however many nodes ask.
+struct Initializer<'a> {
+    tensor: &'a TensorProto,
+    read: OnceCell<Rc<Constant>>,
+}
+
+/// What becomes of a value, behind nodes that pass it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Unread,
+    Flattened,
+    Other,
 }
 
 impl<'a> Graph<'a> {
@@ -69,11 +89,11 @@ impl<'a> Graph<'a> {
             .graph
             .as_ref()
             .ok_or_else(|| ImportError::Decode("it has no graph".to_owned()))?;
-        let constants: HashMap<&str, &TensorProto> = graph
-            .initializer
-            .iter()
-            .map(|tensor| (&*tensor.name, tensor))
-            .collect();
+        let initializers = graph.initializer.iter().map(|tensor| {
+            let read = OnceCell::new();
+            (&*tensor.name, Initializer { tensor, read })
+        });
+        let constants: HashMap<&str, Initializer<'_>> = initializers.collect();
         let inputs: Vec<Input<'_>> = graph
             .input
             .iter()
@@ -141,14 +161,27 @@ impl<'a> Graph<'a> {
             output,
             constants,
             uses,
+            elements: Cell::new(0),
         })
     }
 
     /// The constant of that name, if it is one of the file's.
-    pub fn constant(&self, name: &str) -> Option<std::result::Result<Constant, Reason>> {
-        self.constants
-            .get(name)
-            .map(|tensor| Constant::read(tensor))
+    pub fn constant(&self, name: &str) -> Option<std::result::Result<Rc<Constant>, Reason>> {
+        let initializer = self.constants.get(name)?;
+        if let Some(constant) = initializer.read.get() {
+            return Some(Ok(constant.clone()));
+        }
+        Some(
+            self.read(initializer.tensor)
+                .map(|constant| initializer.read.get_or_init(|| constant).clone()),
+        )
+    }
+
+    /// Reads a constant, whose elements are counted.
+    pub fn read(&self, tensor: &TensorProto) -> std::result::Result<Rc<Constant>, Reason> {
+        let constant = Constant::read(tensor)?;
+        chain::count(&self.elements, constant.len())?;
+        Ok(Rc::new(constant))
     }
 
     /// How often a value is read.
@@ -156,12 +189,28 @@ impl<'a> Graph<'a> {
         self.uses.get(name).copied().unwrap_or(0)
     }
 
-    /// The nodes that read a value.
-    pub fn readers(&self, name: &str) -> impl Iterator<Item = Node<'a>> {
-        self.nodes
-            .iter()
-            .copied()
-            .filter(move |node| node.0.input.iter().any(|input| input == name))
+    /// The values that all their readers flatten, behind operators of `passing`; at least one does.
+    pub fn flattened(&self, passing: &[&str]) -> HashSet<&'a str> {
+        let mut fates: HashMap<&str, Fate> = HashMap::new();
+        // From the last node on, what becomes of an output is known before its node: every node is looked at once, however
+        // many ways lead through the graph.
+        for node in self.nodes.iter().rev() {
+            let fate = match (&*node.0.op_type, node.output()) {
+                ("Flatten" | "Reshape" | "Squeeze", _) => Fate::Flattened,
+                (operator, Ok(output)) if passing.contains(&operator) => {
+                    fates.get(output).copied().unwrap_or(Fate::Unread)
+                }
+                _ => Fate::Other,
+            };
+            for name in &node.0.input {
+                let before = fates.entry(name).or_insert(Fate::Unread);
+                *before = fate.max(*before);
+            }
+        }
+        let flattened = fates
+            .into_iter()
+            .filter(|&(_, fate)| fate == Fate::Flattened);
+        flattened.map(|(name, _)| name).collect()
     }
 }
 
@@ -215,6 +264,14 @@ impl<'a> Node<'a> {
             operator: self.operator(),
             reason: reason.into(),
         }
+    }
+
+    /// Refuses bounds that leave nothing between them, or are no numbers.
+    pub fn bounds<T: PartialOrd + Display>(&self, [low, high]: [T; 2]) -> Result<()> {
+        if low <= high {
+            return Ok(());
+        }
+        Err(self.refuse(format!("min = {low} is not at most max = {high}")))
     }
 
     /// The name of input `index`, if it is there.

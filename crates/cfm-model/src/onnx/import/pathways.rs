@@ -2,8 +2,8 @@
 
 use crate::spec::Design;
 
-use super::HeadOptions;
 use super::error::{ImportError, Reason, Result};
+use super::{HeadOptions, MAX_PARAMETERS};
 
 /// What a stretch of a vector holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,8 @@ impl<P> Layers<P> {
                 let second = paths.remove(1);
                 (paths.remove(0), Some(second))
             }
-            n => return Err(ImportError::Head(format!("{n} pathways are concatenated"))),
+            0 => return Err(refuse("no pathways are concatenated")),
+            _ => return Err(refuse("more than two pathways are concatenated")),
         };
         let design = match (options.design, &region) {
             (Some(Design::A), None) => {
@@ -149,10 +150,14 @@ impl<P> Layers<P> {
         })
     }
 
-    /// The pathways that end in `parts`, which are concatenated.
+    /// The pathways that end in `parts`, which are concatenated: no more than two.
     fn paths(&self, parts: &[Part]) -> Result<Vec<Pathway>> {
         let mut paths: Vec<Pathway> = Vec::new();
         for &part in parts {
+            // A vector may have millions of parts, with thousands of layers behind each.
+            if paths.len() > 2 {
+                break;
+            }
             match part {
                 Part::Layer(mut layer) => {
                     let mut path = Pathway {
@@ -261,6 +266,16 @@ impl Pathway {
 pub fn outputs(outputs: usize) -> Result<u16> {
     u16::try_from(outputs)
         .map_err(|_| ImportError::Head(format!("{outputs} outputs are more than 65535")))
+}
+
+/// The length of a vector, if a layer can read it: one with more elements would have more weights than a network.
+pub fn readable(length: usize) -> std::result::Result<usize, Reason> {
+    if length > MAX_PARAMETERS {
+        return Err(format!(
+            "a vector of {length} elements, longer than any layer reads"
+        ));
+    }
+    Ok(length)
 }
 
 /// Refuses a second feature map, or one that is not the last of `layers` layers' outputs.

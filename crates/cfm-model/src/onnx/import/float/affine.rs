@@ -19,6 +19,12 @@ impl Affine {
         }
     }
 
+    /// Whether it changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.scale.iter().all(|&scale| scale == 1.0)
+            && self.offset.iter().all(|&offset| offset == 0.0)
+    }
+
     /// This one first, then `next`.
     pub fn then(&self, next: &Self) -> Self {
         let offsets = self.offset.iter().zip(&next.scale).zip(&next.offset);

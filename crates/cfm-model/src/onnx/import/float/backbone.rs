@@ -76,7 +76,7 @@ impl Backbone {
     }
 
     /// Applies an affine map: inside the convolution that writes the tensor if that is possible, otherwise later.
-    pub fn affine(&mut self, map: Map, affine: &Affine) -> Map {
+    pub fn affine(&mut self, map: Map, affine: &Affine) -> Result<Map, Reason> {
         if map.exclusive
             && map.pending.is_none()
             && let Some(FloatLayer::Conv2d(conv)) = map
@@ -85,25 +85,25 @@ impl Backbone {
                 .and_then(|layer| self.chain.layers.get_mut(layer))
             && conv.output.activation == Activation::None
         {
+            self.chain.changes.count(conv.weights.len())?;
             fold_behind(&mut conv.weights, &mut conv.bias, affine);
-            return map;
+            return Ok(map);
         }
         let pending = match &map.pending {
             Some(pending) => pending.then(affine),
             None => affine.clone(),
         };
-        Map {
+        Ok(Map {
             pending: Some(pending),
             ..map
-        }
+        })
     }
 
     /// Applies what is due in a layer of its own: a convolution of one cell, channel by channel.
     pub fn settle(&mut self, map: Map) -> Result<Map, Reason> {
-        let channels = self.channels(&map);
         match map.pending {
             None => Ok(map),
-            Some(affine) if affine == Affine::identity(channels) => Ok(Map {
+            Some(affine) if affine.is_identity() => Ok(Map {
                 pending: None,
                 ..map
             }),
@@ -289,6 +289,8 @@ impl Backbone {
         let map = self.settle(map)?;
         let channels = self.shape(&map).channels;
         let cells = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
+        // A window of 255x255 cells is a few bytes of the file.
+        self.chain.count(cells * usize::from(channels))?;
         let weights = vec![1.0 / cells as f32; cells * usize::from(channels)];
         self.convolution(map, window, channels, &weights, vec![0.0; channels.into()])
     }

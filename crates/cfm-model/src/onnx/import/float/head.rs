@@ -3,6 +3,7 @@
 use crate::float_model::{Activation, ActivationScale, FloatFc, FloatHead};
 
 use super::super::HeadOptions;
+use super::super::chain::Changes;
 use super::super::error::{ImportError, Reason, Result};
 use super::super::order::in_project_order;
 use super::super::pathways::{self, Part, outputs};
@@ -46,7 +47,7 @@ impl Layers {
     ) -> std::result::Result<Vector, Reason> {
         let lengths = self.part_lens(&vector.parts);
         let inputs: usize = lengths.iter().sum();
-        if weights.len() != inputs * bias.len() || weights.is_empty() {
+        if inputs.checked_mul(bias.len()) != Some(weights.len()) || weights.is_empty() {
             return Err(format!(
                 "it reads a vector of {inputs}, but has {} weights for {} outputs",
                 weights.len(),
@@ -87,19 +88,25 @@ impl Layers {
     }
 
     /// Applies an affine map, in the layer before it or later.
-    pub fn affine(&mut self, vector: Vector, affine: &Affine) -> Vector {
+    pub fn affine(
+        &mut self,
+        vector: Vector,
+        affine: &Affine,
+        changes: &Changes,
+    ) -> std::result::Result<Vector, Reason> {
         if let Some(layer) = self.open(&vector) {
+            changes.count(layer.weights.len())?;
             fold_behind(&mut layer.weights, &mut layer.bias, affine);
-            return vector;
+            return Ok(vector);
         }
         let pending = match &vector.pending {
             Some(pending) => pending.then(affine),
             None => affine.clone(),
         };
-        Vector {
+        Ok(Vector {
             pending: Some(pending),
             ..vector
-        }
+        })
     }
 
     /// Applies an activation in the layer before it.

@@ -4,7 +4,7 @@ mod convolutions;
 mod pooling;
 mod vectors;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use cfm_core::model::format::MAX_LEVEL;
@@ -16,7 +16,7 @@ use crate::spec::InputSpec;
 use super::super::constant::Constant;
 use super::super::error::{ImportError, Reason, Result};
 use super::super::graph::{Graph, Node};
-use super::super::pathways::{self, Part, check_feature};
+use super::super::pathways::{self, Part, check_feature, readable};
 use super::affine::Affine;
 use super::backbone::{Backbone, Map};
 use super::head::{Layers, Vector};
@@ -51,6 +51,8 @@ impl Value {
 pub struct Walker<'g, 'a> {
     graph: &'g Graph<'a>,
     values: HashMap<&'a str, Value>,
+    /// Values that are flattened and nothing else.
+    flattened: HashSet<&'a str>,
     /// The backbone so far.
     pub backbone: Backbone,
     /// The head's layers so far.
@@ -84,6 +86,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values: HashMap::from([(image.name, image_value)]),
+            flattened: graph.flattened(&[]),
             backbone: Backbone::new(input, exact_border),
             head: pathways::Layers(Vec::new()),
             feature: None,
@@ -105,14 +108,17 @@ impl<'g, 'a> Walker<'g, 'a> {
                 return refuse("not of 32-bit floats");
             }
             let value = match *input.dims {
-                [_, Some(length)] => Value::Vector(Vector {
-                    parts: vec![Part::Pyramid {
-                        region,
-                        length: vector_len(length),
-                    }],
-                    exclusive: false,
-                    pending: None,
-                }),
+                [_, Some(length)] => {
+                    let length = usize::try_from(length).unwrap_or(usize::MAX);
+                    match readable(length) {
+                        Ok(length) => Value::Vector(Vector {
+                            parts: vec![Part::Pyramid { region, length }],
+                            exclusive: false,
+                            pending: None,
+                        }),
+                        Err(reason) => return refuse(&reason),
+                    }
+                }
                 [_, Some(channels), Some(rows), Some(columns)] if rows == columns => {
                     match u8::try_from(rows) {
                         Ok(level) if level <= MAX_LEVEL => Value::Level(Part::Level {
@@ -130,6 +136,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values,
+            flattened: graph.flattened(&[]),
             backbone,
             head: pathways::Layers(Vec::new()),
             feature: None,
@@ -140,11 +147,7 @@ impl<'g, 'a> Walker<'g, 'a> {
     pub fn walk(&mut self) -> Result<Output> {
         for node in &self.graph.nodes {
             let value = self.node(node)?;
-            let size = value.size();
-            self.backbone
-                .chain
-                .count(size)
-                .map_err(|reason| node.refuse(reason))?;
+            self.count(node, value.size())?;
             self.values.insert(node.output()?, value);
         }
         let output = self.graph.output;
@@ -161,29 +164,35 @@ impl<'g, 'a> Walker<'g, 'a> {
         }
     }
 
+    /// Counts numbers that `node` is about to store or copy.
+    fn count(&self, node: &Node<'a>, numbers: usize) -> Result<()> {
+        let chain = &self.backbone.chain;
+        chain.count(numbers).map_err(|reason| node.refuse(reason))
+    }
+
     /// The value behind input `index`, constants of the file included.
     fn value(&self, node: &Node<'a>, index: usize) -> Result<Value> {
         let name = node
             .input(index)
             .ok_or_else(|| node.refuse(format!("input {index} is missing")))?;
-        let once = self.graph.uses(name) == 1;
-        match self.values.get(name) {
-            Some(Value::Map(map)) => Ok(Value::Map(Map {
-                exclusive: map.exclusive && once,
-                ..map.clone()
-            })),
-            Some(Value::Vector(vector)) => Ok(Value::Vector(Vector {
-                exclusive: vector.exclusive && once,
-                ..vector.clone()
-            })),
-            Some(value) => Ok(value.clone()),
-            None => match self.graph.constant(name) {
-                Some(constant) => Ok(Value::Constant(Rc::new(
-                    constant.map_err(|reason| node.refuse(reason))?,
-                ))),
-                None => Err(node.refuse(format!("input {name} is no tensor that is read"))),
-            },
+        let Some(value) = self.values.get(name) else {
+            let constant = self
+                .graph
+                .constant(name)
+                .ok_or_else(|| node.refuse(format!("input {name} is no tensor that is read")))?;
+            return constant
+                .map(Value::Constant)
+                .map_err(|reason| node.refuse(reason));
+        };
+        // Every reader gets a copy, so it counts as often as it is read.
+        self.count(node, value.size())?;
+        let mut value = value.clone();
+        if let Value::Map(Map { exclusive, .. }) | Value::Vector(Vector { exclusive, .. }) =
+            &mut value
+        {
+            *exclusive &= self.graph.uses(name) == 1;
         }
+        Ok(value)
     }
 
     /// Input `index`, which must be a constant.
@@ -284,9 +293,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             return Err(node.refuse("its second output, the mask, is read"));
         }
         if let Some(training) = self.optional(node, 2)?
-            && training
-                .integers()
-                .is_ok_and(|values| values.iter().any(|&value| value != 0))
+            && training.integers().is_ok_and(|values| *values != [0])
         {
             return Err(node.refuse("input training_mode is set: export in eval mode"));
         }
@@ -295,8 +302,9 @@ impl<'g, 'a> Walker<'g, 'a> {
 
     fn constant_node(&self, node: &Node<'a>) -> Result<Value> {
         if let Some(tensor) = node.tensor("value")? {
-            return Constant::read(tensor)
-                .map(|constant| Value::Constant(Rc::new(constant)))
+            let constant = self.graph.read(tensor);
+            return constant
+                .map(Value::Constant)
                 .map_err(|reason| node.refuse(reason));
         }
         if let Some(value) = node.float("value_float")? {
@@ -314,11 +322,7 @@ impl<'g, 'a> Walker<'g, 'a> {
 
     fn transpose(&mut self, node: &Node<'a>) -> Result<Value> {
         let constant = self.constant(node, 0)?;
-        let elements = constant.dims.iter().product();
-        self.backbone
-            .chain
-            .count(elements)
-            .map_err(|reason| node.refuse(reason))?;
+        self.count(node, constant.len())?;
         let order: Vec<usize> = match node.ints("perm")? {
             Some(order) => order
                 .iter()
@@ -336,9 +340,4 @@ impl<'g, 'a> Walker<'g, 'a> {
 /// Channels of an input: one more than any layer has is as good as any larger number.
 fn channel_count(channels: i64) -> usize {
     usize::try_from(channels).unwrap_or(usize::MAX).min(1 << 16)
-}
-
-/// Length of an input vector: one more than any pyramid has is as good as any larger number.
-fn vector_len(length: i64) -> usize {
-    usize::try_from(length).unwrap_or(usize::MAX).min(1 << 30)
 }

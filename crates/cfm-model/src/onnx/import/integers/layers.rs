@@ -40,6 +40,16 @@ pub struct Tensor {
     pub unsigned: bool,
 }
 
+impl Tensor {
+    /// Roughly how many numbers it holds by itself.
+    pub fn size(&self) -> usize {
+        match &self.place {
+            Place::Vector(parts) => 8 + 8 * parts.len(),
+            Place::Map(_) | Place::Level(_) => 8,
+        }
+    }
+}
+
 /// A sum on its way to an output.
 #[derive(Debug, Clone)]
 pub struct Sum {
@@ -70,6 +80,18 @@ pub enum Kind {
     Add { inputs: [Tensor; 2] },
     /// The cells of a window inside the image.
     Average { input: Tensor, window: Window },
+}
+
+impl Kind {
+    /// Roughly how many numbers it holds by itself, without weights: copies share them.
+    pub fn size(&self) -> usize {
+        let inputs = match self {
+            Self::Conv { input, .. } | Self::Average { input, .. } => input.size(),
+            Self::Fc { input, parts, .. } => input.size() + 8 * parts.len(),
+            Self::Add { inputs: [a, b] } => a.size() + b.size(),
+        };
+        16 + inputs
+    }
 }
 
 /// The output side of a layer, in the file's terms.
@@ -202,7 +224,6 @@ impl Layers {
                 filter_len * outputs
             ));
         }
-        self.chain.count(weights.len())?;
         let cells = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
         let weights = Rc::new(channel_last(weights, filter_len / cells, window));
         Ok(Kind::Conv {
@@ -225,13 +246,12 @@ impl Layers {
         };
         let lengths = self.head.part_lens(&parts);
         let inputs: usize = lengths.iter().sum();
-        if weights.is_empty() || weights.len() != inputs * outputs {
+        if weights.is_empty() || inputs.checked_mul(outputs) != Some(weights.len()) {
             return Err(format!(
                 "it reads a vector of {inputs}, but has {} weights for {outputs} outputs",
                 weights.len()
             ));
         }
-        self.chain.count(weights.len())?;
         let weights = Rc::new(in_project_order(&parts, weights, &lengths));
         Ok(Kind::Fc {
             input,
@@ -247,6 +267,13 @@ impl Layers {
         let narrow =
             |value: i32| i8::try_from(value).map_err(|_| format!("{value} is no 8-bit value"));
         let [low, high] = output.range;
+        if low > high {
+            return Err(format!("nothing lies between its bounds {low} and {high}"));
+        }
+        // A sum can become many layers, each with weights of its own.
+        if let Kind::Conv { weights, .. } | Kind::Fc { weights, .. } = &sum.kind {
+            self.chain.count(weights.len())?;
+        }
         let place = match sum.kind {
             Kind::Fc {
                 input,

@@ -6,7 +6,7 @@ mod pooling;
 mod requantize;
 mod weights;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::onnx::proto::DataType;
@@ -16,7 +16,7 @@ use super::super::Pixels;
 use super::super::constant::{Constant, Data};
 use super::super::error::{ImportError, Reason, Result};
 use super::super::graph::{Graph, Node};
-use super::super::pathways::{Part, check_feature};
+use super::super::pathways::{Part, check_feature, readable};
 use super::layers::{Kind, Layers, Place, Sum, Tensor};
 use super::metadata::Quantization;
 
@@ -61,14 +61,9 @@ impl Value {
     fn size(&self) -> usize {
         match self {
             Self::Constant(_) | Self::Weights { .. } | Self::Image => 1,
-            Self::Integers(tensor) | Self::Real(tensor) | Self::Shifted(tensor, _) => {
-                match &tensor.place {
-                    Place::Vector(parts) => 8 * parts.len(),
-                    Place::Map(_) | Place::Level(_) => 8,
-                }
-            }
-            Self::Sum(sum, _) => 16 + 2 * sum.bias.len(),
-            Self::Steps(steps) => 16 + 3 * steps.sum.bias.len(),
+            Self::Integers(tensor) | Self::Real(tensor) | Self::Shifted(tensor, _) => tensor.size(),
+            Self::Sum(sum, _) => sum.kind.size() + 4 * sum.bias.len(),
+            Self::Steps(steps) => steps.sum.kind.size() + 4 * steps.sum.bias.len(),
         }
     }
 }
@@ -77,6 +72,8 @@ impl Value {
 pub struct Walker<'g, 'a> {
     graph: &'g Graph<'a>,
     values: HashMap<&'a str, Value>,
+    /// Values that are flattened and nothing else, behind changes of type.
+    flattened: HashSet<&'a str>,
     /// Scales by name, in a file of the project.
     scales: &'g HashMap<String, Quantization>,
     pixels: Pixels,
@@ -124,6 +121,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values: HashMap::from([(image.name, value)]),
+            flattened: graph.flattened(&SAME_VALUES),
             scales,
             pixels,
             layers: Layers::new(input),
@@ -153,11 +151,12 @@ impl<'g, 'a> Walker<'g, 'a> {
                     input.name
                 )));
             }
+            let length = readable(usize::try_from(length).unwrap_or(usize::MAX))
+                .map_err(|reason| ImportError::Head(format!("input {} is {reason}", input.name)))?;
             let tensor = Tensor {
                 place: Place::Vector(vec![Part::Pyramid {
                     region: input.name.starts_with("region"),
-                    // One more than any pyramid has is as good as any larger number.
-                    length: usize::try_from(length).unwrap_or(usize::MAX).min(1 << 30),
+                    length,
                 }]),
                 exclusive: false,
                 unsigned,
@@ -168,6 +167,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values,
+            flattened: graph.flattened(&SAME_VALUES),
             scales,
             pixels: Pixels::default(),
             layers,
@@ -179,11 +179,7 @@ impl<'g, 'a> Walker<'g, 'a> {
     pub fn walk(&mut self) -> Result<Computed> {
         for node in &self.graph.nodes {
             let value = self.node(node)?;
-            let size = value.size();
-            self.layers
-                .chain
-                .count(size)
-                .map_err(|reason| node.refuse(reason))?;
+            self.count(node, value.size())?;
             self.values.insert(node.output()?, value);
         }
         let output = self.graph.output;
@@ -213,28 +209,33 @@ impl<'g, 'a> Walker<'g, 'a> {
         check_feature(&mut self.feature, tensor, self.layers.chain.layers.len())
     }
 
+    /// Counts numbers that `node` is about to store or copy.
+    fn count(&self, node: &Node<'a>, numbers: usize) -> Result<()> {
+        let chain = &self.layers.chain;
+        chain.count(numbers).map_err(|reason| node.refuse(reason))
+    }
+
     /// The value behind input `index`.
     fn value(&self, node: &Node<'a>, index: usize) -> Result<Value> {
         let name = node
             .input(index)
             .ok_or_else(|| node.refuse(format!("input {index} is missing")))?;
-        let once = self.graph.uses(name) == 1;
-        match self.values.get(name) {
-            Some(value) => {
-                let mut value = value.clone();
-                if let Value::Integers(tensor) | Value::Real(tensor) = &mut value {
-                    tensor.exclusive &= once;
-                }
-                Ok(value)
-            }
-            None => match self.graph.constant(name) {
-                Some(constant) => {
-                    let constant = constant.map_err(|reason| node.refuse(reason))?;
-                    Ok(Value::Constant(Rc::new(constant)))
-                }
-                None => Err(node.refuse(format!("input {name} is no tensor that is read"))),
-            },
+        let Some(value) = self.values.get(name) else {
+            let constant = self
+                .graph
+                .constant(name)
+                .ok_or_else(|| node.refuse(format!("input {name} is no tensor that is read")))?;
+            return constant
+                .map(Value::Constant)
+                .map_err(|reason| node.refuse(reason));
+        };
+        // Every reader gets a copy, so it counts as often as it is read.
+        self.count(node, value.size())?;
+        let mut value = value.clone();
+        if let Value::Integers(tensor) | Value::Real(tensor) = &mut value {
+            tensor.exclusive &= self.graph.uses(name) == 1;
         }
+        Ok(value)
     }
 
     fn constant(&self, node: &Node<'a>, index: usize) -> Result<Rc<Constant>> {
@@ -325,15 +326,21 @@ impl<'g, 'a> Walker<'g, 'a> {
             "Concat" => self.concat(node),
             "Identity" | "Dropout" => self.value(node, 0),
             "Constant" => match node.tensor("value")? {
-                Some(tensor) => Constant::read(tensor)
-                    .map(|constant| Value::Constant(Rc::new(constant)))
-                    .map_err(|reason| node.refuse(reason)),
+                Some(tensor) => {
+                    let constant = self.graph.read(tensor);
+                    constant
+                        .map(Value::Constant)
+                        .map_err(|reason| node.refuse(reason))
+                }
                 None => Err(node.refuse("only the attribute value is read")),
             },
             _ => Err(node.refuse("this operator is not read in a quantized network")),
         }
     }
 }
+
+/// Operators behind which values are the same, whatever their type.
+const SAME_VALUES: [&str; 3] = ["QuantizeLinear", "DequantizeLinear", "Identity"];
 
 /// No bounds.
 const UNBOUNDED: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];

@@ -78,6 +78,7 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("its parameters differ in length"));
         }
         let epsilon = node.float("epsilon")?.unwrap_or(1e-5);
+        self.count(node, 4 * scale.len())?;
         let affine = Affine::batch_norm([scale, bias, mean, variance], epsilon);
         let value = self.value(node, 0)?;
         self.affine(node, value, affine)
@@ -95,10 +96,15 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("its parameters are not one for each channel"));
         }
         match value {
-            Value::Map(map) => Ok(Value::Map(self.backbone.affine(map, &affine))),
-            Value::Vector(vector) => Ok(Value::Vector(self.head.affine(vector, &affine))),
-            _ => Err(node.refuse("it follows directly after the pooling of the head")),
+            Value::Map(map) => self.backbone.affine(map, &affine).map(Value::Map),
+            Value::Vector(vector) => {
+                let changes = &self.backbone.chain.changes;
+                let vector = self.head.affine(vector, &affine, changes);
+                vector.map(Value::Vector)
+            }
+            _ => Err("it follows directly after the pooling of the head".to_owned()),
         }
+        .map_err(|reason| node.refuse(reason))
     }
 
     pub(super) fn activation(&mut self, node: &Node<'a>, activation: Activation) -> Result<Value> {
@@ -120,8 +126,13 @@ impl<'a> Walker<'_, 'a> {
                 None => Ok(None),
             },
         };
-        let low = bound("min", 1)?.filter(|&low| low > f32::MIN);
-        let high = bound("max", 2)?.filter(|&high| high < f32::MAX);
+        let (low, high) = (bound("min", 1)?, bound("max", 2)?);
+        node.bounds([
+            low.unwrap_or(f32::NEG_INFINITY),
+            high.unwrap_or(f32::INFINITY),
+        ])?;
+        let low = low.filter(|&low| low > f32::MIN);
+        let high = high.filter(|&high| high < f32::MAX);
         match (low, high) {
             (None, None) => Ok(Activation::None),
             (Some(0.0), None) => Ok(Activation::Relu),
@@ -164,6 +175,8 @@ impl<'a> Walker<'_, 'a> {
         };
         let rank = if matches!(value, Value::Map(_)) { 4 } else { 2 };
         let channels = self.channels(&value).unwrap_or(0);
+        // Before one number becomes one for each channel.
+        self.count(node, 4 * channels)?;
         let constant = per_channel(&constant, channels, rank).map_err(|r| node.refuse(r))?;
         let mut affine = Affine::identity(channels);
         match (operator, constant_first) {

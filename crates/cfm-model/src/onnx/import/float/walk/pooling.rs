@@ -43,10 +43,7 @@ impl<'a> Walker<'_, 'a> {
             padding,
             ..
         } = window;
-        let mut readers = self.graph.readers(node.output()?).peekable();
-        let for_head = readers.peek().is_some()
-            && readers
-                .all(|reader| matches!(&*reader.0.op_type, "Flatten" | "Reshape" | "Squeeze"));
+        let for_head = self.flattened.contains(node.output()?);
         let bins = |axis: usize, length: u16| {
             let k = u16::from(kernel[axis]);
             let tiles = length.is_multiple_of(k) && (stride[axis] == kernel[axis] || length == k);

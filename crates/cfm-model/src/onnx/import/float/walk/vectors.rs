@@ -8,7 +8,7 @@ use cfm_core::model::format::MAX_LEVEL;
 use super::super::super::constant::Constant;
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
-use super::super::super::pathways::{Part, flattens};
+use super::super::super::pathways::{Part, flattens, readable};
 use super::super::affine::{Affine, per_channel};
 use super::super::head::Vector;
 use super::{Value, Walker};
@@ -28,6 +28,7 @@ impl<'a> Walker<'_, 'a> {
         }
         let vector = self.vector(node)?;
         let mut weights = self.constant(node, 1)?;
+        self.count(node, weights.len())?;
         if node.int("transB", 0)? == 0 {
             weights = Rc::new(matrix(node, &weights)?);
         } else if weights.dims.len() != 2 {
@@ -49,12 +50,14 @@ impl<'a> Walker<'_, 'a> {
     pub(super) fn matmul(&mut self, node: &Node<'a>) -> Result<Value> {
         let vector = self.vector(node)?;
         let constant = self.constant(node, 1)?;
+        self.count(node, constant.len())?;
         let weights = matrix(node, &constant)?;
         let bias = vec![0.0; weights.dims[0]];
         let weights = weights.floats().map_err(|reason| node.refuse(reason))?;
         self.fully_connected(node, vector, weights.to_vec(), bias)
     }
 
+    /// A layer of weights that are counted already.
     fn fully_connected(
         &mut self,
         node: &Node<'a>,
@@ -62,10 +65,6 @@ impl<'a> Walker<'_, 'a> {
         weights: Vec<f32>,
         bias: Vec<f32>,
     ) -> Result<Value> {
-        self.backbone
-            .chain
-            .count(weights.len())
-            .map_err(|reason| node.refuse(reason))?;
         self.head
             .fully_connected(vector, weights, bias)
             .map(Value::Vector)
@@ -123,8 +122,8 @@ impl<'a> Walker<'_, 'a> {
 
     pub(super) fn concat(&mut self, node: &Node<'a>) -> Result<Value> {
         let axis = node.int("axis", 1)?;
-        let mut parts = Vec::new();
-        let mut pending = Vec::new();
+        let mut vectors = Vec::new();
+        let mut length = 0;
         for index in 0..node.0.input.len() {
             let Value::Vector(vector) = self.value(node, index)? else {
                 return Err(node.refuse(
@@ -134,23 +133,26 @@ impl<'a> Walker<'_, 'a> {
             if !matches!(axis, 1 | -1) {
                 return Err(node.refuse(format!("attribute axis = {axis} is not 1")));
             }
-            let length = self.head.len(&vector);
-            pending.push(vector.pending.unwrap_or_else(|| Affine::identity(length)));
-            parts.extend(vector.parts);
+            length = readable(length + self.head.len(&vector)).map_err(|r| node.refuse(r))?;
+            vectors.push(vector);
         }
-        let affine = Affine {
-            scale: pending
-                .iter()
-                .flat_map(|affine| affine.scale.clone())
-                .collect(),
-            offset: pending
-                .iter()
-                .flat_map(|affine| affine.offset.clone())
-                .collect(),
-        };
-        let pending = (affine != Affine::identity(affine.scale.len())).then_some(affine);
+        let mut pending = None;
+        if vectors.iter().any(|vector| vector.pending.is_some()) {
+            self.count(node, 4 * length)?;
+            let mut all = Affine::identity(length);
+            let mut start = 0;
+            for vector in &vectors {
+                let end = start + self.head.len(vector);
+                if let Some(affine) = &vector.pending {
+                    all.scale[start..end].copy_from_slice(&affine.scale);
+                    all.offset[start..end].copy_from_slice(&affine.offset);
+                }
+                start = end;
+            }
+            pending = Some(all).filter(|affine| !affine.is_identity());
+        }
         Ok(Value::Vector(Vector {
-            parts,
+            parts: vectors.into_iter().flat_map(|v| v.parts).collect(),
             exclusive: false,
             pending,
         }))

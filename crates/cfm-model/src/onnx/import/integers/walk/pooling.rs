@@ -5,7 +5,7 @@ use cfm_core::model::format::MAX_LEVEL;
 
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
-use super::super::super::pathways::{Part, flattens};
+use super::super::super::pathways::{Part, flattens, readable};
 use super::super::super::window::{Pooling, check_reduces_cells, pooling};
 use super::super::layers::{Kind, Place, Tensor};
 use super::{Value, Walker, steps, unbounded};
@@ -19,7 +19,7 @@ impl<'a> Walker<'_, 'a> {
         let shape = self.shape(node, tensor)?;
         let Pooling { window, .. } = pooling(node, shape)?;
         let whole = window.kernel.map(u16::from) == [shape.height, shape.width];
-        let head = whole && window.padding == [0; 4] && self.feeds_head(node.output()?);
+        let head = whole && window.padding == [0; 4] && self.flattened.contains(node.output()?);
         let tensor = if head {
             self.level(node, tensor.clone(), 1)?
         } else {
@@ -31,24 +31,6 @@ impl<'a> Walker<'_, 'a> {
             Value::Real(_) => Value::Real(tensor),
             _ => Value::Integers(tensor),
         })
-    }
-
-    /// Whether all that reads a value, behind changes of type, flattens it.
-    fn feeds_head(&self, name: &str) -> bool {
-        let mut names = vec![name];
-        let mut flattened = false;
-        while let Some(name) = names.pop() {
-            for reader in self.graph.readers(name) {
-                match (&*reader.0.op_type, reader.output()) {
-                    ("Flatten" | "Reshape" | "Squeeze", _) => flattened = true,
-                    ("QuantizeLinear" | "DequantizeLinear" | "Identity", Ok(output)) => {
-                        names.push(output);
-                    }
-                    _ => return false,
-                }
-            }
-        }
-        flattened
     }
 
     pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<Value> {
@@ -147,6 +129,7 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("attribute axis is not 1"));
         }
         let mut joined: Option<(Tensor, bool)> = None;
+        let mut length = 0;
         for index in 0..node.0.input.len() {
             let (tensor, real) = match self.value(node, index)? {
                 Value::Integers(tensor) => (tensor, false),
@@ -156,6 +139,8 @@ impl<'a> Walker<'_, 'a> {
             let Place::Vector(parts) = tensor.place else {
                 return Err(node.refuse("only vectors of the head are concatenated in the format"));
             };
+            length += self.layers.head.part_lens(&parts).iter().sum::<usize>();
+            readable(length).map_err(|reason| node.refuse(reason))?;
             match &mut joined {
                 None => {
                     let tensor = Tensor {

@@ -97,6 +97,8 @@ impl<'a> Walker<'_, 'a> {
             return Ok(Value::Real(tensor));
         };
         let scales = self.constant(node, 1)?;
+        // Of one constant, many nodes may make many copies.
+        self.count(node, 2 * scales.len())?;
         let scales = scales
             .floats()
             .map_err(|reason| node.refuse(reason))?
@@ -291,6 +293,7 @@ impl<'a> Walker<'_, 'a> {
                     },
                 };
                 let range = [bound(low, i8::MIN.into())?, bound(high, i8::MAX.into())?];
+                node.bounds(range)?;
                 self.layers
                     .clamp(&mut tensor, range)
                     .map_err(|reason| node.refuse(reason))?;
@@ -303,6 +306,7 @@ impl<'a> Walker<'_, 'a> {
                 };
                 let low = bound(low, "min", f32::NEG_INFINITY)?;
                 let high = bound(high, "max", f32::INFINITY)?;
+                node.bounds([low, high])?;
                 match value {
                     Value::Steps(mut steps) if steps.rounded => {
                         steps.range = [low.into(), high.into()];

@@ -20,10 +20,7 @@ impl<'a> Walker<'_, 'a> {
         let Data::Int(DataType::Int8 | DataType::Uint8, values) = &integers.data else {
             return Err(node.refuse("the weights are neither of i8 nor of u8"));
         };
-        self.layers
-            .chain
-            .count(values.len())
-            .map_err(|reason| node.refuse(reason))?;
+        self.count(node, values.len())?;
         let outputs = integers.dims.get(axis).copied().unwrap_or(0);
         let inner: usize = integers.dims[axis.saturating_add(1).min(integers.dims.len())..]
             .iter()
@@ -177,11 +174,7 @@ impl<'a> Walker<'_, 'a> {
                 integers.dims
             )));
         }
-        let elements = integers.dims.iter().product();
-        self.layers
-            .chain
-            .count(elements)
-            .map_err(|reason| node.refuse(reason))?;
+        self.count(node, integers.len())?;
         integers
             .transposed(&[1, 0])
             .map_err(|reason| node.refuse(reason))
