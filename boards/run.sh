@@ -209,6 +209,9 @@ for board in $BOARDS; do
     case $board in
         mps2-an386)
             need qemu-system-arm qemu-system-arm
+            # For what Verilator makes.
+            need c++ g++
+            need make make
             emulate "$board" "$target"
             check_engine "$board" "$target"
             check_defmt "$board" "$target"

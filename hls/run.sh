@@ -15,6 +15,12 @@ mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 export CARGO_TARGET_DIR=$OUT
 
+. tests/need.sh
+# For the C++ twin, and for what Verilator makes.
+need c++ g++
+need g++ g++
+need make make
+
 step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 
 cfm() { cargo run --release --locked --quiet -p cfm-sim -- "$@"; }

@@ -15,6 +15,9 @@ step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 . tests/need.sh
 TARGET=thumbv7em-none-eabihf
 need_target "$TARGET"
+# The C library is tested from both languages.
+need cc gcc
+need c++ g++
 
 NUMPY=numpy==2.2.6
 PYTHON=$(need_python "$OUT/numpy-venv" numpy $NUMPY)

@@ -92,7 +92,7 @@ folding() {
 # build_folding "FOLDING" PROJECT...: memories as large as the largest of the projects needs. (SIDE is part of the folding, because it
 # is part of the scoring memory's addresses.)
 build_folding() {
-    local fold=$1 pe l general average alone side name value largest sources parameters
+    local fold=$1 pe l general average alone side name value largest sources parameters status=0
     shift
     read -r pe l general average alone side <<< "$fold"
     parameters="PE=$pe L=$l GENERAL_SCALE=$general AVERAGE_POOL=$average SIDE=$side"
@@ -116,11 +116,13 @@ build_folding() {
         for name in $scoring; do sources+=("$rtl/$name.sv"); done
     fi
     executable=$builds/$simulator-${fold// /-}$(printf '%s' "${saved[@]+"${saved[@]}"}")
-    build "$executable" tb_engine "$parameters" "${sources[@]}" "$rtl/tb/tb_engine.sv"
+    build "$executable" tb_engine "$parameters" "${sources[@]}" "$rtl/tb/tb_engine.sv" || status=$?
     defines=(${saved[@]+"${saved[@]}"})
+    return $status
 }
 
-# simulate PROJECT...: 0 if all agree. Prints one line for each, and the bench's own words.
+# simulate PROJECT...: 0 if all agree, 1 if one does not, 2 if there is something else. Prints one line for each, and the bench's own
+# words.
 simulate() {
     local failures=0 folds fold project here log
     for project in "$@"; do
@@ -130,7 +132,8 @@ simulate() {
     while read -r fold; do
         here=()
         for project in "$@"; do if [ "$(folding "$project")" = "$fold" ]; then here+=("$project"); fi; done
-        build_folding "$fold" "${here[@]}"
+        # Where this is a condition, `set -e` means nothing.
+        build_folding "$fold" "${here[@]}" || return 2
         for project in "${here[@]}"; do
             log=$(mktemp)
             if "$executable/run" "+project=$project" "+seed=$seed" "+stall=$stall" "+frames=$frames" ${timing:++timing} > "$log" 2>&1 && grep -q '^ok' "$log"; then
@@ -212,7 +215,14 @@ case $1 in
         simulate "${projects[@]}" > /dev/null || { echo "the bench fails without a fault" >&2; exit 1; }
         for fault in FAULT_ROUND FAULT_SWAP FAULT_BIN; do
             defines=("-D$fault")
-            if simulate "${projects[@]}" > "$builds/$fault.log" 2>&1; then
+            status=0
+            simulate "${projects[@]}" > "$builds/$fault.log" 2>&1 || status=$?
+            # A bench that was not built, or did not come as far as a word, has noticed nothing.
+            if [ $status -gt 1 ] || { [ $status = 1 ] && ! grep -q golden "$builds/$fault.log"; }; then
+                cat "$builds/$fault.log" >&2
+                echo "$fault: the bench itself fails" >&2
+                exit 1
+            elif [ $status = 0 ]; then
                 echo "$fault: NOT NOTICED" >&2
                 exit 1
             fi
