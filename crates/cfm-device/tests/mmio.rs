@@ -168,6 +168,9 @@ fn the_bus_itself_reaches_nothing_but_the_map() {
     let mut bus = unsafe { MmioTransport::new(registers) }.release();
     assert_eq!(bus.write_weight(0, 1), Err(NotMapped));
     assert_eq!(bus.read(4 * FOLDING), Ok(8 | 10 << 8));
-    assert_eq!(memory.registers.iter().filter(|&&word| word != 0).count(), 2);
+    assert_eq!(
+        memory.registers.iter().filter(|&&word| word != 0).count(),
+        2
+    );
     assert_eq!(memory.weights.iter().sum::<u32>(), 9);
 }
