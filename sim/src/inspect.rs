@@ -4,6 +4,7 @@ use cfm_core::model::format::{HEADER_LEN, SECTION_ENTRY_LEN, tag};
 use cfm_core::model::{
     ClassKind, Classifier, Design, Layer, MaskRule, Model, Operation, Path, Shape, Tensor,
 };
+use cfm_model::reader::MAX_PROVENANCE;
 use cfm_proposals::Params;
 use serde::Serialize;
 
@@ -40,7 +41,7 @@ pub struct Inspection {
     pub proposals: String,
     /// The classifier's outputs.
     pub classes: Vec<ClassReport>,
-    /// How the model was made.
+    /// How the model was made, line by line; nothing if that is longer than [`MAX_PROVENANCE`].
     pub provenance: Vec<(String, String)>,
 }
 
@@ -204,15 +205,22 @@ pub fn inspect(model: &Model<'_>) -> Inspection {
         labelling: RuleSpec(model.labelling()),
         proposals: proposals(model),
         classes: classes(model),
-        provenance: model
-            .provenance()
-            .lines()
-            .map(|line| match line.split_once('=') {
-                Some((key, value)) => (key.trim().to_owned(), value.trim().to_owned()),
-                None => (String::new(), line.to_owned()),
-            })
-            .collect(),
+        provenance: provenance(model.provenance()),
     }
+}
+
+/// Keys and values of all lines that are not empty; a line that has no key stands as it is.
+fn provenance(text: &str) -> Vec<(String, String)> {
+    if text.len() > MAX_PROVENANCE {
+        return Vec::new();
+    }
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| match line.split_once('=') {
+            Some((key, value)) => (key.trim().to_owned(), value.trim().to_owned()),
+            None => (String::new(), line.to_owned()),
+        })
+        .collect()
 }
 
 fn layers(model: &Model<'_>) -> Vec<LayerReport> {

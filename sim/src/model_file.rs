@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, ModelError, WeightOrder};
 use cfm_model::float_model::{FloatFileError, FloatModel};
-pub use cfm_model::reader::MAX_FILE;
+pub use cfm_model::reader::{MAX_FILE, MAX_PROVENANCE};
 
 use crate::built_in::{self, BuiltIn};
 use cfm_model::bounded_file;
@@ -45,6 +45,9 @@ pub enum ModelFileError {
         /// What is wrong.
         source: ModelError,
     },
+    /// The provenance, which is for people to read, is longer than [`MAX_PROVENANCE`].
+    #[error("{0}: section PROV: it is longer than {max} KiB", max = MAX_PROVENANCE >> 10)]
+    Provenance(String),
     /// The float network is refused.
     #[error("{name}: {source}")]
     Float {
@@ -123,12 +126,16 @@ impl ModelFile {
     /// The validated model.
     ///
     /// # Errors
-    /// [`ModelFileError::Model`].
+    /// [`ModelFileError::Model`] or [`ModelFileError::Provenance`].
     pub fn parse(&self) -> Result<Model<'_>, ModelFileError> {
-        Model::parse(self.bytes()).map_err(|source| ModelFileError::Model {
+        let model = Model::parse(self.bytes()).map_err(|source| ModelFileError::Model {
             name: self.name(),
             source,
-        })
+        })?;
+        if model.provenance().len() > MAX_PROVENANCE {
+            return Err(ModelFileError::Provenance(self.name()));
+        }
+        Ok(model)
     }
 
     /// The bytes of the float network that the model was quantized from: those of `M.safetensors` beside `M.cfm`.

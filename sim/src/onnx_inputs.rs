@@ -4,6 +4,7 @@ use cfm_core::segment::{Segment, SuperpixelMap};
 use cfm_hardware::stream::runs;
 use image::RgbImage;
 
+use crate::memory_bound::{MemoryError, check_masks};
 use crate::output::FileError;
 use crate::pipeline::{Pipeline, PipelineError, ScoredPhoto};
 use crate::vectors::Folder;
@@ -17,6 +18,9 @@ pub enum InputsError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The masks of all segments would take too much memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 /// Adds to a folder, and returns the number n of segments:
@@ -26,7 +30,7 @@ pub enum InputsError {
 /// - `logits.npy`: i16 `(n, classes)`, the core's verdict on them.
 ///
 /// # Errors
-/// [`InputsError`] when the photograph cannot be scored or a file cannot be written.
+/// [`InputsError`] when the photograph cannot be scored, its masks are too large, or a file cannot be written.
 pub fn write(
     pipeline: &Pipeline<'_>,
     photo: &RgbImage,
@@ -39,8 +43,9 @@ pub fn write(
     let planes = (0..channels).flat_map(|c| view.pixels().iter().skip(c).step_by(channels));
     folder.array("image", &[1, channels, height, width], planes.copied())?;
 
-    let mut scored = |scored: &ScoredPhoto<'_>| -> Result<usize, FileError> {
+    let mut scored = |scored: &ScoredPhoto<'_>| -> Result<usize, InputsError> {
         let segments = scored.segments().len();
+        check_masks(model, segments)?;
         let masks = scored
             .segments()
             .flat_map(|segment| pixels(segment, scored.maps(), width, height));

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use cfm_core::image::ImageView;
-use cfm_core::model::Model;
+use cfm_core::model::{Model, Path};
 use cfm_core::segment::Run;
 use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::golden::{Bytes, GoldenError, golden};
+use crate::interpret::Cells;
 use crate::parameters::Parameters;
 use crate::stream::{image_beats, mask_words};
 
@@ -99,7 +100,57 @@ pub struct Project {
     pub files: Vec<(&'static str, Vec<u8>)>,
 }
 
+/// Most bytes that [`project`] takes for a model of this engine and this many segments: every word that the engine must
+/// show is there as bytes, and then as text, in lists that grow to twice their length and are copied as they do.
+#[must_use]
+pub fn most_bytes(model: &Model<'_>, engine: &Engine, segments: usize) -> u64 {
+    let folding = engine.folding();
+    let (pe, lanes) = (u64::from(folding.pe), u64::from(folding.lanes));
+    let segments = segments as u64;
+    let shown = |words: u64, bytes: u64| words * (3 * size_of::<(u32, Bytes)>() as u64 + 4 * bytes);
+    let text = |lines: u64, characters: u64| 3 * lines * characters;
+    // The words that the array writes: for every row of a layer's output, and for every batch of segments.
+    let groups = |channels: u64| channels.div_ceil(pe);
+    let rows = model.tensors().iter().skip(1).map(|tensor| {
+        let shape = tensor.shape;
+        let row = u64::from(shape.width).div_ceil(lanes) * groups(shape.channels.into());
+        u64::from(shape.height) * row
+    });
+    let head = model.head();
+    let layers = Path::ALL.into_iter().flat_map(|path| head.layers(path));
+    let hidden: u64 = layers.map(|layer| groups(layer.outputs as u64)).sum();
+    let written = rows.sum::<u64>() + segments.div_ceil(lanes) * hidden;
+    let feature = model.feature().shape;
+    let bins = (head.segment_levels.bin_count() + head.region_levels.bin_count()) as u64;
+    let pooled = segments * bins * groups(feature.channels.into());
+    let cells = u64::from(feature.height) * u64::from(feature.width);
+    let logits = segments * (model.class_count() as u64 + 1);
+    let input = model.input();
+    let (height, width) = (u64::from(input.height), u64::from(input.width));
+    let masks = segments * (height * width.div_ceil(32) + 2) + 1;
+    let beats = height * width * groups(input.channels.into());
+    // An address and data for each of the engine's own words; bytes and words of its file.
+    let own = (engine.control.len() + 2 * engine.channels.len() + engine.scoring.len()) as u64;
+    let own = own + engine.resident.len() as u64 / 4;
+    let external = engine.external.len() as u64;
+    shown(written, pe * lanes)
+        + text(written, 3 * pe * lanes + 3)
+        + shown(pooled, pe)
+        + text(pooled, 3 * pe + 6)
+        + segments * (3 * size_of::<Cells>() as u64 + cells + 3 * (cells + 32))
+        + 12 * (logits + masks)
+        + text(logits + masks, 9)
+        + 3 * beats * pe
+        + text(beats, 2 * pe + 1)
+        + own * (4 + 8 + 16)
+        + text(own, 15)
+        + text(external / pe, 2 * pe + 1)
+        + 24 * external
+}
+
 /// Makes a project. What the engine must show comes from the core.
+///
+/// It takes memory in proportion to all tensors, at most [`most_bytes`], which the caller may want to check.
 ///
 /// # Errors
 /// A [`ProjectError`] when the core refuses the image or a segment.

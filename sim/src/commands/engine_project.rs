@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cfm_core::segment::Run;
+use cfm_core::segment::{Run, Segment};
 use cfm_hardware::Engine;
 use cfm_hardware::fold::Estimate;
 use cfm_hardware::project::{self, Language, Project as Contents, Summary};
 use cfm_hardware::stream;
+use cfm_sim::core_trace::CoreError;
+use cfm_sim::memory_bound::check_project;
 use cfm_sim::model_file::ModelFile;
 use cfm_sim::output::Batch;
 use cfm_sim::photo;
@@ -74,10 +76,16 @@ impl ProjectInput {
         let segments = Inputs::of_input(&pipeline, &input, |inputs| {
             let all = inputs.segments;
             let used = all.len().min(self.max_segments);
-            (0..used)
-                .map(|i| stream::runs(&all[i * all.len() / used], inputs.maps))
-                .collect::<Vec<Vec<Run>>>()
+            let segments: Vec<Segment<'_>> = (0..used).map(|i| all[i * all.len() / used]).collect();
+            let used = Inputs {
+                segments: &segments,
+                ..*inputs
+            };
+            check_project(&model, &engine, &used)?;
+            let runs = segments.iter().map(|s| stream::runs(s, inputs.maps));
+            Ok::<_, CoreError>(runs.collect::<Vec<Vec<Run>>>())
         })
+        .with_context(|| file.name())?
         .with_context(|| file.name())?;
         let view = input.view()?;
         let Contents { summary, files } =

@@ -206,7 +206,8 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Some(path) => {
             let pipeline = pipeline(&file, &model)?;
             let photo = photo::open(path)?;
-            Some(onnx_inputs::write(&pipeline, &photo, &mut folder)?)
+            let written = onnx_inputs::write(&pipeline, &photo, &mut folder);
+            Some(written.with_context(|| file.name())?)
         }
     };
     let mut files = Vec::new();

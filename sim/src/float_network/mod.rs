@@ -24,6 +24,7 @@ use cfm_model::spec::PoolSpec;
 
 use crate::core_trace::IndexMemory;
 use crate::labelling::label;
+use crate::memory_bound::{MemoryError, check_float, check_float_tensors};
 use crate::trace::Inputs;
 use layers::{Convolution, add, avg_pool, max_pool};
 
@@ -52,6 +53,9 @@ pub enum FloatNetworkError {
     /// The labelling is refused.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The tensors would take too much memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 /// Somebody who watches a float network compute, layer by layer in the order of the model file.
@@ -86,6 +90,18 @@ enum Layer {
     Add(FloatAdd),
 }
 
+impl Layer {
+    /// The tensors it reads.
+    fn inputs(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, second) = match self {
+            Self::Convolution(layer) => (layer.input(), None),
+            Self::MaxPool(pool) | Self::AvgPool(pool) => (pool.input, None),
+            Self::Add(layer) => (layer.inputs[0], Some(layer.inputs[1])),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
 /// What the float network makes of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatScores {
@@ -99,7 +115,8 @@ impl<'m> FloatNetwork<'m> {
     /// The float network `float` of `model`.
     ///
     /// # Errors
-    /// [`FloatNetworkError::OtherModel`] or [`FloatNetworkError::Shape`] when the two do not fit together.
+    /// [`FloatNetworkError::OtherModel`] or [`FloatNetworkError::Shape`] when the two do not fit together,
+    /// [`FloatNetworkError::Memory`] when a photograph would take more than [`check_float`] allows.
     pub fn new(model: &'m Model<'m>, float: FloatModel) -> Result<Self, FloatNetworkError> {
         let shapes = float.tensor_shapes()?;
         let same_tensors = shapes
@@ -112,6 +129,7 @@ impl<'m> FloatNetwork<'m> {
         if !same_tensors || !same_head || !has_all_weights(&float, &shapes) {
             return Err(FloatNetworkError::OtherModel);
         }
+        check_float(model)?;
         let layers = float.layers.into_iter().map(|layer| match layer {
             FloatLayer::Conv2d(conv) => Layer::Convolution(Convolution::new(conv)),
             FloatLayer::MaxPool(pool) => Layer::MaxPool(pool),
@@ -128,19 +146,37 @@ impl<'m> FloatNetwork<'m> {
     /// All tensors: the image and each layer's output; the last is the feature map.
     ///
     /// # Errors
-    /// [`ExecuteError::InputSize`] for an image of another size than the model's input.
-    pub fn tensors(&self, image: &ImageView<'_>) -> Result<Vec<Tensor>, ExecuteError> {
-        self.tensors_observed(image, &mut ())
+    /// [`ExecuteError::InputSize`] for an image of another size than the model's input, [`FloatNetworkError::Memory`] when
+    /// all tensors together would take more than [`check_float_tensors`] allows.
+    pub fn tensors(&self, image: &ImageView<'_>) -> Result<Vec<Tensor>, FloatNetworkError> {
+        check_float_tensors(self.model)?;
+        Ok(self.forward(image, &mut (), |_, _| true)?)
     }
 
-    /// [`FloatNetwork::tensors`] with somebody who watches.
+    /// The feature map, with somebody who watches all layers. Other tensors are kept until their last reader has read them.
     ///
     /// # Errors
-    /// As [`FloatNetwork::tensors`].
-    pub fn tensors_observed(
+    /// [`ExecuteError::InputSize`] for an image of another size than the model's input.
+    pub fn features(
         &self,
         image: &ImageView<'_>,
         observer: &mut impl Observer,
+    ) -> Result<Tensor, ExecuteError> {
+        let is_read = |tensor, from| {
+            let later = self.layers.iter().skip(from);
+            later.flat_map(Layer::inputs).any(|input| input == tensor)
+        };
+        let mut tensors = self.forward(image, observer, is_read)?;
+        // The image is there, at the least.
+        Ok(tensors.swap_remove(tensors.len() - 1))
+    }
+
+    /// The image and each layer's output; `keep` says of a tensor whether it is kept when the layer of that number is next.
+    fn forward(
+        &self,
+        image: &ImageView<'_>,
+        observer: &mut impl Observer,
+        keep: impl Fn(usize, usize) -> bool,
     ) -> Result<Vec<Tensor>, ExecuteError> {
         let shape = self.model.input();
         if (image.height(), image.width(), image.channels())
@@ -174,6 +210,11 @@ impl<'m> FloatNetwork<'m> {
             };
             observer.output(place, &tensor.data);
             tensors.push(tensor);
+            for input in layer.inputs() {
+                if !keep(input, i + 1) {
+                    tensors[input].data = Vec::new();
+                }
+            }
         }
         Ok(tensors)
     }
@@ -183,6 +224,15 @@ impl<'m> FloatNetwork<'m> {
     /// # Errors
     /// [`FloatNetworkError`] for a broken map or segment.
     pub fn masks(&self, inputs: &Inputs<'_>) -> Result<Vec<SegmentMask>, FloatNetworkError> {
+        self.for_each_mask(inputs, |mask| mask)
+    }
+
+    /// What `with` makes of the mask of every segment.
+    fn for_each_mask<T>(
+        &self,
+        inputs: &Inputs<'_>,
+        mut with: impl FnMut(SegmentMask) -> T,
+    ) -> Result<Vec<T>, FloatNetworkError> {
         let model = self.model;
         let mut memory: Vec<IndexMemory> = Vec::new();
         memory.resize_with(inputs.maps.len(), IndexMemory::default);
@@ -202,17 +252,17 @@ impl<'m> FloatNetwork<'m> {
                 let masked = scorer
                     .project(segment, &indices)
                     .map_err(|error| FloatNetworkError::Segment(at, error))?;
-                Ok(SegmentMask {
+                Ok(with(SegmentMask {
                     area: masked.extent().area,
                     window: masked.window(),
                     cells: masked.mask().to_vec(),
                     bins: masked.pool().bin_mask().to_vec(),
-                })
+                }))
             })
             .collect()
     }
 
-    /// The logits of a segment over a feature map, the last of [`FloatNetwork::tensors`].
+    /// The logits of a segment over a feature map, that of [`FloatNetwork::features`].
     pub fn logits(
         &self,
         features: &Tensor,
@@ -227,13 +277,12 @@ impl<'m> FloatNetwork<'m> {
     /// # Errors
     /// [`FloatNetworkError`] for an image of another size than the model's input, or a broken segment.
     pub fn label(&self, inputs: &Inputs<'_>) -> Result<FloatScores, FloatNetworkError> {
-        let tensors = self.tensors(&inputs.image)?;
-        let features = &tensors[tensors.len() - 1];
-        let masks = self.masks(inputs)?;
-        let logits: Vec<Vec<f32>> = masks
-            .iter()
-            .map(|mask| self.logits(features, mask, &mut ()))
-            .collect();
+        let features = self.features(&inputs.image, &mut ())?;
+        // One after the other: the masks of all segments would be as large as so many feature maps.
+        let scored = self.for_each_mask(inputs, |mask| {
+            (mask.area, self.logits(&features, &mask, &mut ()))
+        })?;
+        let (areas, logits): (Vec<u32>, Vec<Vec<f32>>) = scored.into_iter().unzip();
         let rounded: Vec<Vec<i16>> = logits.iter().map(|l| self.rounded(l)).collect();
         let labels = label(
             self.model,
@@ -242,7 +291,7 @@ impl<'m> FloatNetwork<'m> {
             inputs.segments.len(),
             |at| ScoredSegment {
                 segment: inputs.segments[at],
-                area: masks[at].area,
+                area: areas[at],
                 logits: &rounded[at],
             },
         )?;

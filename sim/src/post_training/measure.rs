@@ -59,13 +59,51 @@ impl Energy {
     }
 }
 
-/// All outputs in the order in which they are computed.
-#[derive(Default)]
-struct Outputs(Vec<Vec<f32>>);
+/// Holds the float network's outputs, as they are computed, against the integers in their place. To keep them all until
+/// the end would take four times the tensors' memory.
+struct Comparison<'a> {
+    scales: &'a [OutputScale],
+    energies: Vec<Energy>,
+    /// The integers of all layers, those of the head for every segment, in the order in which they are computed.
+    integers: Box<dyn Iterator<Item = (usize, Integers<'a>)> + 'a>,
+}
 
-impl Observer for Outputs {
+/// The integers of a layer's output.
+enum Integers<'a> {
+    Values(&'a [i8]),
+    Logits(&'a [i16]),
+}
+
+impl<'a> Comparison<'a> {
+    fn new(trace: &'a Trace, scales: &'a [OutputScale]) -> Self {
+        let backbone = trace.tensors.len() - 1;
+        let layers = trace.tensors.iter().skip(1);
+        let layers = layers.map(|values| Integers::Values(values)).enumerate();
+        let head = trace.segments.iter().flat_map(move |segment| {
+            let hidden = segment.hidden.iter();
+            let hidden = hidden.map(|values| Integers::Values(values));
+            let logits = Integers::Logits(&segment.logits);
+            (backbone..).zip(hidden.chain(std::iter::once(logits)))
+        });
+        Self {
+            scales,
+            energies: vec![Energy::default(); scales.len()],
+            integers: Box::new(layers.chain(head)),
+        }
+    }
+}
+
+impl Observer for Comparison<'_> {
     fn output(&mut self, _: Place, output: &[f32]) {
-        self.0.push(output.to_vec());
+        if let Some((place, integers)) = self.integers.next()
+            && let (Some(energy), Some(scale)) =
+                (self.energies.get_mut(place), self.scales.get(place))
+        {
+            match integers {
+                Integers::Values(q) => energy.add(output, q.iter().map(|&q| q.into()), *scale),
+                Integers::Logits(q) => energy.add(output, q.iter().map(|&q| q.into()), *scale),
+            }
+        }
     }
 }
 
@@ -84,14 +122,13 @@ pub(super) fn measure(
         .par_iter()
         .map(|image| {
             let energies = with_segments(pipeline, image, |inputs| {
-                let mut outputs = Outputs::default();
-                let tensors = network.tensors_observed(&inputs.image, &mut outputs)?;
-                let masks = network.masks(inputs)?;
-                for mask in &masks {
-                    network.logits(&tensors[tensors.len() - 1], mask, &mut outputs);
-                }
                 let trace = core_trace::trace(model, inputs)?;
-                Ok::<_, PostTrainingError>(energies(&outputs, &trace, &scales))
+                let mut comparison = Comparison::new(&trace, &scales);
+                let features = network.features(&inputs.image, &mut comparison)?;
+                for mask in &network.masks(inputs)? {
+                    network.logits(&features, mask, &mut comparison);
+                }
+                Ok::<_, PostTrainingError>(comparison.energies)
             })??;
             done();
             Ok(energies)
@@ -132,34 +169,6 @@ fn scales(spec: &ModelSpec) -> Vec<OutputScale> {
         scales.extend(spec.head.fcs(path).iter().map(|fc| fc.output));
     }
     scales
-}
-
-fn energies(outputs: &Outputs, trace: &Trace, scales: &[OutputScale]) -> Vec<Energy> {
-    let mut energies = vec![Energy::default(); scales.len()];
-    let backbone = trace.tensors.len() - 1;
-    let mut outputs = outputs.0.iter();
-    let layers = trace.tensors.iter().skip(1);
-    // The outputs last: `zip` takes from its first before it finds out that its second is at the end.
-    for (((energy, scale), integers), float) in energies
-        .iter_mut()
-        .zip(scales)
-        .zip(layers)
-        .zip(&mut outputs)
-    {
-        energy.add(float, integers.iter().map(|&q| q.into()), *scale);
-    }
-    for segment in &trace.segments {
-        let mut places = energies.iter_mut().zip(scales).skip(backbone);
-        for integers in &segment.hidden {
-            if let (Some((energy, scale)), Some(float)) = (places.next(), outputs.next()) {
-                energy.add(float, integers.iter().map(|&q| q.into()), *scale);
-            }
-        }
-        if let (Some((energy, scale)), Some(float)) = (places.next(), outputs.next()) {
-            energy.add(float, segment.logits.iter().map(|&q| q.into()), *scale);
-        }
-    }
-    energies
 }
 
 fn kind(spec: &ModelSpec, place: Place) -> &'static str {

@@ -29,6 +29,7 @@ use cfm_model::writer::WriteError;
 
 use crate::core_trace::CoreError;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
+use crate::memory_bound::{MemoryError, check_calibration};
 use crate::pipeline::{NetworkInput, Pipeline, PipelineError};
 
 pub use measure::LayerReport;
@@ -122,6 +123,9 @@ pub enum PostTrainingError {
     /// The new model cannot compute.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// What is kept of every photograph would take too much memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 /// Quantizes `float`, which has the structure of the pipeline's model, calibrated on `images`. `done` is called
@@ -141,6 +145,7 @@ pub fn quantize(
     }
     check_finite(&float)?;
     let model = pipeline.model();
+    check_calibration(model)?;
     // Also checks that all numbers are there.
     let network = FloatNetwork::new(model, float.clone())?;
     let equalized = match options.equalization {
@@ -189,6 +194,7 @@ pub fn measure(
     done: impl Fn() + Sync,
 ) -> Result<Vec<LayerReport>, PostTrainingError> {
     let model = pipeline.model();
+    check_calibration(model)?;
     let spec = ModelSpec::try_from(model)?;
     let network = FloatNetwork::new(model, float.clone())?;
     let histograms = observe::observe(&network, &float, pipeline, images, &done)?.histograms;

@@ -10,7 +10,9 @@ use cfm_model::quantize::range::Histogram;
 use rayon::prelude::*;
 
 use super::{PerLayer, PostTrainingError, SEGMENTS};
+use crate::core_trace::CoreError;
 use crate::float_network::{FloatNetwork, Observer, SegmentMask};
+use crate::memory_bound::check_compare;
 use crate::pipeline::{NetworkInput, Pipeline, PipelineError};
 use crate::trace::Inputs;
 
@@ -90,10 +92,12 @@ pub(super) fn observe(
                 broken: None,
             };
             let masks = with_segments(pipeline, image, |inputs| {
-                let tensors = network.tensors_observed(&inputs.image, &mut watch)?;
+                // What the integers will be compared on: better refused now than when all else is done.
+                check_compare(pipeline.model(), inputs).map_err(CoreError::from)?;
+                let features = network.features(&inputs.image, &mut watch)?;
                 let masks = network.masks(inputs)?;
                 for mask in &masks {
-                    network.logits(&tensors[tensors.len() - 1], mask, &mut watch);
+                    network.logits(&features, mask, &mut watch);
                 }
                 Ok::<_, PostTrainingError>(masks)
             })??;
@@ -155,7 +159,7 @@ pub(super) fn channel_ranges(
         .map(|image| {
             let mut largest = empty();
             let view = image.view().map_err(PipelineError::from)?;
-            network.tensors_observed(&view, &mut largest)?;
+            network.features(&view, &mut largest)?;
             done();
             Ok::<_, PostTrainingError>(largest)
         })

@@ -50,19 +50,43 @@ pub struct Scene<'a> {
 /// The class of every pixel.
 #[must_use]
 pub fn label(combination: Combination, scene: &Scene<'_>, segments: &[Scored<'_>]) -> Vec<u8> {
-    let pixels = usize::from(scene.height) * usize::from(scene.width);
-    let votes = match combination {
-        // A pasted pixel counts as one vote for its class.
-        Combination::Paste { inhibition } => paste(inhibition, scene, segments, pixels)
-            .into_iter()
-            .map(|class| {
-                let mut votes = vec![0; scene.kinds.len()];
-                if let Some(class) = class {
-                    votes[class] = 1;
-                }
-                votes
-            })
-            .collect(),
+    let width = usize::from(scene.width);
+    let pixels = usize::from(scene.height) * width;
+    let rows = rows(combination, scene, segments);
+    let Some(ids) = scene.superpixels else {
+        let mut labels = Vec::with_capacity(pixels);
+        rows.each(|votes| labels.extend(votes.iter().map(|votes| most(votes))));
+        return labels;
+    };
+    let mut sums: BTreeMap<u16, Vec<u128>> = BTreeMap::new();
+    let mut rest = ids.chunks(width.max(1));
+    rows.each(|votes| {
+        for (id, votes) in rest.next().unwrap_or(&[]).iter().zip(votes) {
+            let sum = sums.entry(*id).or_insert_with(|| vec![0; votes.len()]);
+            for (sum, votes) in sum.iter_mut().zip(votes) {
+                *sum += votes;
+            }
+        }
+    });
+    ids.iter().map(|id| most(&sums[id])).collect()
+}
+
+/// What gives a row of pixels its votes. Those of the whole image, for every class, would take gigabytes.
+struct Rows<'a> {
+    scene: &'a Scene<'a>,
+    from: Votes<'a>,
+}
+
+enum Votes<'a> {
+    /// The class pasted onto every pixel, which counts as one vote for it.
+    Pasted(Vec<Option<usize>>),
+    /// Segments, the pixels of each row by row, with the weight of each vote.
+    Weighted(Vec<(&'a PixelSet, Vec<u32>)>),
+}
+
+fn rows<'a>(combination: Combination, scene: &'a Scene<'a>, segments: &[Scored<'a>]) -> Rows<'a> {
+    let from = match combination {
+        Combination::Paste { inhibition } => Votes::Pasted(paste(inhibition, scene, segments)),
         Combination::Vote {
             power,
             area,
@@ -79,20 +103,59 @@ pub fn label(combination: Combination, scene: &Scene<'_>, segments: &[Scored<'_>
                 };
                 factors.weight()
             };
-            vote(scene, segments, pixels, weight)
+            let weights = |segment: &Scored<'_>| {
+                let kinds = scene.kinds.iter().enumerate();
+                let weights = kinds.map(|(class, kind)| match kind {
+                    ClassKind::Background => 0,
+                    ClassKind::Object | ClassKind::Stuff => weight(segment, class),
+                });
+                weights.collect()
+            };
+            let segments = segments.iter();
+            Votes::Weighted(segments.map(|s| (s.pixels, weights(s))).collect())
         }
     };
-    match scene.superpixels {
-        None => votes.iter().map(|votes| most(votes)).collect(),
-        Some(ids) => {
-            let mut sums: BTreeMap<u16, Vec<u128>> = BTreeMap::new();
-            for (id, votes) in ids.iter().zip(&votes) {
-                let sum = sums.entry(*id).or_insert_with(|| vec![0; votes.len()]);
-                for (sum, votes) in sum.iter_mut().zip(votes) {
-                    *sum += votes;
+    Rows { scene, from }
+}
+
+impl Rows<'_> {
+    /// Calls `with` with the votes of every pixel of a row, by class, row after row.
+    fn each(&self, mut with: impl FnMut(&[Vec<u128>])) {
+        let width = usize::from(self.scene.width);
+        let mut votes = vec![vec![0_u128; self.scene.kinds.len()]; width];
+        // How many pixels of each segment lie in earlier rows.
+        let mut earlier = match &self.from {
+            Votes::Pasted(_) => Vec::new(),
+            Votes::Weighted(segments) => vec![0; segments.len()],
+        };
+        for y in 0..self.scene.height {
+            for votes in &mut votes {
+                votes.fill(0);
+            }
+            match &self.from {
+                Votes::Pasted(painted) => {
+                    let row = &painted[usize::from(y) * width..];
+                    for (votes, class) in votes.iter_mut().zip(row) {
+                        if let Some(class) = *class {
+                            votes[class] = 1;
+                        }
+                    }
+                }
+                Votes::Weighted(segments) => {
+                    for ((segment, weights), earlier) in segments.iter().zip(&mut earlier) {
+                        let rest = &segment.pixels[*earlier..];
+                        for &(_, x) in rest.iter().take_while(|pixel| pixel.0 == y) {
+                            *earlier += 1;
+                            let sums = &mut votes[usize::from(x)];
+                            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                                // Sums saturate at 32 bits.
+                                *sum = (*sum + u128::from(weight)).min(u32::MAX.into());
+                            }
+                        }
+                    }
                 }
             }
-            ids.iter().map(|id| most(&sums[id])).collect()
+            with(&votes);
         }
     }
 }
@@ -108,12 +171,8 @@ fn most(votes: &[u128]) -> u8 {
 /// A sort key by which a better segment is smaller.
 type Rank = (bool, Reverse<i32>, u32, usize);
 
-fn paste(
-    inhibition: U0F16,
-    scene: &Scene<'_>,
-    segments: &[Scored<'_>],
-    pixels: usize,
-) -> Vec<Option<usize>> {
+fn paste(inhibition: U0F16, scene: &Scene<'_>, segments: &[Scored<'_>]) -> Vec<Option<usize>> {
+    let pixels = usize::from(scene.height) * usize::from(scene.width);
     let kinds = scene.kinds;
     let mut ranked: Vec<(Rank, usize)> = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
@@ -206,33 +265,6 @@ fn floor_root(value: u128) -> u128 {
         root += 1;
     }
     root
-}
-
-/// The votes of every pixel, by class.
-fn vote(
-    scene: &Scene<'_>,
-    segments: &[Scored<'_>],
-    pixels: usize,
-    weight: impl Fn(&Scored<'_>, usize) -> u32,
-) -> Vec<Vec<u128>> {
-    let classes = scene.kinds.len();
-    let mut votes = vec![vec![0_u128; classes]; pixels];
-    for segment in segments {
-        let weights: Vec<u128> = (0..classes)
-            .map(|class| match scene.kinds[class] {
-                ClassKind::Background => 0,
-                ClassKind::Object | ClassKind::Stuff => weight(segment, class).into(),
-            })
-            .collect();
-        for &(y, x) in &segment.pixels.pixels {
-            let pixel = usize::from(y) * usize::from(scene.width) + usize::from(x);
-            for (sum, weight) in votes[pixel].iter_mut().zip(&weights) {
-                // Sums saturate at 32 bits.
-                *sum = (*sum + weight).min(u32::MAX.into());
-            }
-        }
-    }
-    votes
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use cfm_core::segment::{Segment, SegmentError, SuperpixelMap};
 /// The pixels of a segment, each once, with their bounding box.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelSet {
-    /// Row and column of every pixel.
+    /// Row and column of every pixel, row by row.
     pub pixels: Vec<(u16, u16)>,
     /// First and last row.
     pub rows: (u16, u16),

@@ -16,6 +16,7 @@ use crate::core_trace::{self, CoreError, IndexMemory};
 use crate::float_network::FloatNetwork;
 use crate::inspect::inspect;
 use crate::label_map::{LabelMap, LabelMapError};
+use crate::memory_bound::check_compare;
 use crate::model_file::ModelFile;
 use crate::parity::{Naming, ParityError, check};
 use crate::photo::{self, triangle};
@@ -86,10 +87,12 @@ pub fn measure(
     let times = subject.times.then(|| times(pipeline, photo)).transpose()?;
     let input = pipeline.input(photo)?;
     step("quantization noise");
-    let noise = noise(subject.file, pipeline, photo)
-        .unwrap_or_else(|error| Noise::NotMeasured(error.to_string()));
-    step("float reference");
     Inputs::of_input(pipeline, &input, |inputs| {
+        // Before anything is computed that there would be no report of.
+        check_compare(model, inputs).map_err(CoreError::from)?;
+        let noise = noise(subject.file, pipeline, photo)
+            .unwrap_or_else(|error| Noise::NotMeasured(error.to_string()));
+        step("float reference");
         let parity = check(model, inputs, Naming::Layers)?;
         step("pictures");
         let trace = core_trace::trace(model, inputs)?;

@@ -103,8 +103,10 @@ impl<'a> Folder<'a> {
 
 /// The bytes of a `.npy` file.
 fn encode<T: Element>(shape: &[usize], data: impl IntoIterator<Item = T>) -> io::Result<Vec<u8>> {
+    // At once what it takes: an array that grew would take up to three times as much. The header has less than 256 bytes.
+    let length: usize = shape.iter().product();
+    let mut bytes = Vec::with_capacity(256 + length * size_of::<T>());
     let shape: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
-    let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new()
         .default_dtype()
         .shape(&shape)

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod models;
+mod uses;
 
 use std::fs;
 use std::io::{BufReader, Cursor, Read};

@@ -19,7 +19,7 @@ use image::{Rgb, RgbImage};
 use super::{MIB, common, peak, turn};
 
 /// A layer of weights 1, whose outputs hardly change.
-fn convolution(
+pub fn convolution(
     input: usize,
     outputs: u16,
     groups: u16,
@@ -51,7 +51,7 @@ fn convolution(
 }
 
 /// A model of these layers with a head that is as small as can be.
-fn model(input: [u16; 2], layers: Vec<LayerSpec>) -> ModelSpec {
+pub fn model(input: [u16; 2], layers: Vec<LayerSpec>) -> ModelSpec {
     let mut spec = common::model_spec();
     spec.input.height = input[0];
     spec.input.width = input[1];
@@ -195,10 +195,10 @@ fn random_models() -> impl Iterator<Item = Vec<u8>> {
     (0..8).map(move |seed| random_model(seed, &options).to_bytes().unwrap())
 }
 
-const THREADS: usize = 2;
+pub const THREADS: usize = 2;
 
 /// What `memory_bound` and the places that it names add up to, for a run.
-fn most_of_a_run(model: &Model<'_>, arena: usize) -> usize {
+pub fn most_of_a_run(model: &Model<'_>, arena: usize) -> usize {
     let file = model.bytes().len();
     let input = model.input();
     let pipeline = Pipeline::new(model);
@@ -213,10 +213,14 @@ fn most_of_a_run(model: &Model<'_>, arena: usize) -> usize {
     (1 + THREADS) * arena + packed + proposals + 64 * pixels + segments + labelling + 8 * MIB
 }
 
+pub fn photo() -> RgbImage {
+    RgbImage::from_fn(32, 24, |x, y| Rgb([(x * 8) as u8, (y * 8) as u8, 90]))
+}
+
 /// Inspects, runs and compares a model from a file; returns which of them were refused for their memory.
 fn try_out(what: &str, bytes: &[u8], path: &Path) -> [bool; 2] {
     fs::write(path, bytes).unwrap();
-    let photo = RgbImage::from_fn(32, 24, |x, y| Rgb([(x * 8) as u8, (y * 8) as u8, 90]));
+    let photo = photo();
     let (file, taken) = peak(|| ModelFile::open(Some(path)).unwrap());
     assert!(taken <= 3 * bytes.len() + MIB, "{what}: {taken}");
     let (model, taken) = peak(|| file.parse().unwrap());
