@@ -54,7 +54,7 @@ pub fn write(
         folder.array("logits", &[segments, model.class_count()], logits)?;
         Ok(segments)
     };
-    Ok(pipeline.score(photo, |photo| Ok(scored(photo)))??)
+    pipeline.score(photo, |photo| Ok(scored(photo)))?
 }
 
 /// Whether each pixel belongs to the segment, row-major.
