@@ -1,8 +1,9 @@
 //! Pictures and label maps as files that are whole or not there at all.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Cursor};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use cfm_model::output::{Batch, FileError, write};
 use image::{ImageError, ImageFormat, RgbImage};
@@ -43,36 +44,102 @@ impl OutputProblem {
     }
 }
 
+/// Files that a command writes, together: when one of them cannot be written, all are as they were.
+///
+/// They are a [`Batch`], with what a user may name besides: a link stays a link, a device or pipe is written to directly
+/// (before the files get their names), and a folder that is not there is an error.
+#[derive(Debug, Default)]
+pub struct OutputFiles {
+    files: Batch,
+    /// What exists and is no regular file, and what goes there.
+    devices: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl OutputFiles {
+    /// No file yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file. The last one is that by which readers know that all are there.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file.
+    pub fn add(&mut self, path: &Path, bytes: Vec<u8>) -> Result<(), OutputError> {
+        let refuse = |error: io::Error| OutputProblem::from(error).at(path);
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if !fs::metadata(folder.unwrap_or(Path::new(".")))
+            .map_err(refuse)?
+            .is_dir()
+        {
+            return Err(refuse(io::ErrorKind::NotADirectory.into()));
+        }
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            self.devices.push((path.to_owned(), bytes));
+            return Ok(());
+        }
+        let target = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path).ok(),
+            _ => None,
+        };
+        let added = self.files.add(target.as_deref().unwrap_or(path), &bytes);
+        added.map_err(|failed| refuse(failed.error))
+    }
+
+    /// Adds a picture as PNG.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file.
+    pub fn add_picture(&mut self, path: &Path, picture: &RgbImage) -> Result<(), OutputError> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture
+            .write_to(&mut bytes, ImageFormat::Png)
+            .map_err(|error| OutputProblem::from(error).at(path))?;
+        self.add(path, bytes.into_inner())
+    }
+
+    /// Adds a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file.
+    pub fn add_labels(&mut self, path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
+        let mut bytes = Vec::new();
+        if path.extension().is_some_and(|ending| ending == "pgm") {
+            let (width, height) = (labels.width(), labels.height());
+            bytes.extend_from_slice(format!("P5\n{width} {height}\n255\n").as_bytes());
+            bytes.extend_from_slice(labels.labels());
+        } else {
+            labels
+                .encode(&mut bytes)
+                .map_err(|error| OutputProblem::from(error).at(path))?;
+        }
+        self.add(path, bytes)
+    }
+
+    /// Writes all of them, the last one last.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file. The last one is missing then, or every file is as it was.
+    pub fn commit(self) -> Result<(), OutputError> {
+        for (path, bytes) in &self.devices {
+            write(path, bytes).map_err(|error| OutputProblem::from(error).at(path))?;
+        }
+        let committed = self.files.commit();
+        committed.map_err(|failed| OutputProblem::from(failed.error).at(&failed.path))
+    }
+}
+
 /// Writes a picture as PNG.
 ///
 /// # Errors
 /// An [`OutputError`] that names the file.
 pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<(), OutputError> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(OutputProblem::from)
-        .and_then(|()| Ok(write(path, bytes.get_ref())?))
-        .map_err(|problem| problem.at(path))
-}
-
-/// Writes a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`.
-///
-/// # Errors
-/// An [`OutputError`] that names the file.
-pub fn write_labels(path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
-    let mut bytes = Vec::new();
-    if path.extension().is_some_and(|ending| ending == "pgm") {
-        let (width, height) = (labels.width(), labels.height());
-        bytes.extend_from_slice(format!("P5\n{width} {height}\n255\n").as_bytes());
-        bytes.extend_from_slice(labels.labels());
-        return write(path, &bytes).map_err(|error| OutputProblem::from(error).at(path));
-    }
-    labels
-        .encode(&mut bytes)
-        .map_err(OutputProblem::from)
-        .and_then(|()| Ok(write(path, &bytes)?))
-        .map_err(|problem| problem.at(path))
+    let mut files = OutputFiles::new();
+    files.add_picture(path, picture)?;
+    files.commit()
 }
 
 /// Whether a write failed because nobody reads any more: the output was a pipe whose reader has seen enough.
@@ -81,4 +148,61 @@ pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source())
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn files_come_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let picture = RgbImage::from_pixel(3, 2, Rgb([1, 2, 3]));
+        let labels = LabelMap::new(3, 2, vec![7; 6]).unwrap();
+        let (a, b) = (root.join("a.png"), root.join("b.pgm"));
+        let mut files = OutputFiles::new();
+        files.add_picture(&a, &picture).unwrap();
+        files.add_labels(&b, &labels).unwrap();
+        assert!(!a.exists() && !b.exists());
+        files.commit().unwrap();
+        assert_eq!(image::open(&a).unwrap().into_rgb8(), picture);
+        assert_eq!(
+            fs::read(&b).unwrap(),
+            b"P5\n3 2\n255\n\x07\x07\x07\x07\x07\x07"
+        );
+
+        let mut files = OutputFiles::new();
+        files.add(&a, b"new".to_vec()).unwrap();
+        for nowhere in [root.join("no/such"), a.join("inside"), root.to_owned()] {
+            let error = files.add(&nowhere, b"x".to_vec()).unwrap_err();
+            assert_eq!(error.path, nowhere.display().to_string());
+        }
+        drop(files);
+        assert_eq!(image::open(&a).unwrap().into_rgb8(), picture);
+        assert_eq!(fs::read_dir(root).unwrap().count(), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn links_stay_and_full_devices_stop_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let mut files = OutputFiles::new();
+        files.add(&link, b"new".to_vec()).unwrap();
+        files.add(Path::new("/dev/full"), b"x".to_vec()).unwrap();
+        let error = files.commit().unwrap_err();
+        assert_eq!(error.path, "/dev/full");
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        let mut files = OutputFiles::new();
+        files.add(Path::new("/dev/null"), b"x".to_vec()).unwrap();
+        files.add(&link, b"new".to_vec()).unwrap();
+        files.commit().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
 }

@@ -13,7 +13,7 @@ use cfm_model::quantize::blank;
 use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
 use cfm_sim::dataset::{Class, MAX_DESCRIPTION};
 use cfm_sim::labelling::RuleSpec;
-use cfm_sim::output;
+use cfm_sim::output::OutputFiles;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::post_training::{LayerReport, quantize};
 use clap::ValueEnum;
@@ -181,6 +181,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         bytes: 0,
         float: args.float.as_deref().map(display),
     };
+    // The model comes last: weights without it are of no use.
+    let mut files = OutputFiles::new();
     let cfm = match imported {
         Import::Float(imported) => {
             let mut float = imported.model;
@@ -209,7 +211,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             report.layers = quantized.layers;
             if let Some(path) = &args.float {
                 let bytes = float.to_safetensors(&quantized.cfm)?;
-                output::write(path, &bytes).with_context(|| display(path))?;
+                files.add(path, bytes)?;
             }
             quantized.cfm
         }
@@ -229,7 +231,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
     };
     report.bytes = cfm.len();
-    output::write(&args.out, &cfm).with_context(|| display(&args.out))?;
+    files.add(&args.out, cfm)?;
+    files.commit()?;
     if args.json {
         print_json(out, &report)?;
     } else {

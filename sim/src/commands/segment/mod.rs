@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
-use cfm_sim::output::{OutputError, write_labels, write_picture};
+use cfm_sim::output::{OutputError, OutputFiles};
 use cfm_sim::photo_list::is_photo_list;
 use cfm_sim::pipeline::{Pipeline, Segmentation};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
@@ -127,7 +127,7 @@ impl Labeller<'_> {
         segmentation.with_context(|| self.model.clone())
     }
 
-    /// Writes the overlay and, if asked for, the label values, and says what was found.
+    /// Writes the overlay and, if asked for, the label values, both or none, and says what was found.
     fn write(
         &self,
         path: Option<String>,
@@ -137,7 +137,8 @@ impl Labeller<'_> {
         labels: Option<&Path>,
     ) -> Result<Report, OutputError> {
         let model = self.pipeline.model();
-        write_picture(
+        let mut files = OutputFiles::new();
+        files.add_picture(
             overlay,
             &picture::overlay(photo, &segmentation.labels, model),
         )?;
@@ -148,8 +149,9 @@ impl Labeller<'_> {
                 .labels
                 .mapped(&values)
                 .resized(width as usize, height as usize);
-            write_labels(path, &labels)?;
+            files.add_labels(path, &labels)?;
         }
+        files.commit()?;
         let classes = report::found(model, segmentation);
         Ok(Report {
             path,
