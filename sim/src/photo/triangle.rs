@@ -4,16 +4,19 @@ use std::ops::Range;
 
 use image::{Rgb, RgbImage};
 
+use super::MAX_PIXELS;
+
 /// Columns whose sums are held at a time.
-const COLUMNS: usize = 256;
+const COLUMNS: u32 = 256;
 
 /// The photograph at another size, through a triangle filter as wide as a new pixel is, or as an old one where the new
 /// ones are narrower.
 ///
 /// To the last bit what `imageops::resize` of the `image` crate makes of it (first down the columns, then along the rows,
 /// in `f32`), which holds 16 bytes for each column of the photograph and each new row. Those of a photograph of a hundred
-/// kilobytes, very wide and a few pixels high, would be tens of gigabytes. Here a sum is made when it is needed, which is
-/// twice: new pixels that lie side by side share their columns.
+/// kilobytes, very wide and a few pixels high, would be tens of gigabytes. Here only a few columns have sums at a time. So
+/// many columns that their sums for all new rows are more than [`MAX_PIXELS`] are made fewer before there are more rows,
+/// with rounded pixels in between.
 ///
 /// # Panics
 /// When a side is 0.
@@ -21,21 +24,40 @@ pub(crate) fn resized(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (columns, rows) = photo.dimensions();
     assert!(width > 0 && height > 0, "an image has pixels");
     assert!(columns > 0 && rows > 0, "a photograph has pixels");
+    if columns > width && height > rows && u64::from(columns) * u64::from(height) > MAX_PIXELS {
+        return resized(&resized(photo, width, rows), width, height);
+    }
     let across: Vec<Window> = (0..width).map(|x| Window::new(x, width, columns)).collect();
     let mut resized = RgbImage::new(width, height);
-    let mut sums = [[0.0; 3]; COLUMNS];
+    let mut sums = [[0.0; 3]; COLUMNS as usize];
+    let mut colors = vec![[0.0; 3]; width as usize];
     for y in 0..height {
         let down = Window::new(y, height, rows);
-        for (x, across) in (0..width).zip(&across) {
-            let mut color = [0.0; 3];
-            for start in across.sources.clone().step_by(COLUMNS) {
-                let end = across.sources.end.min(start.saturating_add(COLUMNS as u32));
-                let sums = &mut sums[..(end - start) as usize];
-                add_up(photo, start, &down, sums);
-                for (column, sum) in (start..end).zip(&*sums) {
-                    add(&mut color, sum, across.weight(column));
+        colors.fill([0.0; 3]);
+        let mut passed = 0;
+        for start in (0..columns).step_by(COLUMNS as usize) {
+            let end = columns.min(start.saturating_add(COLUMNS));
+            let sums = &mut sums[..(end - start) as usize];
+            add_up(photo, start, &down, sums);
+            passed += across[passed..].partition_point(|window| window.sources.end <= start);
+            for (color, window) in colors[passed..].iter_mut().zip(&across[passed..]) {
+                let Range {
+                    start: from,
+                    end: to,
+                } = window.sources;
+                if from >= end {
+                    break;
+                }
+                for column in from.max(start)..to.min(end) {
+                    add(
+                        color,
+                        &sums[(column - start) as usize],
+                        window.weight(column),
+                    );
                 }
             }
+        }
+        for (x, color) in (0..width).zip(&colors) {
             let rounded = color.map(|value| value.clamp(0.0, 255.0).round() as u8);
             resized.put_pixel(x, y, Rgb(rounded));
         }
@@ -140,6 +162,18 @@ mod tests {
         ) {
             check(from, to, seed);
         }
+    }
+
+    /// A hundred thousand million sums would take minutes.
+    #[test]
+    fn columns_go_before_rows_come() {
+        let photo = noise(20_000_000, 2, 5);
+        let made = resized(&photo, 4, 5000);
+        assert!(made == resized(&resized(&photo, 4, 2), 4, 5000));
+        assert!(
+            made.pixels()
+                .all(|pixel| pixel.0.iter().all(|value| (120..136).contains(value)))
+        );
     }
 
     #[test]
