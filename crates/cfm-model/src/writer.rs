@@ -56,7 +56,7 @@ pub enum WriteError {
     /// A provenance key or value that would not read back as it is.
     #[error("provenance entry {0:?} is not a line of `key = value`")]
     Provenance(String),
-    /// More provenance than [`MAX_PROVENANCE`](crate::reader::MAX_PROVENANCE), which nothing on a host would read.
+    /// More provenance than [`MAX_PROVENANCE`], which nothing on a host would read.
     #[error("{0} bytes of provenance; at most {MAX_PROVENANCE} are read")]
     ProvenanceLength(usize),
     /// A section that should be unknown has a tag that this version knows.
