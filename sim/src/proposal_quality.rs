@@ -26,7 +26,7 @@ use crate::dataset::Kind;
 use crate::import::Segments;
 use crate::label_map::nearest;
 use crate::metrics::Confusion;
-use crate::truth::{Truth, TruthClasses, TruthSegment};
+use crate::truth::{NONE, Truth, TruthClasses, TruthSegment};
 
 /// The numbers of candidates that are looked at: 10, 20, 50 and so on, and as many as there are.
 #[must_use]
@@ -76,7 +76,7 @@ struct Overlaps {
     /// Where the pairs of each superpixel start.
     starts: Vec<usize>,
     /// Ground-truth segment and common pixels.
-    pairs: Vec<(u32, u32)>,
+    pairs: Vec<(u16, u32)>,
     /// Pixels of each superpixel that count.
     areas: Vec<u32>,
 }
@@ -86,10 +86,10 @@ impl Overlaps {
         let count = usize::from(map.count());
         let mut areas = vec![0_u32; count];
         let mut keys = Vec::new();
-        for (&id, segment) in map.labels().iter().zip(truth.pixel_segments()) {
-            areas[usize::from(id)] += u32::from(segment.is_some() || void == Void::Counted);
-            if let Some(segment) = segment {
-                keys.push((id, segment as u32));
+        for (&id, &segment) in map.labels().iter().zip(truth.ids()) {
+            areas[usize::from(id)] += u32::from(segment != NONE || void == Void::Counted);
+            if segment != NONE {
+                keys.push((id, segment));
             }
         }
         keys.sort_unstable();
@@ -110,9 +110,40 @@ impl Overlaps {
         }
     }
 
-    fn of(&self, id: u16) -> &[(u32, u32)] {
+    fn of(&self, id: u16) -> &[(u16, u32)] {
         let id = usize::from(id);
         &self.pairs[self.starts[id]..self.starts[id + 1]]
+    }
+}
+
+/// The pixels that a candidate has in common with each ground-truth segment; the work goes by those that it touches.
+struct Common {
+    pixels: Vec<u32>,
+    touched: Vec<u16>,
+}
+
+impl Common {
+    fn new(segments: usize) -> Self {
+        Self {
+            pixels: vec![0; segments],
+            touched: Vec::new(),
+        }
+    }
+
+    /// Adds pixels, more than none.
+    fn add(&mut self, id: u16, pixels: u32) {
+        let sum = &mut self.pixels[usize::from(id)];
+        if *sum == 0 {
+            self.touched.push(id);
+        }
+        *sum += pixels;
+    }
+
+    /// Gives and forgets all of them.
+    fn drain(&mut self, mut give: impl FnMut(usize, u32)) {
+        for id in self.touched.drain(..).map(usize::from) {
+            give(id, std::mem::take(&mut self.pixels[id]));
+        }
     }
 }
 
@@ -147,23 +178,24 @@ pub fn measure(
         .iter()
         .map(|map| Overlaps::new(map, truth, void))
         .collect();
-    let ids: Vec<Option<usize>> = truth.pixel_segments().collect();
     let segments = truth.segments();
     let mut best = vec![0.0; segments.len()];
     let mut chosen = vec![None; segments.len()];
-    let mut common = vec![0_u32; segments.len()];
+    let mut common = Common::new(segments.len());
     let mut steps = Vec::new();
     let mut seen = 0;
     for until in ladder(candidates.len()) {
         for (index, candidate) in candidates.iter().enumerate().take(until).skip(seen) {
-            common.fill(0);
             let mut area = 0_u32;
             match *candidate {
                 Segment::Runs(runs) => {
-                    for id in runs.iter().flat_map(|&run| &ids[range(run, size.0)]) {
-                        area += u32::from(id.is_some() || void == Void::Counted);
-                        if let Some(id) = *id {
-                            common[id] += 1;
+                    for &id in runs
+                        .iter()
+                        .flat_map(|&run| &truth.ids()[range(run, size.0)])
+                    {
+                        area += u32::from(id != NONE || void == Void::Counted);
+                        if id != NONE {
+                            common.add(id, 1);
                         }
                     }
                 }
@@ -171,23 +203,27 @@ pub fn measure(
                     for &member in members {
                         area += overlaps[map].areas[usize::from(member)];
                         for &(id, pixels) in overlaps[map].of(member) {
-                            common[id as usize] += pixels;
+                            common.add(id, pixels);
                         }
                     }
                 }
             }
-            for (id, &both) in common.iter().enumerate().filter(|(_, both)| **both > 0) {
+            common.drain(|id, both| {
                 let iou = f64::from(both) / f64::from(area + segments[id].area - both);
                 if iou > best[id] {
                     best[id] = iou;
                     chosen[id] = Some(index);
                 }
-            }
+            });
         }
         seen = until;
         let mut confusion = Confusion::new(classes.count());
         let labels = oracle(truth, maps, candidates, &best, &chosen);
-        confusion.add(truth.pixel_classes().zip(labels));
+        confusion.add(
+            truth
+                .pixel_classes()
+                .zip(labels.into_iter().map(|class| class.map(usize::from))),
+        );
         steps.push(Step {
             best: best.clone(),
             confusion,
@@ -278,14 +314,24 @@ fn oracle(
     candidates: &[Segment<'_>],
     best: &[f64],
     chosen: &[Option<usize>],
-) -> Vec<Option<usize>> {
+) -> Vec<Option<u8>> {
     let mut order: Vec<usize> = (0..best.len()).collect();
     order.sort_by(|&a, &b| best[a].total_cmp(&best[b]).then(b.cmp(&a)));
     // Which of the order was pasted last, plus one: on each superpixel, and on each pixel by runs.
     let mut on_maps: Vec<Vec<u32>> = maps.iter().map(|m| vec![0; m.count().into()]).collect();
     let mut on_pixels = vec![0_u32; truth.width() * truth.height()];
+    // One that many chose is pasted once: what it covered before, it covers again.
+    let mut last = vec![0_u32; candidates.len()];
     for (turn, &id) in (1..).zip(&order) {
-        match chosen[id].map(|index| candidates[index]) {
+        if let Some(index) = chosen[id] {
+            last[index] = turn;
+        }
+    }
+    for (turn, &id) in (1..).zip(&order) {
+        match chosen[id]
+            .filter(|&index| last[index] == turn)
+            .map(|index| candidates[index])
+        {
             None => {}
             Some(Segment::Runs(runs)) => {
                 for &run in runs {
@@ -304,7 +350,9 @@ fn oracle(
             *on_pixel = (*on_pixel).max(turns[usize::from(id)]);
         }
     }
-    let class = |turn: u32| Some(truth.segments()[order[turn.checked_sub(1)? as usize]].class);
+    // A label has eight bits, so there are no more classes.
+    let class =
+        |turn: u32| Some(truth.segments()[order[turn.checked_sub(1)? as usize]].class as u8);
     on_pixels.into_iter().map(class).collect()
 }
 
@@ -477,7 +525,7 @@ mod tests {
             void in prop::sample::select(vec![Void::Ignored, Void::Counted]),
         ) {
             let classes = TruthClasses::of_values(0);
-            let truth = Truth::from_labels(&LabelMap::new(WIDTH, HEIGHT, labels.clone()).unwrap(), &classes);
+            let truth = Truth::from_labels(&LabelMap::new(WIDTH, HEIGHT, labels.clone()).unwrap(), &classes).unwrap();
             let views: Vec<SuperpixelMap<'_>> = maps
                 .iter()
                 .map(|map| SuperpixelMap::new(map, WIDTH as u16, HEIGHT as u16, 9).unwrap())
@@ -573,7 +621,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let classes = TruthClasses::of_values(0);
         let labels = LabelMap::new(2, 2, vec![1, 1, 2, 2]).unwrap();
-        let truth = Truth::from_labels(&labels, &classes);
+        let truth = Truth::from_labels(&labels, &classes).unwrap();
         let small = SuperpixelMap::new(&[0], 1, 1, 1).unwrap();
         let map = SuperpixelMap::new(&[0, 0, 1, 1], 2, 2, 2).unwrap();
         let run = |y, x0, x1| [Run { y, x0, x1 }];

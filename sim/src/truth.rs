@@ -3,8 +3,11 @@
 use crate::dataset::{Dataset, DatasetError, Description, Kind};
 use crate::label_map::LabelMap;
 
-/// What no class has: the segment of pixels that belong to none.
-const NONE: u32 = u32::MAX;
+/// Most ground-truth segments of an image.
+pub const MAX_SEGMENTS: usize = 65535;
+
+/// The segment of pixels that belong to none.
+pub(crate) const NONE: u16 = u16::MAX;
 
 /// A ground-truth segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub struct TruthSegment {
 pub struct Truth {
     width: usize,
     height: usize,
-    ids: Vec<u32>,
+    ids: Vec<u16>,
     classes: Vec<Option<u8>>,
     segments: Vec<TruthSegment>,
 }
@@ -42,7 +45,20 @@ pub enum TruthError {
         /// Those of the labels.
         labels: (usize, usize),
     },
+    /// The labels are in too many pieces.
+    #[error("{path}: {problem}")]
+    Pieces {
+        /// The image of labels.
+        path: String,
+        /// What is wrong.
+        problem: PiecesError,
+    },
 }
+
+/// Labels in more than [`MAX_SEGMENTS`] pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the labels are in more than {MAX_SEGMENTS} pieces")]
+pub struct PiecesError;
 
 /// The classes that label values stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +125,10 @@ impl Truth {
     pub fn open(dataset: &Dataset, classes: &TruthClasses, id: &str) -> Result<Self, TruthError> {
         let labels = dataset.labels(id)?;
         let Some(regions) = dataset.regions(id)? else {
-            return Ok(Self::from_labels(&labels, classes));
+            return Self::from_labels(&labels, classes).map_err(|problem| TruthError::Pieces {
+                path: dataset.labels_path(id).display().to_string(),
+                problem,
+            });
         };
         Self::from_regions(&labels, &regions, classes).ok_or_else(|| TruthError::Size {
             path: dataset.regions_path(id).display().to_string(),
@@ -143,7 +162,7 @@ impl Truth {
             let most = votes[region].iter().copied().max().filter(|&most| most > 0);
             let class = votes[region].iter().position(|&count| Some(count) == most);
             if let Some(class) = class {
-                id_of[region] = segments.len() as u32;
+                id_of[region] = segments.len() as u16;
                 segments.push(TruthSegment {
                     class,
                     area: areas[region],
@@ -161,8 +180,10 @@ impl Truth {
     }
 
     /// A segment for each 8-connected piece of pixels with one label.
-    #[must_use]
-    pub fn from_labels(labels: &LabelMap, classes: &TruthClasses) -> Self {
+    ///
+    /// # Errors
+    /// [`PiecesError`] when there are too many.
+    pub fn from_labels(labels: &LabelMap, classes: &TruthClasses) -> Result<Self, PiecesError> {
         let (width, height) = (labels.width(), labels.height());
         let pixels = pixel_classes(labels, classes);
         let mut ids = vec![NONE; pixels.len()];
@@ -172,7 +193,10 @@ impl Truth {
             let Some(class) = pixels[first].filter(|_| ids[first] == NONE) else {
                 continue;
             };
-            let id = segments.len() as u32;
+            if segments.len() == MAX_SEGMENTS {
+                return Err(PiecesError);
+            }
+            let id = segments.len() as u16;
             let mut area = 0;
             ids[first] = id;
             stack.push(first);
@@ -194,13 +218,13 @@ impl Truth {
                 area,
             });
         }
-        Self {
+        Ok(Self {
             width,
             height,
             ids,
             classes: pixels,
             segments,
-        }
+        })
     }
 
     /// Columns.
@@ -223,9 +247,12 @@ impl Truth {
 
     /// The segment of every pixel, row-major.
     pub fn pixel_segments(&self) -> impl ExactSizeIterator<Item = Option<usize>> {
-        self.ids
-            .iter()
-            .map(|&id| (id != NONE).then_some(id as usize))
+        self.ids.iter().map(|&id| (id != NONE).then_some(id.into()))
+    }
+
+    /// The segment of every pixel, row-major, or [`NONE`].
+    pub(crate) fn ids(&self) -> &[u16] {
+        &self.ids
     }
 
     /// The class of every pixel, row-major.
@@ -262,7 +289,8 @@ mod tests {
             let truth = Truth::from_labels(
                 &map(width, height, labels.clone()),
                 &TruthClasses::of_values(0),
-            );
+            )
+            .unwrap();
             let ids: Vec<_> = truth.pixel_segments().collect();
             let near = |a: usize, b: usize| {
                 (a % width).abs_diff(b % width) <= 1 && (a / width).abs_diff(b / width) <= 1
@@ -307,5 +335,29 @@ mod tests {
         let ids: Vec<_> = truth.pixel_segments().map(|id| id.is_some()).collect();
         assert_eq!(ids, [false, true, true, false, true, true, false, false]);
         assert!(Truth::from_regions(&labels, &map(2, 4, vec![0; 8]), &classes).is_none());
+    }
+
+    #[test]
+    fn as_many_segments_as_there_may_be() {
+        // Single pixels on every second row and column.
+        let mut labels = vec![0; 512 * 256];
+        for place in 0..256 * 128 {
+            labels[place / 256 * 2 * 512 + place % 256 * 2] = 1;
+        }
+        let classes = TruthClasses::of_values(0);
+        let count = |labels: &[u8]| {
+            let truth =
+                Truth::from_labels(&map(512, labels.len() / 512, labels.to_vec()), &classes);
+            truth.map(|truth| {
+                let last = truth.pixel_segments().flatten().max();
+                assert_eq!(last, Some(truth.segments().len() - 1));
+                truth.segments().len()
+            })
+        };
+        assert_eq!(count(&labels), Ok(32768));
+        let mut twice = [&labels[..], &labels].concat();
+        assert_eq!(count(&twice), Err(PiecesError));
+        twice[0] = 0;
+        assert_eq!(count(&twice), Ok(65535));
     }
 }

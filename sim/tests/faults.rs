@@ -93,7 +93,15 @@ mod processes {
             write_photo(&root.join("photos"), width, 48);
         }
         let network = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/onnx/vgg-qdq.onnx");
-        fs::copy(network, root.join("network.onnx")).unwrap();
+        fs::copy(&network, root.join("network.onnx")).unwrap();
+        fs::copy(
+            network.with_file_name("strided.onnx"),
+            root.join("float.onnx"),
+        )
+        .unwrap();
+        // A picture of it takes fewer bytes than its label values as they are.
+        let flat = image::RgbImage::from_pixel(400, 300, image::Rgb([90, 120, 40]));
+        flat.save(root.join("flat.png")).unwrap();
         scene::write_dataset(&root.join("set"), &[("val", 3)], (60, 45), 0).unwrap();
         folder
     }
@@ -101,7 +109,7 @@ mod processes {
     const PHOTO: &str = "photos/photo60x48.png";
 
     /// Commands, and a file that each of them writes: the one by which readers know that all of them are there.
-    const WRITERS: [(&str, &str); 14] = [
+    const WRITERS: [(&str, &str); 17] = [
         ("segment PHOTO --model tiny.cfm --out a.png", "a.png"),
         (
             "segment PHOTO --model tiny.cfm --out a.png --labels l.png",
@@ -143,7 +151,22 @@ mod processes {
             "export hls PHOTO --model tiny.cfm --out hls --max-segments 5",
             "hls/run.sh",
         ),
+        (
+            "segment flat.png --model tiny.cfm --out f.png --labels f.pgm",
+            "f.pgm",
+        ),
+        (
+            "proposals flat.png --model tiny.cfm --labels set/labels/scene00000.png --out q.png --csv q.csv --plot q.svg",
+            "q.svg",
+        ),
+        (
+            "import float.onnx --images photos --float i.safetensors --out i.cfm",
+            "i.cfm",
+        ),
     ];
+
+    /// Options that name what is written.
+    const OUTPUTS: [&str; 5] = ["--out", "--labels", "--csv", "--plot", "--float"];
 
     fn words(line: &str) -> Vec<&str> {
         line.split(' ')
@@ -208,6 +231,69 @@ mod processes {
             assert_eq!(full.status.code(), Some(2), "{line}");
             assert!(files(root) == written, "{line}");
         }
+    }
+
+    /// The disk has room for some of the files of a command, but not for the largest one.
+    #[test]
+    fn a_disk_that_fills_up_between_files_leaves_everything_as_it_was() {
+        let folder = inputs();
+        let root = folder.path();
+        let untouched = files(root);
+        let mut partly = 0;
+        for (line, _) in WRITERS {
+            output(root, &words(line));
+            let mut written = files(root);
+            written.retain(|name, _| !untouched.contains_key(name));
+            for name in written.keys() {
+                let path = root.join(name);
+                if path.is_dir() {
+                    fs::remove_dir_all(path).unwrap();
+                } else if path.exists() {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+            assert!(files(root) == untouched, "{line}");
+            let largest = written.values().map(Vec::len).max().unwrap();
+            let blocks = (largest - 1) / 1024;
+            let fits = |bytes: &Vec<u8>| !bytes.is_empty() && bytes.len() <= blocks * 1024;
+            partly += usize::from(written.values().any(fits));
+            let full = limited(root, blocks as u32, true, &words(line));
+            assert_eq!(full.status.code(), Some(2), "{line}");
+            assert!(files(root) == untouched, "{line}");
+        }
+        assert!(partly > 6, "{partly}");
+    }
+
+    /// The last of several files cannot be written: the others are as they were.
+    #[test]
+    fn files_that_belong_together_are_written_together() {
+        let folder = inputs();
+        let root = folder.path();
+        let untouched = files(root);
+        for nowhere in ["/dev/full", "no/such/file", "photos"] {
+            for (line, _) in WRITERS {
+                let mut arguments = words(line);
+                let outputs = arguments.iter().filter(|word| OUTPUTS.contains(word));
+                if outputs.count() < 2 || (nowhere == "/dev/full" && !cfg!(target_os = "linux")) {
+                    continue;
+                }
+                *arguments.last_mut().unwrap() = nowhere;
+                let error = common::refusal(root, &arguments);
+                assert!(error.starts_with(&format!("cfm: {nowhere}: ")), "{error}");
+                assert!(files(root) == untouched, "{line}");
+            }
+        }
+        // So it is for each of many photographs.
+        let line = "segment photos --model tiny.cfm --out overlays --labels labels";
+        fs::create_dir_all(root.join("labels/photo60x48.png")).unwrap();
+        let error = common::refusal(root, &words(line));
+        assert!(error.starts_with("cfm: labels/photo60x48.png: "), "{error}");
+        let written = files(root);
+        assert!(!written.contains_key("overlays/photo60x48.png"));
+        assert_eq!(
+            written.contains_key("overlays/photo64x48.png"),
+            written.contains_key("labels/photo64x48.png")
+        );
     }
 
     #[test]
@@ -316,9 +402,7 @@ mod processes {
                 let arguments: Vec<String> = words(line)
                     .windows(2)
                     .map(|pair| match pair {
-                        ["--out" | "--labels" | "--csv" | "--plot", name] => {
-                            format!("{nowhere}/{name}")
-                        }
+                        [option, name] if OUTPUTS.contains(option) => format!("{nowhere}/{name}"),
                         [_, word] => (*word).to_owned(),
                         _ => unreachable!(),
                     })

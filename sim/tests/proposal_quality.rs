@@ -21,7 +21,7 @@ fn measures(
     let images: Vec<_> = (1..=3)
         .map(|seed| {
             let scene = Scene::render(width.into(), height.into(), seed);
-            let truth = Truth::from_labels(&scene.labels, &classes);
+            let truth = Truth::from_labels(&scene.labels, &classes).unwrap();
             let view = ImageView::rgb(scene.photo.as_raw(), width, height).unwrap();
             let mut image = None;
             propose(view, &mut |proposals| {

@@ -15,8 +15,11 @@ pub(super) struct Entry {
 /// Side of a glyph before enlargement.
 const GLYPH: u32 = 8;
 
-/// `picture` with a strip below it that lists `entries`, in as many lines as they need; as it is without any, or when
-/// it is too narrow for one.
+/// Pixels that a strip may have even where the picture has fewer.
+const SMALL: u64 = 1 << 20;
+
+/// `picture` with a strip below it that lists `entries`, in as many lines as they need; as it is without any, when it is
+/// too narrow for one, or when it is so wide and low that the strip would be larger.
 pub(super) fn below(picture: RgbImage, entries: &[Entry], background: Rgb<u8>) -> RgbImage {
     let (width, height) = picture.dimensions();
     let zoom = (width / 480).max(1);
@@ -25,7 +28,11 @@ pub(super) fn below(picture: RgbImage, entries: &[Entry], background: Rgb<u8>) -
     let Some(&(_, last)) = places.last() else {
         return picture;
     };
-    let mut sheet = RgbImage::from_pixel(width, height + line * (last + 1) + 2 * zoom, background);
+    let strip = line * (last + 1) + 2 * zoom;
+    if strip > height && u64::from(width) * u64::from(strip) > SMALL {
+        return picture;
+    }
+    let mut sheet = RgbImage::from_pixel(width, height + strip, background);
     imageops::replace(&mut sheet, &picture, 0, 0);
     let mut dot = |x: u32, y: u32, color: [u8; 3]| {
         for dy in 0..zoom {
@@ -121,5 +128,17 @@ mod tests {
             picture
         );
         assert_eq!(below(picture.clone(), &[], Rgb([0; 3])), picture);
+    }
+
+    #[test]
+    fn pictures_far_wider_than_high_have_no_legend() {
+        // Letters would be enlarged by the width, to 9375 rows.
+        let entries = [entry("sky")];
+        let wide = RgbImage::new(300_000, 2);
+        assert_eq!(below(wide.clone(), &entries, Rgb([0; 3])), wide);
+        assert_eq!(
+            below(RgbImage::new(3000, 1), &entries, Rgb([0; 3])).height(),
+            97
+        );
     }
 }

@@ -14,7 +14,7 @@ use cfm_proposals::Params;
 use cfm_sim::dataset::Dataset;
 use cfm_sim::import::{self, Options, Segments};
 use cfm_sim::label_map::LabelMap;
-use cfm_sim::output::{self, write_picture};
+use cfm_sim::output::{OutputFiles, write_picture};
 use cfm_sim::pipeline::{NetworkInput, ProposalMemory};
 use cfm_sim::proposal_config;
 use cfm_sim::proposal_quality::{
@@ -27,9 +27,6 @@ use rayon::prelude::*;
 
 use super::{ModelArg, SegmentsArg, display, pipeline, print_json, progress};
 use report::{ImageReport, Milliseconds, Number, Report, SetReport};
-
-/// Width that a panel of the picture is enlarged to, roughly.
-const PANEL: u32 = 480;
 
 /// Proposals that a picture shows.
 const SHOWN: usize = 24;
@@ -292,9 +289,7 @@ fn draw(
     first: &[Segment<'_>],
 ) -> RgbImage {
     let small = photo::resized(photo, width.into(), height.into());
-    let zoom = (PANEL / u32::from(width)).max(1);
-    let sheet = picture::superpixels(&small, maps, zoom);
-    picture::ranked(&sheet, &small, maps, first)
+    picture::proposals(&small, maps, first)
 }
 
 /// The proposals of a photograph, measured.
@@ -316,23 +311,25 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         bail!("--csv and --plot need ground truth: a data set, or --labels");
     }
     let setup = Setup::new(args)?;
+    let mut files = OutputFiles::new();
     let report = if args.path.is_dir() {
         if args.labels.is_some() {
             bail!("--labels is for a photograph; a data set has labels of its own");
         }
         Report::Set(data_set(args, &setup)?)
     } else {
-        Report::Image(image(args, &setup)?)
+        Report::Image(image(args, &setup, &mut files)?)
     };
     if let Some(quality) = report.quality() {
         if let Some(path) = &args.csv {
-            output::write(path, report::csv(quality).as_bytes()).with_context(|| display(path))?;
+            files.add(path, report::csv(quality).into_bytes())?;
         }
         if let Some(path) = &args.plot {
             let svg = report::plot(quality).with_context(|| display(path))?;
-            output::write(path, svg.as_bytes()).with_context(|| display(path))?;
+            files.add(path, svg.into_bytes())?;
         }
     }
+    files.commit()?;
     if args.json {
         print_json(out, &report)?;
     } else {
@@ -341,11 +338,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn image(args: &Args, setup: &Setup) -> anyhow::Result<ImageReport> {
+/// Proposals of a photograph; their picture is added to `files`.
+fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<ImageReport> {
     let photo = photo::open(&args.path)?;
     let classes = TruthClasses::of_values(args.ignore);
     let truth = match &args.labels {
-        Some(path) => Some(Truth::from_labels(&LabelMap::open(path)?, &classes)),
+        Some(path) => {
+            let truth = Truth::from_labels(&LabelMap::open(path)?, &classes);
+            Some(truth.with_context(|| display(path))?)
+        }
         None => None,
     };
     let truth = truth.as_ref().map(|truth| (truth, &classes));
@@ -354,7 +355,7 @@ fn image(args: &Args, setup: &Setup) -> anyhow::Result<ImageReport> {
         .with_context(|| display(&args.path))?;
     let out = args.out.clone().unwrap_or_else(|| "proposals.png".into());
     if let Some(picture) = &made.picture {
-        write_picture(&out, picture)?;
+        files.add_picture(&out, picture)?;
     }
     let quality = match (made.quality, &args.labels) {
         (Some(quality), Some(path)) => {
