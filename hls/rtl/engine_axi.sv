@@ -267,7 +267,7 @@ module engine_axi #(
     assign m_axi_arburst = 2'b01;
     assign m_axi_rready = weights_ready || discarding;
     always_ff @(posedge clock) begin
-        if (arrived && m_axi_rresp[1] && fault != 8) weights_failed <= 1'b1;
+        if (arrived && m_axi_rresp[1] && (!discarding || fault == 11) && fault != 8) weights_failed <= 1'b1;
         if (reset || engine_reset) weights_failed <= 1'b0;
         coming <= coming + (asked ? {1'b0, m_axi_arlen[4:0]} + 6'd1 : 6'd0) - {5'd0, arrived};
         if (asked) m_axi_arvalid <= 1'b0;

@@ -23,13 +23,15 @@ use cfm_hardware::Folding;
 use engine_pins::{Case, Clock, POLICY, Shared, Simulation, load};
 
 /// The mistakes in `engine_axi.sv` (`+fault=N`) that can show with ports, and those that need streams.
-const FAULTS: [u32; 6] = [1, 2, 6, 7, 8, 10];
+const FAULTS: [u32; 7] = [1, 2, 6, 7, 8, 10, 11];
 const STREAM_FAULTS: [u32; 4] = [3, 4, 5, 9];
 
 /// `CONTROL`'s reset.
 const RESET: u32 = 2;
 /// In `STATUS`: a port was written while it was full.
 const OVERFLOW: u32 = 8;
+/// In `STATUS`: the memory for weights answered with an error.
+const WEIGHTS_FAILED: u32 = 16;
 /// Beats that wait for the engine, at most: the depth of a DMA, so to say.
 const QUEUE: usize = 64;
 
@@ -398,9 +400,6 @@ impl Bench {
         configuration: &Configuration<'_>,
         fault: Option<(usize, Fault)>,
     ) -> Result<Device<Board, Clock>> {
-        let board = self.board(configuration.classes(), None);
-        let mut device = Device::new(board, Clock(Rc::clone(&self.simulation)), POLICY);
-        device.reset().map_err(|error| anyhow::anyhow!("{error}"))?;
         let board = self.board(configuration.classes(), fault);
         let mut device = Device::new(board, Clock(Rc::clone(&self.simulation)), POLICY);
         device
@@ -655,6 +654,17 @@ impl Bench {
                         refused += usize::from(fault == Fault::Refused);
                     }
                     (fault, backend) => bail!("seed {seed}: {fault:?} led to {backend:?}"),
+                }
+                if fault == Fault::Stuck {
+                    // The driver has reset the engine: what the memory still owes the frame before, now with errors, is
+                    // none of the next frame's business.
+                    self.ask("e 1")?;
+                    self.ask("h 0")?;
+                    self.ask("w 600")?;
+                    ensure!(
+                        self.read(4 * 4)?.0 & WEIGHTS_FAILED == 0,
+                        "seed {seed}: weights of a frame that was reset are held against the next"
+                    );
                 }
                 self.ask("o 0")?;
                 // The driver resets it while what the memory owes it is still to come.

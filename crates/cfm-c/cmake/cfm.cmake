@@ -2,7 +2,8 @@
 #
 #   include(path/to/crates/cfm-c/cmake/cfm.cmake)
 #   target_link_libraries(my_program PRIVATE cfm::cfm)
-#   cfm_model(my_program street)                     # NAME.h and NAME.c of a built-in model, or of PATH/NAME.cfm
+#   cfm_model(my_program street)                     # NAME.h and NAME.c of a built-in model, or of PATH/NAME.cfm, where a
+#                                                    # relative PATH begins in the folder of CMakeLists.txt
 #
 # Set before, if needed:
 #   CFM_RUST_TARGET   Rust target, e.g. thumbv7em-none-eabihf; empty for the host. On a target without an operating
@@ -51,19 +52,25 @@ add_dependencies(cfm::cfm cfm_cargo)
 # Adds a model to a target, as C source made by `cfm export c`.
 function(cfm_model target model)
     get_filename_component(name "${model}" NAME_WE)
-    set(folder "${CMAKE_CURRENT_BINARY_DIR}/cfm-models")
+    set(folder "${CMAKE_CURRENT_BINARY_DIR}/cfm-models/${target}")
     set(depends "")
-    if(EXISTS "${model}")
+    # A built-in model is a name, and a part of the exporter.
+    if(model MATCHES "[/.]")
+        get_filename_component(model "${model}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_SOURCE_DIR}")
         set(depends "${model}")
     endif()
-    add_custom_command(
-        OUTPUT "${folder}/${name}.c" "${folder}/${name}.h"
+    # What the exporter is made of, cargo knows, so it is always asked; the files are only touched when they change.
+    add_custom_target(${target}_cfm_${name}
         COMMAND "${CFM_CARGO}" run --release --locked --quiet --target-dir "${CFM_TARGET_DIR}" -p cfm-sim --bin cfm --
-                export c --model "${model}" --name "${name}" --out "${folder}"
+                export c --model "${model}" --name "${name}" --out "${folder}/new"
+        COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${folder}/new/${name}.c" "${folder}/new/${name}.h" "${folder}"
+        BYPRODUCTS "${folder}/${name}.c" "${folder}/${name}.h"
         WORKING_DIRECTORY "${CFM_ROOT_DIR}"
         DEPENDS ${depends}
         USES_TERMINAL
         VERBATIM)
+    add_dependencies(${target} ${target}_cfm_${name})
+    set_source_files_properties("${folder}/${name}.c" "${folder}/${name}.h" PROPERTIES GENERATED TRUE)
     target_sources(${target} PRIVATE "${folder}/${name}.c" "${folder}/${name}.h")
     target_include_directories(${target} PRIVATE "${folder}")
 endfunction()

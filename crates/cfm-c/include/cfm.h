@@ -645,7 +645,8 @@ const char *cfm_error_message(int32_t error);
  * Begins an image: nothing of it is there yet.
  *
  * The arena has `arena_bytes` bytes, at least as many as `cfm_info` and the exported model's header say. Any alignment
- * will do; 16 is best. An image that is begun again in the same storage starts anew, at any stage.
+ * will do; 16 is best. An image that is begun again in the same storage starts anew, at any stage. After an error the
+ * storage holds no image, and what is in the arena is not specified.
  *
  * # Safety
  * `image` is valid for writes, `model` for reads, and the arena for reads and writes. As long as the image is in use,
@@ -801,7 +802,8 @@ cfm_error cfm_proposals_sizes(const struct cfm_model *model, struct cfm_sizes *s
  *
  * The image has the size and the samples of the model's input, `length` bytes, row by row. `words` and `labels` are
  * memory of `word_count` and `label_count` items, as many as `cfm_proposals_sizes` says; the proposals live in it. With
- * fewer words than best, down to `min_words`, the same takes longer.
+ * fewer words than best, down to `min_words`, the same takes longer. After an error the storage holds no proposals, and
+ * what is in `words` and `labels` is not specified.
  *
  * # Safety
  * `proposals` is valid for writes, `model` for reads, `pixels` for reads of `length` bytes during the call. `words` and

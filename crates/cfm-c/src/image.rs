@@ -57,7 +57,8 @@ const _: () = {
 /// Begins an image: nothing of it is there yet.
 ///
 /// The arena has `arena_bytes` bytes, at least as many as `cfm_info` and the exported model's header say. Any alignment
-/// will do; 16 is best. An image that is begun again in the same storage starts anew, at any stage.
+/// will do; 16 is best. An image that is begun again in the same storage starts anew, at any stage. After an error the
+/// storage holds no image, and what is in the arena is not specified.
 ///
 /// # Safety
 /// `image` is valid for writes, `model` for reads, and the arena for reads and writes. As long as the image is in use,

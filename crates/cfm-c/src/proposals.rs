@@ -58,7 +58,8 @@ pub unsafe extern "C" fn cfm_proposals_sizes(
 ///
 /// The image has the size and the samples of the model's input, `length` bytes, row by row. `words` and `labels` are
 /// memory of `word_count` and `label_count` items, as many as `cfm_proposals_sizes` says; the proposals live in it. With
-/// fewer words than best, down to `min_words`, the same takes longer.
+/// fewer words than best, down to `min_words`, the same takes longer. After an error the storage holds no proposals, and
+/// what is in `words` and `labels` is not specified.
 ///
 /// # Safety
 /// `proposals` is valid for writes, `model` for reads, `pixels` for reads of `length` bytes during the call. `words` and

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The example in CMake: built for the host and run, its labels compared with those of `cfm segment`; and built, but not
-# run, for a Cortex-M4F with newlib.
+# run, for a Cortex-M4F with newlib. Models: from a path, and made anew when, and only when, they have changed.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -10,6 +10,9 @@ OUT=$TARGET_DIR/cfm-cmake
 
 . tests/need.sh
 need cmake cmake
+need make make
+need cc gcc
+need_target thumbv7em-none-eabihf
 need arm-none-eabi-gcc gcc-arm-none-eabi
 
 rm -rf "$OUT"
@@ -22,6 +25,39 @@ cargo build --release --locked --quiet -p cfm-sim --bin cfm --example render_sce
 tail -c $((240 * 180 * 3)) "$OUT/image.ppm" >"$OUT/image.rgb"
 "$OUT/host/label" "$OUT/image.rgb" "$OUT/c.labels"
 tail -c $((240 * 180)) "$OUT/cfm.pgm" | cmp - "$OUT/c.labels"
+
+# An old file of a built-in model gives way to the new one, which then stays as it is.
+made=$OUT/host/cfm-models/label/street.c
+cp -p "$made" "$OUT/street.c"
+echo "/* old */" >"$made"
+cmake --build "$OUT/host" >/dev/null
+cmp "$made" "$OUT/street.c"
+touch -d 2001-01-01 "$made"
+cmake --build "$OUT/host" >/dev/null
+[ "$(date -r "$made" +%Y)" = 2001 ] || {
+    echo "a model that has not changed is made anew" >&2
+    exit 1
+}
+
+# Of a file beside CMakeLists.txt, and of another one in its place.
+mkdir -p "$OUT/path/models"
+cp crates/cfm-c/examples/label/*.[ch] "$OUT/path"
+sed -e "s|\.\./\.\./cmake|$PWD/crates/cfm-c/cmake|" -e 's|label street|label models/street.cfm|' \
+    crates/cfm-c/examples/label/CMakeLists.txt >"$OUT/path/CMakeLists.txt"
+grep -q 'models/street.cfm' "$OUT/path/CMakeLists.txt"
+cp sim/models/scene.cfm "$OUT/path/models/street.cfm"
+cmake -S "$OUT/path" -B "$OUT/path/build" -DCFM_TARGET_DIR="$TARGET_DIR" >/dev/null
+cmake --build "$OUT/path/build" >/dev/null
+made=$OUT/path/build/cfm-models/label/street.c
+cp "$made" "$OUT/street.c"
+cp sim/models/street.cfm "$OUT/path/models/street.cfm"
+cmake --build "$OUT/path/build" >/dev/null
+if cmp -s "$made" "$OUT/street.c"; then
+    echo "a model that has changed is not made anew" >&2
+    exit 1
+fi
+"$OUT/path/build/label" "$OUT/image.rgb" "$OUT/path.labels"
+cmp "$OUT/path.labels" "$OUT/c.labels"
 
 cmake -S crates/cfm-c/examples/label -B "$OUT/arm" -DCFM_TARGET_DIR="$TARGET_DIR" \
     -DCFM_RUST_TARGET=thumbv7em-none-eabihf -DCMAKE_SYSTEM_NAME=Generic -DCMAKE_SYSTEM_PROCESSOR=arm \

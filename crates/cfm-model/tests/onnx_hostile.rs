@@ -574,3 +574,15 @@ fn bounds_that_are_reversed_or_no_numbers_are_refused() {
         );
     }
 }
+
+#[test]
+fn long_metadata_is_not_read() {
+    let mut file = clipped([-100.0, 100.0], [-5, 5]);
+    let pairs = vec![r#"["",""]"#; 1 << 20].join(",");
+    file.metadata_props.push(StringStringEntryProto {
+        key: "cfm.provenance".to_owned(),
+        value: format!("[{pairs}]"),
+    });
+    let expected = "metadata cfm.provenance: it is longer than 4 MiB";
+    refused(&file, None, expected);
+}

@@ -14,6 +14,9 @@ use super::super::error::{ImportError, Result};
 
 /// The version of the keys that is read.
 const VERSION: &str = "1";
+/// Most bytes of a value: the longest, provenance, is at most 1 MiB before it is JSON, which takes many times its length
+/// once it is read.
+const MAX_ENTRY: usize = 4 << 20;
 
 /// Zero point and exponent of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -59,6 +62,9 @@ impl Metadata {
         };
         if version != VERSION {
             return Err(refuse("version", format!("{version} is not {VERSION}")));
+        }
+        if let Some((key, _)) = entries.iter().find(|(_, text)| text.len() > MAX_ENTRY) {
+            return Err(refuse(key, "it is longer than 4 MiB"));
         }
         let get = |key: &str| entries.get(key).copied();
         let need = |key: &str| get(key).ok_or_else(|| refuse(key, "it is missing"));
