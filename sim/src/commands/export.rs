@@ -10,9 +10,10 @@ use cfm_hardware::parameters::Parameters;
 use cfm_hardware::project::{Language, Summary};
 use cfm_model::onnx::export::{self as onnx, Format};
 use cfm_sim::c_source::{CSource, identifier};
+use cfm_sim::onnx_inputs::{self, InputsError};
+use cfm_sim::photo;
 use cfm_sim::trace::Inputs;
 use cfm_sim::vectors::{self, Folder};
-use cfm_sim::{onnx_inputs, photo};
 use serde::Serialize;
 
 use super::engine_project::{Project, ProjectInput};
@@ -206,8 +207,11 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Some(path) => {
             let pipeline = pipeline(&file, &model)?;
             let photo = photo::open(path)?;
-            let written = onnx_inputs::write(&pipeline, &photo, &mut folder);
-            Some(written.with_context(|| file.name())?)
+            Some(match onnx_inputs::write(&pipeline, &photo, &mut folder) {
+                // It names a file, and not that of the model.
+                Err(InputsError::File(error)) => return Err(error.into()),
+                written => written.with_context(|| file.name())?,
+            })
         }
     };
     let mut files = Vec::new();
