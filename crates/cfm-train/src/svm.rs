@@ -15,7 +15,7 @@
 //!
 //! is solved by coordinate descent (Hsieh et al., "A Dual Coordinate Descent Method for Large-scale Linear SVM", ICML
 //! 2008) until the two objectives are close, so how far a machine is from the optimum is known and not hoped for; but for
-//! at most [`MOST_PASSES`] passes.
+//! at most 2000 passes over the samples.
 //!
 //! Most negatives are easy. A machine starts with all positives and some negatives, and then takes in the negatives
 //! that violate their margin, round by round, until few do or the configured rounds are over (Felzenszwalb et al., TPAMI
