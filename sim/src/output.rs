@@ -44,7 +44,8 @@ impl OutputProblem {
     }
 }
 
-/// Files that a command writes, together: when one of them cannot be written, all are as they were.
+/// Files that a command writes, together: when one of them cannot be written, all are as they were; when one that is
+/// written cannot have its name, so are they if it is the first, and else the last one is missing.
 ///
 /// They are a [`Batch`], with what a user may name besides: a link stays a link, a device or pipe is written to directly
 /// (before the files get their names), and a folder that is not there is an error.

@@ -91,21 +91,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Gives all files their names, the last one last; what had its name is removed before.
+    /// Gives all files their names, the last one last; what had its name is taken away before.
     ///
     /// # Errors
-    /// A [`FileError`] that names the file. The last file of the set is missing then, or everything is as it was.
+    /// A [`FileError`] that names the file. Everything is as it was when it is the first file that cannot have its name;
+    /// otherwise the last file of the set is missing.
     pub fn commit(mut self) -> Result<(), FileError> {
-        if let Some((_, last)) = self.files.last()
-            && self.files.len() > 1
-        {
-            match fs::remove_file(last) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(FileError::at(last)(error));
-                }
-                _ => sync_folder(folder(last)).map_err(FileError::at(last))?,
-            }
-        }
+        let mut old = match self.files.as_slice() {
+            [_, .., (_, last)] => put_aside(last).map_err(FileError::at(last))?,
+            _ => None,
+        };
         let mut synced: Option<PathBuf> = None;
         let count = self.files.len();
         for (at, (file, path)) in std::mem::take(&mut self.files).into_iter().enumerate() {
@@ -116,8 +111,14 @@ impl Batch {
             {
                 sync_folder(&folder).map_err(FileError::at(&folder))?;
             }
-            file.persist(&path)
-                .map_err(|error| FileError::at(&path)(error.error))?;
+            if let Err(error) = file.persist(&path) {
+                if at == 0
+                    && let Some((old, last)) = old.take()
+                {
+                    put_back(old, &last);
+                }
+                return Err(FileError::at(&path)(error.error));
+            }
         }
         if let Some(folder) = synced {
             sync_folder(&folder).map_err(FileError::at(&folder))?;
@@ -134,6 +135,31 @@ impl Drop for Batch {
             // One that somebody else uses by now stays.
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+/// Takes a file out of the way, under a temporary name that goes with what is returned, beside its own name; `None` if
+/// there is no such file.
+fn put_aside(path: &Path) -> io::Result<Option<(TempPath, PathBuf)>> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new()
+        .prefix(".cfm-")
+        .tempfile_in(folder(path));
+    let aside = made.map_err(without_path)?.into_temp_path();
+    fs::rename(path, &aside)?;
+    if let Err(error) = sync_folder(folder(path)) {
+        put_back(aside, path);
+        return Err(error);
+    }
+    Ok(Some((aside, path.to_owned())))
+}
+
+/// Undoes [`put_aside`]. Where that fails, the old file stays under the temporary name, which is better than nothing.
+fn put_back(aside: TempPath, path: &Path) {
+    if let Err(error) = aside.persist(path) {
+        let _ = error.path.keep();
     }
 }
 
@@ -205,6 +231,29 @@ mod tests {
         assert!(write(&folder.path().join("no/such/folder/out"), b"x").is_err());
         assert!(write(folder.path(), b"x").is_err());
         assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_had_costs_no_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (first, last) = (root.join("first"), root.join("last"));
+        // No folder has this name, so that only the renaming fails.
+        let nowhere = root.join("new/");
+        fs::write(&last, b"old").unwrap();
+        let mut batch = Batch::new();
+        batch.add(&nowhere, b"x").unwrap();
+        batch.add(&last, b"new").unwrap();
+        assert_eq!(batch.commit().unwrap_err().path, nowhere);
+        assert_eq!(names(root), ["last"]);
+        assert_eq!(fs::read(&last).unwrap(), b"old");
+        // Behind a file that has its name already, the set is incomplete.
+        let mut batch = Batch::new();
+        batch.add(&first, b"x").unwrap();
+        batch.add(&nowhere, b"x").unwrap();
+        batch.add(&last, b"new").unwrap();
+        assert_eq!(batch.commit().unwrap_err().path, nowhere);
+        assert_eq!(names(root), ["first"]);
     }
 
     #[cfg(unix)]

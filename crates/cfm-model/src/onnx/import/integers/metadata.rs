@@ -14,9 +14,9 @@ use super::super::error::{ImportError, Result};
 
 /// The version of the keys that is read.
 const VERSION: &str = "1";
-/// Most bytes of a value: the longest, provenance, is at most 1 MiB before it is JSON, which takes many times its length
-/// once it is read.
-const MAX_ENTRY: usize = 4 << 20;
+/// Most bytes of a value, which takes many times its length once it is read: the longest, provenance, is at most 1 MiB before
+/// it is JSON, in which a control character has six bytes.
+const MAX_ENTRY: usize = 8 << 20;
 
 /// Zero point and exponent of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -64,7 +64,7 @@ impl Metadata {
             return Err(refuse("version", format!("{version} is not {VERSION}")));
         }
         if let Some((key, _)) = entries.iter().find(|(_, text)| text.len() > MAX_ENTRY) {
-            return Err(refuse(key, "it is longer than 4 MiB"));
+            return Err(refuse(key, "it is longer than 8 MiB"));
         }
         let get = |key: &str| entries.get(key).copied();
         let need = |key: &str| get(key).ok_or_else(|| refuse(key, "it is missing"));
