@@ -46,8 +46,9 @@ pip_install() {
     local folder=$1
     shift
     echo "pip install $*" >&2
-    { [ -x "$folder/bin/pip" ] || "${PYTHON:-python3}" -m venv "$folder"; } >&2 &&
-        "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 && return
+    # One that does not work any more, because Python is another or the folder has moved, is made anew.
+    { "$folder/bin/python" -m pip --version >/dev/null 2>&1 || "${PYTHON:-python3}" -m venv "$folder"; } >&2 &&
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2 && return
     echo "missing: Python 3 with venv, and from PyPI: $*" >&2
     exit 1
 }

@@ -24,12 +24,14 @@ AP=$OUT/ap_types
 if [ ! -f "$AP/ap_int.h" ]; then
     echo "hls4ml==1.3.0 --hash=sha256:01bf1de2cd9bca56699b9fe3385cb1735026b022f9580fe1d73faf192dfb90f2" >"$OUT/requirements.txt"
     # Of a virtual environment, for a Python may have no pip; this script is in exported projects, too, without tests/need.sh.
-    PIP=$OUT/pip-venv/bin/pip
-    { [ -x "$PIP" ] || "$PYTHON" -m venv "$OUT/pip-venv"; } >&2 || {
-        echo "missing: Python 3 with venv (Debian package python3-venv)" >&2
-        exit 1
+    # Status 2 says that a tool is missing, and not that the engine is wrong.
+    PIP=$OUT/pip-venv/bin/python
+    { "$PIP" -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv "$OUT/pip-venv"; } >&2 &&
+        "$PIP" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$OUT" \
+            -r "$OUT/requirements.txt" >&2 || {
+        echo "missing: Python 3 with venv (Debian package python3-venv), and from PyPI hls4ml==1.3.0" >&2
+        exit 2
     }
-    "$PIP" download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$OUT" -r "$OUT/requirements.txt"
     rm -rf "$OUT/wheel" "$AP.new"
     "$PYTHON" -m zipfile -e "$OUT"/hls4ml-1.3.0-*.whl "$OUT/wheel"
     mkdir "$AP.new"

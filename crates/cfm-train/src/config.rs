@@ -441,6 +441,9 @@ impl Config {
             if layer.channels == 0 || layer.stride == 0 || layer.dilation == 0 {
                 return refuse(&format!("backbone layer {index} holds a zero"));
             }
+            if layer.kernel % 2 == 0 {
+                return refuse(&format!("backbone layer {index} has an even kernel"));
+            }
             let fields = [layer.kernel, layer.stride, layer.dilation];
             if fields.iter().any(|&field| field > 255) || layer.padding() > 255 {
                 return refuse(&format!(
@@ -451,9 +454,6 @@ impl Config {
                 return refuse(&format!(
                     "backbone layer {index} has more than 65535 channels"
                 ));
-            }
-            if layer.kernel % 2 == 0 {
-                return refuse(&format!("backbone layer {index} has an even kernel"));
             }
             if layer.groups == 0
                 || channels % layer.groups != 0
@@ -602,6 +602,7 @@ mod tests {
             "backbone = []",
             "backbone = [{ channels = 8, stride = 0 }]",
             "backbone = [{ channels = 8, kernel = 2 }]",
+            "backbone = [{ channels = 8, kernel = 0 }]",
             "backbone = [{ channels = 8, residual = 1 }]",
             "backbone = [{ channels = 3, residual = 2 }]",
             "backbone = [{ channels = 8 }, { channels = 3, stride = 2, residual = 2 }]",
@@ -642,7 +643,7 @@ mod tests {
             "[quantized]\nlr = inf",
             "[sampling]\npure = 0\nmixed = 0",
             "[sampling]\npure = 9000000000000000000",
-            "[sampling.paper]\nsegments = 0",
+            "[sampling]\nmethod = \"paper\"\n[sampling.paper]\nsegments = 0",
             "[sampling.paper]\nsegments = 70000",
             "[data]\nlimit = 0",
         ] {

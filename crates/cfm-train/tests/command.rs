@@ -77,6 +77,24 @@ fn trains_and_resumes() {
         assert!(error.contains("other photographs"), "{error}");
     };
     refused(&other);
+    // What it started with need not be told again, and may be gone by then.
+    let mut init = Command::new(env!("CARGO_BIN_EXE_cfm-train"));
+    init.current_dir(root.path())
+        .args(["train", "data", "--config", "config.toml"])
+        .args(["--out", "second.cfm"])
+        .args(short);
+    assert_success(&init.args(["--init", "model.run"]).output().unwrap());
+    let second = std::fs::read(root.path().join("second.cfm")).unwrap();
+    std::fs::rename(&run_folder, root.path().join("gone")).unwrap();
+    let mut resumed = Command::new(env!("CARGO_BIN_EXE_cfm-train"));
+    resumed
+        .current_dir(root.path())
+        .args(["train", "data", "--config", "config.toml"])
+        .args(["--out", "second.cfm"])
+        .args(&resume);
+    assert_success(&resumed.output().unwrap());
+    assert!(second == std::fs::read(root.path().join("second.cfm")).unwrap());
+    std::fs::rename(root.path().join("gone"), &run_folder).unwrap();
     std::fs::write(&split, ids.replace("3\n", "")).unwrap();
     refused(&resume);
     std::fs::write(&split, ids).unwrap();
@@ -113,6 +131,25 @@ fn a_model_that_cannot_be_measured_is_written() {
     assert_success(&output);
     assert!(!String::from_utf8_lossy(&output.stdout).contains("mIoU"));
     assert!(root.path().join("model.cfm").is_file());
+
+    // A photograph that is gone when it is to be measured on: those of the training are in memory.
+    let log = root.path().join("gone.run/log.csv");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+        .current_dir(root.path())
+        .args(["train", "data", "--config", "config.toml"])
+        .args(["--out", "gone.cfm"])
+        .args(short)
+        .args(["--set", "float.epochs=3"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !log.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    std::fs::remove_file(root.path().join("data/images/other.png")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(root.path().join("gone.cfm").is_file());
 }
 
 #[test]

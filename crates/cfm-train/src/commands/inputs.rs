@@ -31,8 +31,14 @@ const FILE: &str = "inputs.json";
 const MAX_FILE: u64 = 1 << 20;
 
 impl Inputs {
-    /// Those of a run that starts with the backbone of the run in `init`.
-    pub fn of(dataset: &Dataset, config: &Config, init: Option<&Path>) -> Result<Self> {
+    /// Those of a run in `folder` that starts with the backbone of the run in `init`. One that goes on needs not be told
+    /// what it started with.
+    pub fn of(
+        dataset: &Dataset,
+        config: &Config,
+        folder: &Path,
+        init: Option<&Path>,
+    ) -> Result<Self> {
         let [train, val] = data::ids(dataset, &config.data)?;
         let photographs = |split, ids| Photographs::new(dataset.description(), split, ids);
         let init = init.map(|folder| {
@@ -41,18 +47,26 @@ impl Inputs {
                 fs::read(&network).with_context(|| format!("cannot read {}", network.display()))?;
             anyhow::Ok(Fingerprint::of(&bytes))
         });
+        let init = match init.transpose()? {
+            None if Checkpoint::of(folder).exists() => Self::read(folder)?.init,
+            init => init,
+        };
         Ok(Self {
             train: photographs(&config.data.train, &train),
             val: photographs(&config.data.val, &val),
-            init: init.transpose()?,
+            init,
         })
     }
 
     /// Those that the folder's run was begun with.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let text = bounded_file::read_text(&path, MAX_FILE)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = bounded_file::read_text(&path, MAX_FILE).with_context(|| {
+            format!(
+                "cannot read {}, which says what the run was begun with",
+                path.display()
+            )
+        })?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 

@@ -62,7 +62,7 @@ impl Session<'_> {
     /// Trains in `folder`; `None` when stopped.
     pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<FloatModel>> {
         let dataset = &self.dataset(config)?;
-        let inputs = Inputs::of(dataset, config, self.init)?;
+        let inputs = Inputs::of(dataset, config, folder, self.init)?;
         let _lock = claim(config, &inputs, folder, self.resume)?;
         let outcome = train(&Run {
             dataset,

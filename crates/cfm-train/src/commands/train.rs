@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cfm_sim::dataset::Dataset;
 use cfm_sim::evaluate::Evaluation;
 use cfm_train::config::Config;
@@ -81,6 +81,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // First of all: after hours, a photograph may not be there to measure on, or nobody to read what is printed.
     let weights = export::write(&model, &args.out)?;
     let measured = session.measure(&config, &model)?;
+    if measured.is_none() && args.table.is_some() {
+        bail!("nothing was measured that could be appended to the table");
+    }
     let mut out = io::stdout().lock();
     if let Some(measured) = &measured {
         if let (Some(table), Some(row)) = (&args.table, &args.row) {

@@ -86,7 +86,7 @@ impl Default for PaperConfig {
     }
 }
 
-/// Most segments per image and step.
+/// Most segments per image and step: as many as can be named.
 const MOST: usize = 65535;
 
 impl SamplingConfig {
@@ -102,9 +102,12 @@ impl SamplingConfig {
             inhibition,
             ..
         } = self.paper;
-        // Enough to name every segment that the core takes.
-        let counts = [self.pure.saturating_add(self.mixed), self.paper.segments];
-        if counts.iter().any(|count| !(1..=MOST).contains(count)) {
+        let shared = self.pure.saturating_add(self.mixed);
+        let taken = match self.method {
+            SamplingMethod::Share => shared,
+            SamplingMethod::Paper => self.paper.segments,
+        };
+        if taken == 0 || shared.max(self.paper.segments) > MOST {
             return Some("the sampling takes no segment, or more than 65535");
         }
         let share = |x: f32| (0.0..=1.0).contains(&x);
