@@ -22,14 +22,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What addresses can hold: 16 bits for rows and the ends of rings, 17 for the control store and the channels' words. The 19 bits of
+    /// What addresses can hold: 16 bits for rows, the ends of rings and the control store, 17 for the channels' words. The 19 bits of
     /// the weight memory count words of 32 bits, so [`weight_words`](Self::weight_words) is held to less.
     pub const FORMAT: Self = Self {
         feature_words: (1 << 16) - 1,
         weight_words: 1 << 19,
         external_words: 1 << 24,
         channels: 1 << 16,
-        store_words: 1 << 17,
+        store_words: (1 << 16) - 1,
         side: 256,
     };
 

@@ -38,11 +38,11 @@ impl Header {
         if word(0)? != 0x314D_4643 || !matches!(pe, 4 | 8 | 16) || !(1..=16).contains(&lanes) {
             return Err(Fault::Header);
         }
-        // Rows and words are counted in 16 bits.
+        // Rows and words are counted in 16 bits, and so are the words of the control store.
         if [8, 9, 10, 12, 13, 16, 17, 18, 20, 21, 24, 25, 26, 27]
             .into_iter()
+            .chain(3..8)
             .any(|at| word(at).is_ok_and(|word| word > 0xFFFF))
-            || (3..8).any(|at| word(at).is_ok_and(|word| word > 1 << 17))
         {
             return Err(Fault::Header);
         }

@@ -8,7 +8,7 @@
 
 namespace cfm {
 
-// The weight of addend `tap` (0 or 1), for every channel: at most 2^15, so 17 bits signed.
+// The weight of addend `tap` (0 or 1), for every channel: at most 2^14, so that 16 bits would hold it.
 inline ap_int<17> addend_weight(const Operation& operation, std::uint16_t tap) {
 #pragma HLS INLINE
     const bool second = tap != 0 && !fault(Fault::second_addend_weight);
