@@ -42,7 +42,8 @@ pub fn compile(
         external_words: limits.external_words.min(Limits::FORMAT.external_words),
         channels: limits.channels.min(Limits::FORMAT.channels),
         store_words: limits.store_words.min(Limits::FORMAT.store_words),
-        side: limits.side.min(1 << 16),
+        // A table has two words for each.
+        side: limits.side.min(SCORING_WORDS / 2),
     };
     let rows: u64 = model
         .tensors()

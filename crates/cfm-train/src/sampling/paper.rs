@@ -171,25 +171,13 @@ mod tests {
     use crate::random::Purpose;
 
     const KINDS: [Kind; 2] = [Kind::Stuff, Kind::Object];
-    const CONFIG: SamplingConfig = SamplingConfig {
-        method: crate::config::SamplingMethod::Paper,
-        pure: 1,
-        pure_share: 1.0,
-        mixed: 0,
-        mixed_share: 0.0,
-        smallest: 2,
-        paper: PaperConfig {
-            segments: 10,
-            objects: 0.3,
-            stuff: 0.3,
-            object_iou: 0.5,
-            background_iou: [0.1, 0.3],
-            purity: 0.6,
-            background_purity: 0.3,
-            pursuit: true,
-            inhibition: 0.2,
-        },
-    };
+    /// The paper's thresholds and shares, which are the defaults.
+    fn config() -> SamplingConfig {
+        SamplingConfig {
+            smallest: 2,
+            ..SamplingConfig::default()
+        }
+    }
 
     /// A row of ten pixels of stuff, ten of an object and six without a label, each a superpixel, and these segments.
     fn roles(segments: &[&[u16]]) -> (Candidates, Roles) {
@@ -215,7 +203,7 @@ mod tests {
                 .collect(),
         };
         let objects = Objects::components(&labels, labels.len(), &KINDS);
-        let roles = Roles::of(&photo, &candidates, &objects, &KINDS, &CONFIG);
+        let roles = Roles::of(&photo, &candidates, &objects, &KINDS, &config());
         (candidates, roles)
     }
 
@@ -254,7 +242,7 @@ mod tests {
             for segments in [10, 5, 1] {
                 let config = PaperConfig {
                     segments,
-                    ..CONFIG.paper
+                    ..config().paper
                 };
                 let mut random = Stream::new(1, Purpose::Sample, pass, 0);
                 let chosen = roles.draw(&candidates, &config, &mut random);
@@ -281,7 +269,7 @@ mod tests {
         }
         // Drawn anew in each pass: nothing is left out for ever.
         assert_eq!(seen, (0..8).collect());
-        let all = roles.all(&candidates, &CONFIG.paper);
+        let all = roles.all(&candidates, &config().paper);
         assert_eq!(
             all,
             [(0, 1), (1, 1), (2, 1), (3, 0), (5, 2), (6, 2), (7, 2)]

@@ -166,7 +166,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The constant of that name, if it is one of the file's.
-    pub fn constant(&self, name: &str) -> Option<std::result::Result<Rc<Constant>, Reason>> {
+    fn constant(&self, name: &str) -> Option<std::result::Result<Rc<Constant>, Reason>> {
         let initializer = self.constants.get(name)?;
         if let Some(constant) = initializer.read.get() {
             return Some(Ok(constant.clone()));
@@ -175,6 +175,13 @@ impl<'a> Graph<'a> {
             self.read(initializer.tensor)
                 .map(|constant| initializer.read.get_or_init(|| constant).clone()),
         )
+    }
+
+    /// The constant that an input of `node` names; no operator computes it.
+    pub fn constant_input(&self, node: &Node<'_>, name: &str) -> Result<Rc<Constant>> {
+        self.constant(name)
+            .ok_or_else(|| node.refuse(format!("input {name} is no tensor that is read")))?
+            .map_err(|reason| node.refuse(reason))
     }
 
     /// Reads a constant, whose elements are counted.

@@ -221,13 +221,7 @@ impl<'g, 'a> Walker<'g, 'a> {
             .input(index)
             .ok_or_else(|| node.refuse(format!("input {index} is missing")))?;
         let Some(value) = self.values.get(name) else {
-            let constant = self
-                .graph
-                .constant(name)
-                .ok_or_else(|| node.refuse(format!("input {name} is no tensor that is read")))?;
-            return constant
-                .map(Value::Constant)
-                .map_err(|reason| node.refuse(reason));
+            return self.graph.constant_input(node, name).map(Value::Constant);
         };
         // Every reader gets a copy, so it counts as often as it is read.
         self.count(node, value.size())?;
