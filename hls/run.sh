@@ -29,7 +29,7 @@ street_in() { cfm parity --backend "$1" --pe 8 --lanes 8 --max-segments 110 --bu
 
 cpp() {
     step "C++: units, faults, golden cases"
-    bash hls/cpp/run.sh "${projects[@]}"
+    bash hls/cpp/run.sh "${projects[@]}" "${narrow[@]}"
 
     step "C++: street, a whole image and 110 segments, from the ordinary command"
     street_in hls
@@ -55,6 +55,12 @@ rtl_cases() {
     step "RTL: golden cases, with random stalls"
     bash hls/rtl/run.sh "${projects[@]}"
     bash hls/rtl/run.sh --icarus "${projects[@]:0:3}"
+
+    step "RTL: programs from an independent generator, one lane to sixteen"
+    bash hls/rtl/run.sh random 1
+
+    step "RTL: golden cases with one lane, all weights from outside"
+    bash hls/rtl/run.sh "${narrow[@]:0:24}"
 
     step "RTL: faults are noticed"
     bash hls/rtl/run.sh faults "${projects[@]:0:6}"
@@ -116,10 +122,13 @@ cargo build --release --locked --quiet -p cfm-sim --bins --examples
 
 step "golden cases, compiled for the engine"
 CASES=$OUT/engine-cases
-rm -rf "$CASES"
+rm -rf "$CASES" "$CASES-narrow"
 cargo run --release --locked --quiet -p cfm-hardware --example export_cases -- "$CASES" 4 3
 projects=("$CASES"/*/)
 projects=("${projects[@]%/}")
+cargo run --release --locked --quiet -p cfm-hardware --example export_cases -- "$CASES-narrow" 4 1 0 >/dev/null
+narrow=("$CASES-narrow"/*/)
+narrow=("${narrow[@]%/}")
 
 step "lanes: ${lanes[*]}"
 for lane in "${lanes[@]}"; do

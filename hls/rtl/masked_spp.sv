@@ -117,14 +117,15 @@ module masked_spp #(
     assign next_column  = bin_over & ~last_column;
     assign next_row     = bin_over & last_column;
 
-    // Block and lane of a column: a product with the rounded-up reciprocal of L, exact for columns below 2^16 / L.
-    localparam [16:0] RECIPROCAL = (65536 + L - 1) / L;
+    // Block and lane of a column: a product with the rounded-up reciprocal of L, exact for columns of 16 bits.
+    localparam RECIPROCAL_BITS = 16 + $clog2(L);
+    localparam [16:0] RECIPROCAL = ((1 << RECIPROCAL_BITS) + L - 1) / L;
     localparam [16:0] LANES = L;
     function automatic [BB-1:0] block_of(input [SB-1:0] column);
         reg [32:0] product;
         begin
             product = {{(33-SB){1'b0}}, column} * {16'd0, RECIPROCAL};
-            block_of = product[16 +: BB];
+            block_of = product[RECIPROCAL_BITS +: BB];
         end
     endfunction
 

@@ -97,12 +97,13 @@ build_folding() {
     read -r pe l general average alone side <<< "$fold"
     parameters="PE=$pe L=$l GENERAL_SCALE=$general AVERAGE_POOL=$average SIDE=$side"
     for name in FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS CLASSES OUTER_WORDS; do
-        largest=2
+        # There may be no weights in the engine.
+        if [ $name = WEIGHT_WORDS ]; then largest=0; else largest=2; fi
         for project in "$@"; do
             if [ $name = OUTER_WORDS ]; then value=$(wc -l < "$project/weights.hex"); else value=$(parameter "$project" $name 2); fi
             if [ "$value" -gt "$largest" ]; then largest=$value; fi
         done
-        value=2
+        value=$((largest < 2 ? largest : 2))
         while [ $value -lt "$largest" ]; do value=$((2 * value)); done
         parameters="$parameters $name=$value"
     done
@@ -157,7 +158,7 @@ case $1 in
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
         projects=()
-        for fold in "4 3 --average" "4 4 --general" "8 5 --average" "8 2 --general" "8 10 --average"; do
+        for fold in "4 1 --general" "4 3 --average" "8 5 --general --average" "16 2" "4 16 --average"; do
             read -r pe l options <<< "$fold"
             for i in $(seq 1 "$count"); do
                 python3 "$rtl/tb/random_project.py" "$work/$pe-$l-$i" --pe "$pe" --lanes "$l" --seed $((seed * 1000 + i)) $options

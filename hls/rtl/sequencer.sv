@@ -235,6 +235,8 @@ module sequencer #(
     // the lanes, one a cycle, from the cycle on in which the stride is there
     logic       lanes_begin, lanes_move;
     logic [4:0] lanes_left;
+    wire  [L*4+3:0] lane_offsets = {offset, next_lane_offset};
+    wire  [L*4+3:0] lane_passes = {pass, next_lane_pass};
     always_ff @(posedge clock) begin
         lanes_begin <= state == DESCRIPTOR && count == 5'd7;
         if (reset) lanes_move <= 1'b0;
@@ -246,8 +248,8 @@ module sequencer #(
             pass       <= 4'd0;
         end else if (lanes_move) begin
             lanes_left       <= lanes_left - 5'd1;
-            next_lane_offset <= {offset, next_lane_offset[L*4-1:4]};
-            next_lane_pass   <= {pass, next_lane_pass[L*4-1:4]};
+            next_lane_offset <= lane_offsets[L*4+3:4];
+            next_lane_pass   <= lane_passes[L*4+3:4];
             offset           <= offset_next >= L ? 4'd0 : offset_next[3:0];
             pass             <= offset_next >= L ? pass + 4'd1 : pass;
         end

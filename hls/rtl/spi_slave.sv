@@ -84,6 +84,7 @@ module spi_slave (
     logic [7:0]  crc_low;
     logic        crc_good;
     logic [7:0]  payload_byte;              // of at most 256
+    logic       port_due;                   // the index is there, the port is still another one
 
     logic [31:0] buffer [0:63];
     logic [23:0] word_low;
@@ -172,7 +173,7 @@ module spi_slave (
                     3'd0: command <= data;
                     3'd1: begin
                         index <= data;
-                        if (!copying && !copy_valid && !push) port <= data[2:0];
+                        port_due <= 1'b1;
                     end
                     3'd2: sequence_wanted[7:0] <= data;
                     3'd3: sequence_wanted[15:8] <= data;
@@ -201,6 +202,13 @@ module spi_slave (
             end
             default: ;
         endcase
+
+        // A payload may still be on its way into the port of a request whose response was not waited for. It is over before the
+        // next request is, which takes 7 bytes at least.
+        if (port_due && !copying && !copy_valid && !push) begin
+            port <= index[2:0];
+            port_due <= 1'b0;
+        end
 
         if (state == DECIDE) begin
             state <= RESPOND;

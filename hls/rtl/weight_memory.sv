@@ -16,7 +16,9 @@ module weight_memory #(
 
     localparam PARTS = PE / 4;
     localparam PART_BITS = $clog2(PARTS);
-    localparam BITS = $clog2(WEIGHT_WORDS);
+    // All weights may be outside; a memory has an address of at least one bit.
+    localparam WORDS = WEIGHT_WORDS > 2 ? WEIGHT_WORDS : 2;
+    localparam BITS = $clog2(WORDS);
 
     logic        bus_write;
     logic [18:0] bus_address;
@@ -30,7 +32,7 @@ module weight_memory #(
     genvar i;
     generate
         for (i = 0; i < PARTS; i = i + 1) begin : part
-            memory #(.WIDTH(32), .WORDS(WEIGHT_WORDS)) words (
+            memory #(.WIDTH(32), .WORDS(WORDS)) words (
                 .clock(clock),
                 .write(bus_write && (bus_address & (PARTS - 1)) == i),
                 .write_address(bus_address[PART_BITS +: BITS]),

@@ -11,7 +11,10 @@ mod engine_pins;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
-use cfm_device::{Backend, Configuration, Device, DeviceError, SpiTransport};
+use cfm_device::{
+    Backend, Configuration, Device, DeviceError, Port, Register, SpiTransport, Transport,
+    TransportError,
+};
 use cfm_hardware::Folding;
 use embedded_hal::spi::{ErrorKind, ErrorType, Operation, SpiDevice};
 use engine_pins::{Case, POLICY, Shared, Simulation, load};
@@ -23,6 +26,8 @@ enum Fault {
     Request(usize),
     /// A bit on its way back is flipped.
     Response(usize),
+    /// The transfer ends with the request: its response is not waited for.
+    Cut,
     /// The engine's reset pin, before the transfer.
     Reset,
     /// The weight memory stops to answer.
@@ -83,6 +88,9 @@ impl SpiDevice for Pins {
             let bit = bit % (8 * written);
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+        if fault == Some(Fault::Cut) {
+            bytes.truncate(written);
+        }
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let answer = ask(&format!("x {hex}"))?;
         let mut back = (0..bytes.len())
@@ -93,6 +101,9 @@ impl SpiDevice for Pins {
             })
             .collect::<Option<Vec<u8>>>()
             .ok_or(ErrorKind::Other)?;
+        if fault == Some(Fault::Cut) {
+            return Ok(());
+        }
         if let Some(Fault::Response(bit)) = fault {
             let bit = 8 * (written + 1) + bit % (8 * (bytes.len() - written - 1));
             back[bit / 8] ^= 1 << (bit % 8);
@@ -109,6 +120,45 @@ impl SpiDevice for Pins {
         }
         Ok(())
     }
+}
+
+/// A push whose response is not waited for, and at once one to another port, while the engine still moves the first one's words.
+fn cut_push(simulation: &Shared) -> Result<()> {
+    let mut transport = Pins::over(simulation);
+    // Out of the reset in which the engine begins; to where nothing is that would be missed.
+    transport
+        .write_register(Register::CONTROL, 0)
+        .map_err(lost)?;
+    let unused = 3 << 17;
+    transport
+        .write_register(Register::CONFIG_ADDRESS, unused)
+        .map_err(lost)?;
+    let mut pins = transport.release();
+    pins.faults = vec![(pins.transfers, Fault::Cut)];
+    let mut transport = SpiTransport::new(pins);
+    let cut = transport.push(Port::Config, &[0; 64]);
+    ensure!(
+        cut == Err(TransportError::Disturbed),
+        "a push without a response: {cut:?}"
+    );
+    transport.push(Port::Masks, &[0]).map_err(lost)?;
+    for (port, expected) in [(Port::Config, 64), (Port::Masks, 1), (Port::Image, 0)] {
+        let mut words = [0];
+        transport
+            .read_registers(Register::sequence(port), &mut words)
+            .map_err(lost)?;
+        ensure!(
+            words == [expected],
+            "{port:?} has taken {words:?} words, and not {expected}"
+        );
+    }
+    // The driver finds an engine as after power-up.
+    simulation.borrow_mut().ask("r")?;
+    Ok(())
+}
+
+fn lost(error: TransportError<ErrorKind>) -> anyhow::Error {
+    anyhow::anyhow!("a transfer without a fault: {error}")
 }
 
 fn main() -> Result<()> {
@@ -137,6 +187,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
+    cut_push(&simulation)?;
     let (mut frames, mut by_engine, mut recovered) = (0, 0, 0);
     for seed in 0..12 {
         let case = Case::random(seed)?;

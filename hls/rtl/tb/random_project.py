@@ -179,7 +179,7 @@ def operate(source, second, kind, kh, kw, stride, vstride, dilation, pads, out_c
     return target
 
 
-height, width = rng.randint(5, 9), rng.randint(5, 4 * L)
+height, width = rng.randint(5, 9), rng.randint(5, max(9, 4 * L))
 image_channels = rng.choice([1, 3, 3, PE + 1])
 # the first operation: rows of the ring = the reach of its kernel, and one more
 kernel, dilation = rng.choice([(3, 1), (3, 2), (2, 1), (1, 1), (5, 1)])

@@ -6,7 +6,7 @@
 //   h N      hold the weight memory still (1) or not (0): the engine gets stuck; answers "ok"
 //   c        answers the number of system clocks so far
 //
-// The memory for weights from outside is a plain array that answers a word a clock. SPI runs at a quarter of the system clock.
+// The memory for weights from outside is a plain array that answers a word a clock. SPI runs at half the system clock, as fast as it may.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -18,7 +18,7 @@
 
 namespace {
 
-constexpr int kHalfBit = 2;  // system clocks
+constexpr int kHalfBit = 1;  // system clocks
 
 class Board {
 public:

@@ -6,7 +6,9 @@ module tb_masked_spp;
     parameter PE = 4;
     parameter LATENCY = 2;
     parameter RUNS = 60;
-    localparam SIDE = 32, SB = 5;
+    parameter SIDE = 32;
+    parameter ROWS = SIDE;                      // of the map, with one more
+    localparam SB = $clog2(SIDE);
     localparam BLOCKS = (SIDE + L - 1) / L, BB = $clog2(BLOCKS), NB = 10, EB = 7;
     localparam WORD = 8 * PE;
     localparam DEPTH = 16384;
@@ -49,7 +51,7 @@ module tb_masked_spp;
     masked_spp #(.PE(PE), .L(L), .SIDE(SIDE), .BINS(1024)) dut (.*);
 
     logic [WORD-1:0] memory [0:L*DEPTH-1];      // bank, address
-    bit              mask [0:SIDE*SIDE-1], bin_mask [0:1023];
+    bit              mask [0:ROWS*SIDE-1], bin_mask [0:1023];
     int              read_chance = 3, write_chance = 3;
 
     function automatic int pick(input int low, input int high);
@@ -85,7 +87,7 @@ module tb_masked_spp;
     always @(posedge clock) begin
         if (bits_next) begin
             for (int i = 0; i < L; i++)
-                bits_1[i] <= mask[(int'(bits_row)*SIDE+int'(bits_block)*L+i)%(SIDE*SIDE)];
+                bits_1[i] <= mask[(int'(bits_row)*SIDE+int'(bits_block)*L+i)%(ROWS*SIDE)];
             bits <= bits_1;
         end
         if (bin_next) begin bin_1 <= bin_mask[bin_index]; bin_bit <= bin_1; end
@@ -151,10 +153,10 @@ module tb_masked_spp;
             if (int'(bin_level) != (design_b < 0 ? 0 : entry_level[design_b])) fail("level");
             for (int segment = 0; segment < 3; segment++) begin
                 left = SB'(pick(0, SIDE - 2)); right = SB'(pick(int'(left) + 1, SIDE - 1));
-                top = SB'(pick(0, SIDE - 2)); bottom = SB'(pick(int'(top) + 1, SIDE - 1));
+                top = SB'(pick(0, ROWS - 2)); bottom = SB'(pick(int'(top) + 1, ROWS - 1));
                 if (pick(0, 1) == 0 && int'(right) > int'(left) + 4) right = left + 3;
                 if (pick(0, 1) == 0 && int'(bottom) > int'(top) + 4) bottom = top + 2;
-                for (int i = 0; i < SIDE * SIDE; i++) mask[i] = pick(0, 3) != 0;
+                for (int i = 0; i < ROWS * SIDE; i++) mask[i] = pick(0, 3) != 0;
                 for (int i = 0; i < 1024; i++) bin_mask[i] = pick(0, 1) == 0;
                 lane = 4'(pick(0, L - 1)); pooled = 16'($urandom);
                 w = int'(right) - int'(left); h = int'(bottom) - int'(top);
