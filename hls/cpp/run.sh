@@ -135,7 +135,7 @@ for name in $(for project in "$@"; do folding "$project"; done | sort -u); do
         if [ "$(folding "$project")" = "$name" ]; then projects+=("$project"); fi
     done
     defines=()
-    for key in PE L SIDE FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS CLASSES GENERAL_SCALE AVERAGE_POOL; do
+    for key in PE L SIDE FEATURE_WORDS WEIGHT_WORDS CHANNELS STORE_WORDS CLASSES GENERAL_SCALE AVERAGE_POOL ROW_WORDS; do
         largest=1
         if [[ $key = *_SCALE || $key = *_POOL ]]; then largest=0; fi
         for project in "${projects[@]}"; do

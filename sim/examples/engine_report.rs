@@ -81,7 +81,7 @@ fn point(folder: &Path, name: &str, budget: &Budget) -> Result<Point> {
             .context("the bench's log is not whole")?,
         on_board: Cycles::of(&description, budget.external_bits, &Overheads::RTL)
             .frame(segments, folding),
-        estimate: Resources::of(&description),
+        estimate: Resources::of(&description.parameters),
         cells: Cells::parse(&read(&build.join("cells.txt"))?).context("cells.txt")?,
         placed: fs::read_to_string(build.join("summary.txt")).ok(),
     })

@@ -1,5 +1,5 @@
-//! Writes a project for every golden case that the engine can represent, and for an image that is waited for in more rows than
-//! eight bits count: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
+//! Writes a project for every golden case that the engine can represent, for an image that is waited for in more rows than eight
+//! bits count, and for a map of very many channels: `export_cases FOLDER PE LANES [WEIGHT_WORDS]`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -15,11 +15,8 @@ use cfm_core::segment::Run;
 use cfm_hardware::project::Language;
 use cfm_hardware::{Engine, Folding, Limits, compile, project};
 use cfm_model::output::Batch;
-use cfm_model::spec::{
-    Channel, ConvSpec, FcSpec, InputSpec, LayerSpec, OutputScale, Window, classifier_output,
-    one_layer,
-};
-use common::Frame;
+use cfm_model::spec::ModelSpec;
+use common::{Frame, one_convolution};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -50,12 +47,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{written} cases");
 
-    let bytes = tall_model().to_bytes()?;
-    let model = Model::parse(&bytes)?;
-    let engine = compile(&model, folding, &limits)?;
-    let folder = Path::new(folder).join("tall");
-    write(&folder, &model, &engine, &tall_frame())?;
-    println!("and an image of {TALL} rows");
+    let corners = [
+        ("tall", tall_model(), tall_frame()),
+        ("deep", deep_model(), deep_frame()),
+    ];
+    for (name, spec, frame) in corners {
+        let bytes = spec.to_bytes()?;
+        let model = Model::parse(&bytes)?;
+        let engine = compile(&model, folding, &limits)?;
+        write(&Path::new(folder).join(name), &model, &engine, &frame)?;
+    }
+    println!("and an image of {TALL} rows, and a map of {DEEP} channels");
     Ok(())
 }
 
@@ -79,56 +81,41 @@ const TALL: u16 = 260;
 const NARROW: u16 = 5;
 
 /// A kernel that reaches over 257 rows of the image, so many does the first row of the feature map wait for.
-fn tall_model() -> cfm_model::spec::ModelSpec {
-    let channels = |count| {
-        let channel = Channel {
-            bias: 100,
-            mantissa: 20_000,
-            shift: 16,
-        };
-        vec![channel; count]
-    };
-    let conv = ConvSpec {
-        input: 0,
-        window: Window {
-            kernel: [3, 1],
-            stride: [1, 1],
-            dilation: [128, 1],
-            padding: [0; 4],
-        },
-        groups: 1,
-        out_channels: 2,
-        output: OutputScale {
-            zero_point: 0,
-            exponent: -7,
-            low: i8::MIN,
-            high: i8::MAX,
-        },
-        weights: vec![2, -3, 4, -1, 5, 2],
-        channels: channels(2),
-    };
-    let classifier = FcSpec {
-        outputs: 2,
-        output: classifier_output(-7),
-        weights: vec![7, -5, -3, 11],
-        channels: channels(2),
-    };
-    let input = InputSpec {
-        height: TALL,
-        width: NARROW,
-        channels: 1,
-    };
-    one_layer(input, LayerSpec::Conv2d(conv), Vec::new(), classifier)
+fn tall_model() -> ModelSpec {
+    let image = [TALL, NARROW];
+    one_convolution(image, [3, 1], [128, 1], vec![2, -3, 4, -1, 5, 2])
+}
+
+/// Channels that four banks' words hold in more than 256 groups.
+const DEEP: u16 = 1028;
+
+/// A feature map that is deeper than most row buffers are long.
+fn deep_model() -> ModelSpec {
+    let weights = (0..DEEP).map(|i| (i % 127) as i8).collect();
+    one_convolution([2, 3], [1, 1], [1, 1], weights)
 }
 
 /// Noise, and segments at its top, at its end, and over all of it.
 fn tall_frame() -> Frame {
-    let pixels = (0..u32::from(TALL) * u32::from(NARROW))
-        .map(|i| (i.wrapping_mul(0x9E37_79B9) >> 24) as u8)
-        .collect();
+    let pixels = noise(u32::from(TALL) * u32::from(NARROW));
     let rows = |from, to| (from..to).map(|y| Run { y, x0: 0, x1: 3 }).collect();
     Frame {
         pixels,
         segments: vec![rows(0, 2), rows(TALL - 1, TALL), rows(0, TALL)],
     }
+}
+
+/// Noise, and all of it as a segment.
+fn deep_frame() -> Frame {
+    let rows = (0..2).map(|y| Run { y, x0: 0, x1: 3 }).collect();
+    Frame {
+        pixels: noise(6),
+        segments: vec![rows],
+    }
+}
+
+fn noise(samples: u32) -> Vec<u8> {
+    (0..samples)
+        .map(|i| (i.wrapping_mul(0x9E37_79B9) >> 24) as u8)
+        .collect()
 }

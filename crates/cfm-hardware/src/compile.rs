@@ -20,6 +20,10 @@ pub const MAGIC: u32 = 0x314D_4643;
 pub const HEADER_WORDS: usize = 32;
 /// Most operations: a record has 8 bits for them.
 const MAX_OPERATIONS: usize = 256;
+/// Words of the C++ description's row buffer, at least: half a block memory of 32 bits.
+const ROW_WORDS: u32 = 256;
+/// Least `SIDE`, with whose words' addresses the engine calculates.
+const LEAST_SIDE: u32 = 4;
 /// Words of the scoring memory that the bus reaches.
 const SCORING_WORDS: u32 = 1 << 17;
 
@@ -102,7 +106,11 @@ pub fn compile(
     }
 
     let cells = u32::from(model.rows().cells().max(model.columns().cells()));
-    let side = limits.side.max(cells + 1).next_power_of_two();
+    let side = limits
+        .side
+        .max(cells + 1)
+        .max(LEAST_SIDE)
+        .next_power_of_two();
     let table = tables(model, side, &scoring.entries);
     Limits::check(Memory::Scoring, table.len() as u64, SCORING_WORDS)?;
     let average_pool = layers.iter().any(|l| l.operation.kind == Kind::AvgPool);
@@ -117,6 +125,7 @@ pub fn compile(
         classes: model.class_count() as u32,
         general_scale: !channels.iter().all(ChannelRecord::is_shift),
         average_pool,
+        row_words: row_words(&layers),
     };
     let description = Description {
         fingerprint: model.fingerprint(),
@@ -156,6 +165,15 @@ pub fn compile(
         resident,
         external,
     })
+}
+
+/// Room for a block of any operation's output, and for several of most.
+fn row_words(layers: &[Planned<'_>]) -> u32 {
+    layers
+        .iter()
+        .filter(|layer| !layer.operation.logits)
+        .map(|layer| layer.operation.out_groups)
+        .fold(ROW_WORDS, u32::max)
 }
 
 fn header(

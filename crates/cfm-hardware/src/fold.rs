@@ -51,7 +51,7 @@ impl Estimate {
         let cycles = Cycles::of(&engine.description, budget.external_bits, &Overheads::RTL);
         let frame = cycles.frame(budget.segments, engine.folding());
         Self {
-            resources: Resources::of(&engine.description),
+            resources: Resources::of(&engine.description.parameters),
             frame,
             images_per_second: 1.0 / Cycles::seconds(frame.max(1), budget),
             cycles,
@@ -71,9 +71,10 @@ pub fn compile_within(
     budget: &Budget,
 ) -> Result<Engine, CompileError> {
     let bare = compile(model, folding, &budget.limits.without_weights())?;
-    let taken = Resources::of(&bare.description).block_rams;
+    let taken = Resources::of(&bare.description.parameters).block_rams;
     let free = u64::from(budget.block_rams).saturating_sub(taken);
-    let room = deepest(free, 8 * u64::from(folding.pe)).min(budget.limits.weight_words.into());
+    // The weight memory is as many memories of 32 bits as a word has.
+    let room = deepest(free / u64::from(folding.pe / 4), 32).min(budget.limits.weight_words.into());
     if room == 0 {
         return Ok(bare);
     }

@@ -25,12 +25,15 @@ pub struct Parameters {
     pub general_scale: bool,
     /// Whether there is average pooling.
     pub average_pool: bool,
+    /// Words a lane of the row buffer: no less than the output groups of any operation that writes a row. Of the C++
+    /// description only.
+    pub row_words: u32,
 }
 
 impl Parameters {
     /// Names, as the hardware descriptions have them, and values.
     #[must_use]
-    pub fn pairs(&self) -> [(&'static str, u32); 10] {
+    pub fn pairs(&self) -> [(&'static str, u32); 11] {
         [
             ("PE", self.folding.pe),
             ("L", self.folding.lanes),
@@ -42,6 +45,7 @@ impl Parameters {
             ("CLASSES", self.classes),
             ("GENERAL_SCALE", self.general_scale.into()),
             ("AVERAGE_POOL", self.average_pool.into()),
+            ("ROW_WORDS", self.row_words),
         ]
     }
 }

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
-use crate::description::Description;
 use crate::parameters::Parameters;
 
 /// Words and bits of a block of 18 Kbit in its shapes, on both families of parts.
@@ -30,6 +29,18 @@ const LUTS_PER_CHANNEL: u32 = 460;
 const LUTS_BESIDE: u32 = 5800;
 /// Look-up tables of a divider for means, of a lane.
 const LUTS_PER_DIVIDER: u32 = 250;
+
+/// Memories this shallow, or of this many bits, are made of look-up tables.
+const SHALLOW_WORDS: u64 = 16;
+const SMALL_BITS: u64 = 1024;
+
+/// Bins of Design B's finest level, words of the pyramid's table (`hls/rtl/scoring.sv`).
+const BINS: u64 = 1024;
+const PYRAMID_WORDS: u64 = 128;
+/// Words of a port's queue, of the logits' and of a transfer (`hls/rtl/engine_registers.sv`, `hls/rtl/spi_slave.sv`).
+const PORT_WORDS: u64 = 128;
+const LOGIT_PORT_WORDS: u64 = 256;
+const TRANSFER_WORDS: u64 = 64;
 
 /// Blocks of 18 Kbit that a memory of `depth` words of `width` bits takes.
 #[must_use]
@@ -74,10 +85,10 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// What the engine of a description takes.
+    /// What an engine takes.
     #[must_use]
-    pub fn of(description: &Description) -> Self {
-        let Parameters {
+    pub fn of(parameters: &Parameters) -> Self {
+        let &Parameters {
             folding,
             feature_words,
             weight_words,
@@ -87,32 +98,57 @@ impl Resources {
             classes,
             general_scale,
             average_pool,
-        } = description.parameters;
+            row_words: _,
+        } = parameters;
         let lanes = u64::from(folding.lanes);
         let word = 8 * u64::from(folding.pe);
-        let [rows, columns, _] = description.feature_map.map(u64::from);
+        let side = u64::from(side);
+        let row_of_blocks = side.div_ceil(lanes).next_power_of_two();
         let memory = |name: &str, copies: u64, depth: u64, width: u64| MemoryUse {
             name: name.to_owned(),
             copies,
             depth,
             width,
-            blocks: copies * blocks(depth, width),
+            blocks: if depth <= SHALLOW_WORDS || depth * width <= SMALL_BITS {
+                0
+            } else {
+                copies * blocks(depth, width)
+            },
         };
         let memories = vec![
             memory("feature memory", lanes, feature_words.into(), word),
-            memory("weight memory", 1, weight_words.into(), word),
-            // Bias, mantissa, shift; or bias and shift.
             memory(
-                "channel memory",
+                "weight memory",
+                u64::from(folding.pe / 4),
+                weight_words.into(),
+                32,
+            ),
+            memory("biases", 1, channels.into(), 32),
+            // Shift, and mantissa.
+            memory(
+                "scales",
                 1,
                 channels.into(),
-                if general_scale { 54 } else { 38 },
+                if general_scale { 22 } else { 6 },
             ),
             memory("control store", 1, store_words.into(), 32),
-            memory("scoring memory", 1, 2 * u64::from(side) + 64, 32),
-            // Pixels in every cell of the map, and its bit.
-            memory("cells", 1, rows * columns, 27),
-            memory("logits", 1, lanes * u64::from(classes), 16),
+            // First pixel and centre, of columns and of rows.
+            memory("geometry", 4, side, 16),
+            memory("pyramid", 1, PYRAMID_WORDS, 32),
+            memory("pixels of cells", 1, side, 32),
+            // Of the segment that is projected and of the one that is pooled, as are those of bins.
+            memory("bits of cells", 1, 2 * side * row_of_blocks, lanes),
+            memory("pixels of bins", 1, BINS, 32),
+            memory("bits of bins", 1, 2 * BINS, 1),
+            memory(
+                "logits",
+                1,
+                u64::from(classes).next_power_of_two(),
+                16 * lanes,
+            ),
+            memory("ports", 3, PORT_WORDS, 32),
+            memory("port of logits", 1, LOGIT_PORT_WORDS, 32),
+            memory("transfer", 1, TRANSFER_WORDS, 32),
         ];
         let general = u32::from(general_scale) * GENERAL_SCALE_MULTIPLIERS * folding.lanes;
         let dividers = u32::from(average_pool) * LUTS_PER_DIVIDER * folding.lanes;

@@ -73,6 +73,17 @@ fn cycles_are_never_fewer_than_products() {
     }
 }
 
+/// The number that synthesis finds: `bash boards/ulx3s-85f/build.sh synthesis`, `hls/docs/report.md`.
+#[test]
+fn blocks_of_memory_are_those_of_synthesis() {
+    let budget: Budget =
+        serde_json::from_str(include_str!("../../../boards/ulx3s-85f/budget.json")).unwrap();
+    let folding = Folding::new(8, 8).unwrap();
+    let engine = compile_within(&street(), folding, &budget).unwrap();
+    let resources = Resources::of(&engine.description.parameters);
+    assert_eq!(resources.block_rams, 191);
+}
+
 #[test]
 fn descriptions_and_budgets_survive_json() {
     let model = street();
@@ -80,7 +91,10 @@ fn descriptions_and_budgets_survive_json() {
     let text = serde_json::to_string(&engine.description).unwrap();
     let read: Description = serde_json::from_str(&text).unwrap();
     assert_eq!(read, engine.description);
-    assert_eq!(Resources::of(&read), Resources::of(&engine.description));
+    assert_eq!(
+        Resources::of(&read.parameters),
+        Resources::of(&engine.description.parameters)
+    );
     let budget = Target::Ecp5_85F.budget();
     let text = serde_json::to_string(&budget).unwrap();
     assert_eq!(serde_json::from_str::<Budget>(&text).unwrap(), budget);

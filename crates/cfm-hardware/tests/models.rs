@@ -4,15 +4,12 @@ mod common;
 
 use cfm_core::model::Model;
 use cfm_hardware::{CompileError, Folding, Limits, Memory, compile, stream};
-use cfm_model::spec::{
-    Channel, ConvSpec, FcSpec, InputSpec, LayerSpec, OutputScale, Window, classifier_output,
-    one_layer,
-};
+use cfm_model::spec::LayerSpec;
 use cfm_sim::built_in::{BuiltIn, SCENE, STREET};
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::scene::{SAMPLE_SEED, Scene};
 use cfm_sim::trace::Inputs;
-use common::{Frame, compare};
+use common::{Frame, compare, one_convolution};
 
 const SEGMENTS: usize = 113;
 
@@ -61,55 +58,14 @@ fn scene() {
 /// Programs that 16 bits do not address: a tall image waits and runs in every row.
 #[test]
 fn programs_longer_than_the_control_store_are_refused() {
-    let conv = |input, channels: usize| {
-        LayerSpec::Conv2d(ConvSpec {
-            input,
-            window: Window {
-                kernel: [1, 1],
-                stride: [1, 1],
-                dilation: [1, 1],
-                padding: [0; 4],
-            },
-            groups: 1,
-            out_channels: 4,
-            output: OutputScale {
-                zero_point: 0,
-                exponent: -7,
-                low: i8::MIN,
-                high: i8::MAX,
-            },
-            weights: vec![1; 4 * channels],
-            channels: vec![
-                Channel {
-                    bias: 0,
-                    mantissa: 1 << 14,
-                    shift: 16,
-                };
-                4
-            ],
-        })
-    };
-    let classifier = FcSpec {
-        outputs: 2,
-        output: classifier_output(-7),
-        weights: vec![1; 8],
-        channels: vec![
-            Channel {
-                bias: 0,
-                mantissa: 1 << 14,
-                shift: 14,
-            };
-            2
-        ],
-    };
     let compiled = |height| {
-        let input = InputSpec {
-            height,
-            width: 16,
-            channels: 1,
+        let mut spec = one_convolution([height, 16], [1, 1], [1, 1], vec![1; 4]);
+        let LayerSpec::Conv2d(mut second) = spec.layers[0].clone() else {
+            panic!("no convolution");
         };
-        let mut spec = one_layer(input, conv(0, 1), Vec::new(), classifier.clone());
-        spec.layers.push(conv(1, 4));
+        second.input = 1;
+        second.weights = vec![1; 16];
+        spec.layers.push(LayerSpec::Conv2d(second));
         let bytes = spec.to_bytes().unwrap();
         let folding = Folding::new(4, 8).unwrap();
         compile(&Model::parse(&bytes).unwrap(), folding, &Limits::FORMAT)
@@ -120,4 +76,34 @@ fn programs_longer_than_the_control_store_are_refused() {
         panic!("it is compiled");
     };
     assert_eq!(memory, Memory::Store);
+}
+
+/// The engine calculates with addresses of two bits at least.
+#[test]
+fn a_map_of_one_cell_gets_tables_of_four_words() {
+    let bytes = one_convolution([1, 1], [1, 1], [1, 1], vec![1; 4])
+        .to_bytes()
+        .unwrap();
+    let folding = Folding::new(4, 1).unwrap();
+    for (side, expected) in [(0, 4), (2, 4), (5, 8)] {
+        let limits = Limits {
+            side,
+            ..Limits::FORMAT
+        };
+        let engine = compile(&Model::parse(&bytes).unwrap(), folding, &limits).unwrap();
+        assert_eq!(engine.description.parameters.side, expected);
+    }
+}
+
+/// Every block of an output finds room in the C++ description's row buffer.
+#[test]
+fn row_buffers_hold_the_deepest_output() {
+    for (depth, expected) in [(1024, 256), (1028, 257)] {
+        let bytes = one_convolution([1, 1], [1, 1], [1, 1], vec![1; depth])
+            .to_bytes()
+            .unwrap();
+        let folding = Folding::new(4, 1).unwrap();
+        let engine = compile(&Model::parse(&bytes).unwrap(), folding, &Limits::FORMAT).unwrap();
+        assert_eq!(engine.description.parameters.row_words, expected);
+    }
 }

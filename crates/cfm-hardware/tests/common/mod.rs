@@ -9,6 +9,10 @@ use cfm_hardware::golden::golden;
 use cfm_hardware::interpret::configure;
 use cfm_hardware::stream;
 use cfm_hardware::{Engine, Folding};
+use cfm_model::spec::{
+    Channel, ConvSpec, FcSpec, InputSpec, LayerSpec, ModelSpec, OutputScale, Window,
+    classifier_output, one_layer,
+};
 
 /// The inputs of a case.
 pub struct Frame {
@@ -112,4 +116,58 @@ pub fn compare(model: &Model<'_>, engine: &Engine, frame: &Frame, what: &str) {
         }
         assert_eq!(outcome.logits, expected.logits, "{what}: logits");
     }
+}
+
+/// A convolution of a grey image of this height and width, with this kernel, this dilation and these weights, and a classifier for two
+/// classes.
+pub fn one_convolution(
+    [height, width]: [u16; 2],
+    kernel: [u8; 2],
+    dilation: [u8; 2],
+    weights: Vec<i8>,
+) -> ModelSpec {
+    let depth = weights.len() / (usize::from(kernel[0]) * usize::from(kernel[1]));
+    let channels = |count| {
+        let channel = Channel {
+            bias: 100,
+            mantissa: 20_000,
+            shift: 16,
+        };
+        vec![channel; count]
+    };
+    let conv = ConvSpec {
+        input: 0,
+        window: Window {
+            kernel,
+            stride: [1, 1],
+            dilation,
+            padding: [0; 4],
+        },
+        groups: 1,
+        out_channels: depth as u16,
+        output: OutputScale {
+            zero_point: 0,
+            exponent: -7,
+            low: i8::MIN,
+            high: i8::MAX,
+        },
+        weights,
+        channels: channels(depth),
+    };
+    let classifier = FcSpec {
+        outputs: 2,
+        output: classifier_output(-7),
+        weights: [7, -5, -3, 11]
+            .into_iter()
+            .cycle()
+            .take(2 * depth)
+            .collect(),
+        channels: channels(2),
+    };
+    let input = InputSpec {
+        height,
+        width,
+        channels: 1,
+    };
+    one_layer(input, LayerSpec::Conv2d(conv), Vec::new(), classifier)
 }

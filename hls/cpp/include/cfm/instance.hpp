@@ -42,8 +42,8 @@
 #ifndef CFM_AVERAGE_POOL
 #define CFM_AVERAGE_POOL 1
 #endif
-// Words per lane of the buffer between the array and the feature memory. This build's own: any size from the largest
-// number of output groups on gives the same results.
+// Words per lane of the buffer between the array and the feature memory: any size from the largest number of output groups
+// on gives the same results.
 #ifndef CFM_ROW_WORDS
 #define CFM_ROW_WORDS 256
 #endif
