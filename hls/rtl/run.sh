@@ -191,6 +191,8 @@ case $1 in
             -MAKEFLAGS "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2" --top-module engine_spi $(printf -- '-G%s ' $sizes) \
             --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/spi_pins.cpp" > "$output/log" 2>&1 || {
             tail -30 "$output/log" >&2
+            # What was left half built would be taken for built.
+            rm -rf "$output"
             exit 1
         }
         echo "$output/run"
@@ -205,6 +207,8 @@ case $1 in
             -GFEATURE_WORDS=4096 -GWEIGHT_WORDS=256 -GCHANNELS=1024 -GSTORE_WORDS=4096 -GGENERAL_SCALE=1 -GAVERAGE_POOL=1 \
             --Mdir "$output" -o run "$rtl"/*.sv "$rtl/tb/axi_pins.cpp" > "$output/log" 2>&1 || {
             tail -30 "$output/log" >&2
+            # What was left half built would be taken for built.
+            rm -rf "$output"
             exit 1
         }
         echo "$output/run"

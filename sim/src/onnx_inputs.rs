@@ -7,6 +7,7 @@ use image::RgbImage;
 use crate::memory_bound::{MemoryError, check_masks};
 use crate::output::FileError;
 use crate::pipeline::{Pipeline, PipelineError, ScoredPhoto};
+use crate::trace::spread;
 use crate::vectors::Folder;
 
 /// Why the files cannot be written.
@@ -19,14 +20,14 @@ pub enum InputsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The masks of all segments would take too much memory.
-    #[error(transparent)]
+    #[error("{0}; fewer segments take less")]
     Memory(#[from] MemoryError),
 }
 
-/// Adds to a folder, and returns the number n of segments:
+/// Adds to a folder, and returns the number n of segments, which is at most `max_segments`:
 ///
 /// - `image.npy`: u8 `(1, channels, height, width)`, the photograph at the network's size;
-/// - `masks.npy`: bool `(n, height, width)`, the proposals;
+/// - `masks.npy`: bool `(n, height, width)`, the proposals; of more than `max_segments`, so many, evenly spread;
 /// - `logits.npy`: i16 `(n, classes)`, the core's verdict on them.
 ///
 /// # Errors
@@ -34,6 +35,7 @@ pub enum InputsError {
 pub fn write(
     pipeline: &Pipeline<'_>,
     photo: &RgbImage,
+    max_segments: usize,
     folder: &mut Folder<'_>,
 ) -> Result<usize, InputsError> {
     let model = pipeline.model();
@@ -44,14 +46,16 @@ pub fn write(
     folder.array("image", &[1, channels, height, width], planes.copied())?;
 
     let mut scored = |scored: &ScoredPhoto<'_>| -> Result<usize, InputsError> {
-        let segments = scored.segments().len();
+        let all: Vec<&Segment<'_>> = scored.segments().collect();
+        let used = spread(all.len(), max_segments);
+        let (segments, classes) = (used.len(), model.class_count());
         check_masks(model, segments)?;
-        let masks = scored
-            .segments()
-            .flat_map(|segment| pixels(segment, scored.maps(), width, height));
+        let masks = used
+            .clone()
+            .flat_map(|i| pixels(all[i], scored.maps(), width, height));
         folder.array("masks", &[segments, height, width], masks)?;
-        let logits = scored.logits().iter().copied();
-        folder.array("logits", &[segments, model.class_count()], logits)?;
+        let logits = used.flat_map(|i| &scored.logits()[i * classes..][..classes]);
+        folder.array("logits", &[segments, classes], logits.copied())?;
         Ok(segments)
     };
     pipeline.score(photo, |photo| Ok(scored(photo)))?

@@ -84,6 +84,12 @@ impl Inputs<'_> {
     }
 }
 
+/// The indices of at most `most` of `count` segments, evenly spread: all of them, where there are no more.
+pub fn spread(count: usize, most: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
+    let used = count.min(most);
+    (0..used).map(move |i| i * count / used)
+}
+
 /// Everything computed for a segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SegmentTrace {

@@ -52,6 +52,35 @@ fn logits_from_elsewhere_label_as_the_cores_do() {
     };
     assert_eq!(rows, segments);
 
+    // Of fewer segments, masks and logits are those of the same ones, evenly spread.
+    let fewer = [
+        &[
+            "export",
+            "onnx",
+            photo,
+            "--out",
+            "few",
+            "--max-segments",
+            "3",
+        ],
+        &model[..],
+    ]
+    .concat();
+    output(root, &fewer);
+    let row = |file: &str, length: u64, i: u64, of: u64| {
+        let bytes = fs::read(root.join(file)).unwrap();
+        let rows = &bytes[bytes.len() - (of * length) as usize..];
+        rows[(i * length) as usize..][..length as usize].to_vec()
+    };
+    assert!(segments > 3);
+    for (file, length) in [("masks.npy", 36 * 48), ("logits.npy", 2 * classes)] {
+        for i in 0..3 {
+            let few = row(&format!("few/{file}"), length, i, 3);
+            let made = format!("made/{file}");
+            assert_eq!(few, row(&made, length, i * segments / 3, segments));
+        }
+    }
+
     // The masks are the proposals, and the logits are the core's.
     let labels = |name: &str, more: &[&str]| {
         let fixed = ["segment", photo, "--labels", name];

@@ -15,7 +15,7 @@ use cfm_sim::output::Batch;
 use cfm_sim::photo;
 use cfm_sim::pipeline::NetworkInput;
 use cfm_sim::scene::{SAMPLE_SEED, Scene};
-use cfm_sim::trace::Inputs;
+use cfm_sim::trace::{Inputs, spread};
 
 use super::hardware::EngineArg;
 use super::{ModelArg, pipeline, twin};
@@ -75,8 +75,8 @@ impl ProjectInput {
         let input = NetworkInput::new(&photo, input).with_context(|| file.name())?;
         let segments = Inputs::of_input(&pipeline, &input, |inputs| {
             let all = inputs.segments;
-            let used = all.len().min(self.max_segments);
-            let segments: Vec<Segment<'_>> = (0..used).map(|i| all[i * all.len() / used]).collect();
+            let used = spread(all.len(), self.max_segments);
+            let segments: Vec<Segment<'_>> = used.map(|i| all[i]).collect();
             let used = Inputs {
                 segments: &segments,
                 ..*inputs

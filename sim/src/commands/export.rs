@@ -68,6 +68,9 @@ struct OnnxArgs {
     /// Folder for the files; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Most of the photograph's segments to write, evenly spread over the proposals [default: all]
+    #[arg(long, value_name = "N", requires = "image")]
+    max_segments: Option<usize>,
     /// How convolutions and sums are written: qdq, qlinear, or integer (exact for any model, but slow)
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
@@ -207,11 +210,14 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Some(path) => {
             let pipeline = pipeline(&file, &model)?;
             let photo = photo::open(path)?;
-            Some(match onnx_inputs::write(&pipeline, &photo, &mut folder) {
-                // It names a file, and not that of the model.
-                Err(InputsError::File(error)) => return Err(error.into()),
-                written => written.with_context(|| file.name())?,
-            })
+            let most = args.max_segments.unwrap_or(usize::MAX);
+            Some(
+                match onnx_inputs::write(&pipeline, &photo, most, &mut folder) {
+                    // It names a file, and not that of the model.
+                    Err(InputsError::File(error)) => return Err(error.into()),
+                    written => written.with_context(|| file.name())?,
+                },
+            )
         }
     };
     let mut files = Vec::new();

@@ -16,7 +16,7 @@ use cfm_core::segment::Segment;
 
 use crate::core_trace::{self, CoreError};
 use crate::output::FileError;
-use crate::trace::{Inputs, SegmentTrace, Trace};
+use crate::trace::{Inputs, SegmentTrace, Trace, spread};
 
 /// Why vectors cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +44,8 @@ pub fn export(
     folder: &FilePath,
 ) -> Result<Description, ExportError> {
     let all = inputs.segments;
-    let used = all.len().min(max_segments);
-    let segments: Vec<Segment<'_>> = (0..used).map(|i| all[i * all.len() / used]).collect();
-    let left_out = all.len() - used;
+    let segments: Vec<Segment<'_>> = spread(all.len(), max_segments).map(|i| all[i]).collect();
+    let left_out = all.len() - segments.len();
     let inputs = Inputs {
         segments: &segments,
         ..*inputs

@@ -385,14 +385,17 @@ fn masks_of_all_segments_are_not_written_without_end() {
     let count = pipeline.segment(&noise).unwrap().segments;
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let (written, taken) =
-        installed(|| peak(|| onnx_inputs::write(&pipeline, &noise, &mut Folder::new(&out))));
+    let (written, taken) = installed(|| {
+        peak(|| onnx_inputs::write(&pipeline, &noise, usize::MAX, &mut Folder::new(&out)))
+    });
     let error = written.unwrap_err().to_string();
     let needed = count * SIDE * SIDE / MIB;
     let reason = format!("the file of all segments' masks takes {needed} MiB of memory");
     assert!(error.starts_with(&reason), "{error}");
     let most = most_of_a_run(&model, model.arena_bytes());
     assert!(taken < most, "{taken} of {most}");
+    let written = onnx_inputs::write(&pipeline, &noise, 500, &mut Folder::new(&out));
+    assert_eq!(written.unwrap(), 500);
 
     // What is written takes as much as is said.
     let params = Params::DEFAULT.with_max_segments(500).unwrap();
@@ -400,8 +403,9 @@ fn masks_of_all_segments_are_not_written_without_end() {
     let bytes = spec.to_bytes().unwrap();
     let model = Model::parse(&bytes).unwrap();
     let pipeline = Pipeline::new(&model).unwrap();
-    let (written, taken) =
-        installed(|| peak(|| onnx_inputs::write(&pipeline, &noise, &mut Folder::new(&out))));
+    let (written, taken) = installed(|| {
+        peak(|| onnx_inputs::write(&pipeline, &noise, usize::MAX, &mut Folder::new(&out)))
+    });
     assert_eq!(written.unwrap(), 500);
     let most = most_of_a_run(&model, model.arena_bytes()) + 501 * SIDE * SIDE;
     assert!(taken < most, "{taken} of {most}");
