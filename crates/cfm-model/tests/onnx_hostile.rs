@@ -2,7 +2,7 @@
 //!
 //! Graphs are built here, as protocol buffers in memory. Memory is measured by an allocator that counts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cfm_model::onnx::import::{Options, import};
@@ -17,14 +17,16 @@ use prost::Message;
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// Tests run in several threads, but bytes are counted of one at a time.
-static TURN: Mutex<()> = Mutex::new(());
+/// Tests run in several threads, but bytes are counted of one at a time: each begins with its turn, before it builds a file.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const MIB: usize = 1 << 20;
 
 /// Refuses `backbone` (with `head`) by a text that has `expected` in it; takes no more than files of that length may.
 fn refused(backbone: &ModelProto, head: Option<&ModelProto>, expected: &str) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let backbone = backbone.encode_to_vec();
     let head = head.map(Message::encode_to_vec);
     let length = backbone.len() + head.as_ref().map_or(0, Vec::len);
@@ -199,6 +201,7 @@ const LONG: i64 = 1 << 40;
 
 #[test]
 fn huge_dimensions_beside_a_zero_are_refused() {
+    let _turn = turn();
     let weights = empty("w", DataType::Float, &[HUGE, 0, 1, 1]);
     let conv = node("Conv", &["image", "w"], "out").int("group", 4);
     let file = model(image(DataType::Float), vec![conv], vec![weights]);
@@ -223,6 +226,7 @@ fn huge_dimensions_beside_a_zero_are_refused() {
 
 #[test]
 fn constants_without_elements_are_not_transposed() {
+    let _turn = turn();
     let transpose = node("Transpose", &["w"], "out").ints("perm", &[0, 1]);
     let weights = empty("w", DataType::Float, &[LONG, 0]);
     let file = on_vector(4, vec![transpose], vec![weights]);
@@ -250,6 +254,7 @@ fn constants_without_elements_are_not_transposed() {
 /// The strides of a shape take time by the square of its axes.
 #[test]
 fn shapes_of_very_many_axes_are_refused() {
+    let _turn = turn();
     let transpose = node("Transpose", &["w"], "out");
     let weights = tensor("w", DataType::Float, &[1; 400_000], vec![0; 4]);
     let file = on_vector(4, vec![transpose], vec![weights]);
@@ -259,6 +264,7 @@ fn shapes_of_very_many_axes_are_refused() {
 /// One zero point and one scale for each of no outputs.
 #[test]
 fn weights_without_scales_are_refused() {
+    let _turn = turn();
     let [backbone, head] = quantized_with_head(
         4,
         vec![
@@ -276,6 +282,7 @@ fn weights_without_scales_are_refused() {
 
 #[test]
 fn vectors_longer_than_any_layer_reads_take_no_memory() {
+    let _turn = turn();
     for length in [1 << 30, i64::MAX] {
         let x = || input("x", DataType::Float, &[1, length]);
         let concat = node("Concat", &["x"], "out").int("axis", 1);
@@ -309,6 +316,7 @@ fn vectors_longer_than_any_layer_reads_take_no_memory() {
 /// Inputs times outputs of a layer would not fit in 64 bits.
 #[test]
 fn products_of_lengths_do_not_overflow() {
+    let _turn = turn();
     let mut nodes = vec![node("Identity", &["v"], "d0")];
     for at in 0..12 {
         let [before, after] = [at, at + 1].map(|at| format!("d{at}"));
@@ -326,6 +334,7 @@ fn products_of_lengths_do_not_overflow() {
 
 #[test]
 fn means_over_large_windows_are_counted_first() {
+    let _turn = turn();
     let pool = node("AveragePool", &["map"], "out")
         .ints("kernel_shape", &[255, 255])
         .ints("pads", &[127; 4])
@@ -339,6 +348,7 @@ fn means_over_large_windows_are_counted_first() {
 /// 2^64 ways lead from the pooling to what flattens it.
 #[test]
 fn ways_through_a_graph_are_not_walked_one_by_one() {
+    let _turn = turn();
     for operator in ["Identity", "DequantizeLinear"] {
         let pool = node("MaxPool", &["image"], "pooled").ints("kernel_shape", &[8, 8]);
         let mut nodes = vec![
@@ -380,6 +390,7 @@ const COPIES: usize = 5000;
 
 #[test]
 fn constants_are_decoded_once_however_often_they_are_read() {
+    let _turn = turn();
     for operator in ["Identity", "Dropout"] {
         let file = on_vector(
             4,
@@ -396,6 +407,7 @@ fn constants_are_decoded_once_however_often_they_are_read() {
 
 #[test]
 fn scales_are_counted_as_often_as_they_are_copied() {
+    let _turn = turn();
     let nodes = repeated(COPIES, "DequantizeLinear", &["w", "ws"])
         .into_iter()
         .map(|node| match &*node.op_type {
@@ -412,6 +424,7 @@ fn scales_are_counted_as_often_as_they_are_copied() {
 
 #[test]
 fn a_mode_of_training_is_one_value() {
+    let _turn = turn();
     let mut nodes = Vec::new();
     let mut before = "v".to_owned();
     for at in 0..COPIES {
@@ -427,6 +440,7 @@ fn a_mode_of_training_is_one_value() {
 /// A sum becomes a layer, weights and all, as often as it is quantized.
 #[test]
 fn layers_are_counted_as_often_as_they_are_made() {
+    let _turn = turn();
     let side = 1024;
     let weights = tensor(
         "w",
@@ -446,6 +460,7 @@ fn layers_are_counted_as_often_as_they_are_made() {
 /// An affine map that becomes part of the layer before it takes time by that layer's weights.
 #[test]
 fn weights_are_not_changed_without_end() {
+    let _turn = turn();
     let scaled = |first: &str| {
         let mut nodes = Vec::new();
         let mut before = first.to_owned();
@@ -475,6 +490,7 @@ fn weights_are_not_changed_without_end() {
 
 #[test]
 fn pathways_are_not_followed_beyond_the_third() {
+    let _turn = turn();
     let mut nodes = Vec::new();
     let mut before = "v".to_owned();
     for at in 0..2000 {
@@ -542,6 +558,7 @@ fn clipped(bounds: [f32; 2], integers: [i8; 2]) -> ModelProto {
 
 #[test]
 fn bounds_that_are_reversed_or_no_numbers_are_refused() {
+    let _turn = turn();
     // As it should be, but for the head.
     refused(&clipped([-100.0, 100.0], [-5, 5]), None, "a head is needed");
     let expected = "(Clip): min = 100 is not at most max = -100";
@@ -580,6 +597,7 @@ fn bounds_that_are_reversed_or_no_numbers_are_refused() {
 
 #[test]
 fn long_metadata_is_not_read() {
+    let _turn = turn();
     let mut file = clipped([-100.0, 100.0], [-5, 5]);
     let pairs = vec![r#"["",""]"#; 2 << 20].join(",");
     file.metadata_props.push(StringStringEntryProto {

@@ -28,7 +28,7 @@ fn header<'b>(
         return Err(refuse(if fields {
             "the array has fields"
         } else {
-            "the header is broken"
+            wanted
         }));
     }
     let mut rest = bytes;

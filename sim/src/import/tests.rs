@@ -433,7 +433,12 @@ fn errors_say_what_is_wrong() {
     );
     array(
         &npy("|b1", false, &"(".repeat(900), &[1]),
-        "header is broken",
+        "no array of masks",
+    );
+    // A type with brackets in its name.
+    array(
+        &npy("<M8[s]", false, "(1, 2, 2)", &[0; 32]),
+        "no array of masks",
     );
     array(
         &npy("|b1', 'x': [('a', '<i4')], 'y': '", false, "(1, 1)", &[1]),
