@@ -54,6 +54,8 @@ pub struct OutputFiles {
     files: Batch,
     /// What exists and is no regular file, and what goes there.
     devices: Vec<(PathBuf, Vec<u8>)>,
+    /// What is read, and must not be written over.
+    kept: Vec<PathBuf>,
 }
 
 impl OutputFiles {
@@ -61,6 +63,14 @@ impl OutputFiles {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Refuses to write over `input` from now on, by whatever name.
+    #[must_use]
+    pub fn keeping(mut self, input: &Path) -> Self {
+        // One that is not there is in no danger.
+        self.kept.extend(fs::canonicalize(input));
+        self
     }
 
     /// Adds a file. The last one is that by which readers know that all are there.
@@ -81,6 +91,10 @@ impl OutputFiles {
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
             self.devices.push((path.to_owned(), bytes));
             return Ok(());
+        }
+        if fs::canonicalize(path).is_ok_and(|path| self.kept.contains(&path)) {
+            let error = io::Error::other("it is what is read; give the output another name");
+            return Err(refuse(error));
         }
         let target = match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path).ok(),
@@ -184,6 +198,26 @@ mod tests {
         drop(files);
         assert_eq!(image::open(&a).unwrap().into_rgb8(), picture);
         assert_eq!(fs::read_dir(root).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_read_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.png");
+        fs::write(&input, b"old").unwrap();
+        let mut files = OutputFiles::new().keeping(&input);
+        let same = folder
+            .path()
+            .join("../")
+            .join(folder.path().file_name().unwrap());
+        for path in [&input, &same.join("in.png")] {
+            assert!(files.add(path, b"new".to_vec()).is_err());
+        }
+        files
+            .add(&folder.path().join("out.png"), b"new".to_vec())
+            .unwrap();
+        files.commit().unwrap();
+        assert_eq!(fs::read(&input).unwrap(), b"old");
     }
 
     #[cfg(target_os = "linux")]

@@ -55,18 +55,24 @@ module top #(
     logic [8:0] reset_counter = 9'd0;        // its highest bit ends the reset
     logic [1:0] button;
     logic       reset = 1'b1;
+    // The memory outside forgets what is not refreshed: the button must not stop it, for the engine keeps its model.
+    logic [8:0] power_counter = 9'd0;
+    logic       powering_up = 1'b1;
     logic [25:0] heartbeat;
     always_ff @(posedge clock) begin
         button <= {button[0], button_reset};
         if (!locked || button[1]) reset_counter <= 9'd0;
         else if (!reset_counter[8]) reset_counter <= reset_counter + 9'd1;
         reset <= !reset_counter[8];
+        if (!locked) power_counter <= 9'd0;
+        else if (!power_counter[8]) power_counter <= power_counter + 9'd1;
+        powering_up <= !power_counter[8];
         heartbeat <= heartbeat + 26'd1;
     end
 
     wire engine_reset, reset_engine, reset_requests, reset_stores, reset_memory;
     replica resets [3:0] (
-        .clock, .d({reset, reset | engine_reset, reset, reset}), .q({reset_engine, reset_requests, reset_stores, reset_memory}));
+        .clock, .d({reset, reset | engine_reset, reset, powering_up}), .q({reset_engine, reset_requests, reset_stores, reset_memory}));
 
     // ---- the engine ----
 

@@ -66,6 +66,23 @@ impl<'a> Block<'a> {
         self.words.iter().map(|&word| u32::from_le_bytes(word))
     }
 
+    /// The first word, and the others behind it.
+    pub(crate) fn split_first(self) -> Option<(Self, Self)> {
+        let (first, rest) = self.words.split_at_checked(1)?;
+        let behind = Self {
+            address: self.address.wrapping_add(1),
+            words: rest,
+            ..self
+        };
+        Some((
+            Self {
+                words: first,
+                ..self
+            },
+            behind,
+        ))
+    }
+
     /// CRC-32 of the words, as the engine computes it.
     #[must_use]
     pub fn check(&self) -> u32 {

@@ -2,13 +2,16 @@
 
 use embedded_hal::delay::DelayNs;
 
-use crate::configuration::Configuration;
+use crate::configuration::{Block, Configuration};
 use crate::protocol::{
     CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
     STATUS_WEIGHTS_FAILED, TRANSFER_WORDS,
 };
 use crate::segment_words::{END_OF_FRAME, words_behind};
 use crate::transport::{Transport, TransportError};
+
+/// Where the control store says that there is a model (`hls/ENGINE.md`).
+const MODEL_WORD: u32 = 0;
 
 /// How patient the driver is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub struct Device<T, D> {
     row_bytes: usize,
     rows: u16,
     classes: usize,
+    /// A transfer of the frame has failed: words of it may be missing, or may have come.
+    lost: bool,
 }
 
 type Outcome<T, R> = Result<R, DeviceError<<T as Transport>::Error>>;
@@ -131,6 +136,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             row_bytes: 0,
             rows: 0,
             classes: 0,
+            lost: false,
         }
     }
 
@@ -211,7 +217,9 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.write(Register::CONTROL, CONTROL_RESET)?;
         // Even if the engine stays in reset.
         self.transport.ports_were_reset();
-        self.write(Register::CONTROL, 0)
+        self.write(Register::CONTROL, 0)?;
+        self.lost = false;
+        Ok(())
     }
 
     /// Resets the engine and loads a model.
@@ -219,36 +227,59 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// Every block for the configuration bus is checked by the CRC-32 that the engine makes of it. Weights outside are not read
     /// back: over SPI each of their transfers has its CRC; memory-mapped, the processor writes them, and nothing checks them.
     ///
+    /// The word by which the engine knows that there is a model is taken away first and comes last: when loading breaks off,
+    /// there is none, and [`select`](Self::select) says so.
+    ///
     /// # Errors
     /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], [`DeviceError::NotConfigured`],
     /// [`DeviceError::Image`], or a failed transfer.
     pub fn load(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
+        self.row_bytes = 0;
         if self.identify()?.folding != configuration.folding() {
             return Err(DeviceError::Folding);
         }
         self.reset()?;
-        for block in configuration.blocks() {
-            let (port, register) = if block.external {
-                (Port::External, Register::EXTERNAL_ADDRESS)
-            } else {
-                (Port::Config, Register::CONFIG_ADDRESS)
-            };
-            self.write(register, block.address)?;
-            let mut words = block.words();
-            let mut chunk = [0; TRANSFER_WORDS];
-            loop {
-                let filled = fill(&mut chunk, &mut words);
-                if filled.is_empty() {
-                    break;
-                }
-                self.transfer(|transport| transport.push(port, filled))?;
+        self.write(Register::CONFIG_ADDRESS, MODEL_WORD)?;
+        self.transfer(|transport| transport.push(Port::Config, &[0]))?;
+        let mut last = None;
+        for mut block in configuration.blocks() {
+            if !block.external
+                && block.address == MODEL_WORD
+                && let Some((first, behind)) = block.split_first()
+            {
+                last = Some(first);
+                block = behind;
             }
-            if !block.external && !self.comes_to(Register::CONFIG_CHECK, block.check())? {
-                return Err(DeviceError::Verify);
-            }
+            self.send(block)?;
+        }
+        if let Some(block) = last {
+            self.send(block)?;
         }
         // Without another reset: words for the memory outside may still be on their way.
         self.adopt(configuration)
+    }
+
+    /// Writes a block where it belongs.
+    fn send(&mut self, block: Block<'_>) -> Outcome<T, ()> {
+        let (port, register) = if block.external {
+            (Port::External, Register::EXTERNAL_ADDRESS)
+        } else {
+            (Port::Config, Register::CONFIG_ADDRESS)
+        };
+        self.write(register, block.address)?;
+        let mut words = block.words();
+        let mut chunk = [0; TRANSFER_WORDS];
+        loop {
+            let filled = fill(&mut chunk, &mut words);
+            if filled.is_empty() {
+                break;
+            }
+            self.transfer(|transport| transport.push(port, filled))?;
+        }
+        if !block.external && !self.comes_to(Register::CONFIG_CHECK, block.check())? {
+            return Err(DeviceError::Verify);
+        }
+        Ok(())
     }
 
     /// Uses what is loaded already, and resets the engine: whatever was under way ends.
@@ -299,11 +330,13 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     ///
     /// # Errors
     /// [`DeviceError::NotConfigured`] when it does not begin, [`DeviceError::Timeout`] when the frame before does not end,
-    /// or a failed transfer.
+    /// [`DeviceError::Lost`] when a transfer of the frame before has failed and there was no [`reset`](Self::reset) since, or a
+    /// failed transfer.
     pub fn begin_frame(&mut self) -> Outcome<T, ()> {
         if self.row_bytes == 0 {
             return Err(DeviceError::NotConfigured);
         }
+        self.check_whole()?;
         let mut waited = 0;
         while self.read(Register::STATUS)? & STATUS_IDLE == 0 {
             if waited >= self.policy.timeout_us {
@@ -326,12 +359,15 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
 
     /// Pushes the next row of the image: `width * channels` samples.
     ///
+    /// When it fails, the frame is lost, for some of the row may have come: everything but a reset returns [`DeviceError::Lost`].
+    ///
     /// # Errors
-    /// [`DeviceError::Argument`] for another length, or a failed transfer.
+    /// [`DeviceError::Argument`] for another length, [`DeviceError::Lost`] after a failed transfer, or a failed transfer.
     pub fn push_row(&mut self, row: &[u8]) -> Outcome<T, ()> {
         if row.len() != self.row_bytes {
             return Err(DeviceError::Argument);
         }
+        self.check_whole()?;
         let mut words = row.chunks(4).map(|samples| {
             let mut word = [0; 4];
             word.iter_mut()
@@ -345,7 +381,18 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             if filled.is_empty() {
                 return Ok(());
             }
-            self.transfer(|transport| transport.push(Port::Image, filled))?;
+            let pushed = self.transfer(|transport| transport.push(Port::Image, filled));
+            self.lost |= pushed.is_err();
+            pushed?;
+        }
+    }
+
+    /// Refuses to go on with a frame of which a transfer has failed.
+    const fn check_whole(&self) -> Outcome<T, ()> {
+        if self.lost {
+            Err(DeviceError::Lost)
+        } else {
+            Ok(())
         }
     }
 
@@ -400,17 +447,19 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// Pushes the words of a segment, and hands on what has been scored: `scored(index, logits, arg max)`.
     ///
     /// The engine believes what it is told, so nothing is sent of a box that does not lie inside the image. The words behind
-    /// the box must be as many as it takes; when they are not, the engine has to be reset.
+    /// the box must be as many as it takes; when they are not, the frame is lost, as it is after a failed transfer.
     ///
     /// # Errors
     /// [`DeviceError::Argument`] for such a box or such words, and where the slice for the logits has not as many elements as the
-    /// model classes; [`DeviceError::Lost`] when logits come in another order than segments went; or a failed transfer.
+    /// model classes; [`DeviceError::Lost`] when logits come in another order than segments went, or when the frame is lost
+    /// already; or a failed transfer.
     pub fn push(
         &mut self,
         words: impl Iterator<Item = u32>,
         mut scored: impl FnMut(usize, &[i16], usize),
     ) -> Outcome<T, ()> {
         self.check_logits()?;
+        self.device.check_whole()?;
         let mut words = words.into_iter();
         let (Some(first), Some(second)) = (words.next(), words.next()) else {
             return Err(DeviceError::Argument);
@@ -421,11 +470,19 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
         let mut sent = 0;
         let rows = words.by_ref().take(behind).inspect(|_| sent += 1);
         self.pushed += 1;
-        self.push_words([first, second].into_iter().chain(rows), &mut scored)?;
+        let words_sent = self.push_words([first, second].into_iter().chain(rows), &mut scored);
+        self.or_lost(words_sent)?;
         if sent != behind || words.next().is_some() {
-            return Err(DeviceError::Argument);
+            return self.or_lost(Err(DeviceError::Argument));
         }
-        self.drain(&mut scored).map(|_| ())
+        let drained = self.drain(&mut scored);
+        self.or_lost(drained).map(|_| ())
+    }
+
+    /// Notes that the frame is lost if this has failed.
+    fn or_lost<R>(&mut self, result: Outcome<T, R>) -> Outcome<T, R> {
+        self.device.lost |= result.is_err();
+        result
     }
 
     /// Ends the frame, and hands on the rest of the logits.
@@ -435,10 +492,16 @@ impl<T: Transport, D: DelayNs> Scoring<'_, T, D> {
     /// [`DeviceError::Weights`] when the logits cannot be trusted.
     pub fn finish(mut self, mut scored: impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
         self.check_logits()?;
-        self.push_words(core::iter::once(END_OF_FRAME), &mut scored)?;
+        self.device.check_whole()?;
+        let rest = self.rest(&mut scored);
+        self.or_lost(rest)
+    }
+
+    fn rest(&mut self, scored: &mut impl FnMut(usize, &[i16], usize)) -> Outcome<T, ()> {
+        self.push_words(core::iter::once(END_OF_FRAME), scored)?;
         let mut waited = 0;
         while self.finished < self.pushed {
-            if self.drain(&mut scored)? {
+            if self.drain(scored)? {
                 waited = 0;
             } else if waited >= self.device.policy.timeout_us {
                 return Err(DeviceError::Timeout);

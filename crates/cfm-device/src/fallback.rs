@@ -26,6 +26,7 @@ pub trait FrameSource {
 
 /// What computed a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Backend<E> {
     /// The engine.
     Engine,
@@ -35,6 +36,7 @@ pub enum Backend<E> {
 
 /// Why a frame was not computed at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FrameError<S> {
     /// The source of the rows failed.
     Source(S),

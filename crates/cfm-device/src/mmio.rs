@@ -124,8 +124,8 @@ impl MmioTransport {
     /// The engine whose register 0 is at `base`, without a memory for weights from outside.
     ///
     /// # Safety
-    /// `base` must be the address of an engine's registers (512 bytes, 32-bit accesses, not cached), which nothing else uses as
-    /// long as this value lives.
+    /// `base` must be the address of an engine's registers (512 bytes, 32-bit accesses, device memory: not cached, in order), which
+    /// nothing else uses as long as this value lives.
     #[must_use]
     pub const unsafe fn new(base: NonNull<u32>) -> Self {
         Self::over(MappedBus {
@@ -138,8 +138,9 @@ impl MmioTransport {
     /// The engine whose register 0 is at `base`, which reads weights from `memory`; that is `weights` on its own bus.
     ///
     /// # Safety
-    /// `base` as for [`new`](Self::new). At `memory` there must be `weights.words` words, not cached, which nothing else uses as
-    /// long as this value lives, nor as long as the engine uses what has been loaded.
+    /// `base` as for [`new`](Self::new). At `memory` there must be `weights.words` words, device memory too, so that they are there
+    /// before a register starts the engine, which nothing else uses as long as this value lives, nor as long as the engine uses what
+    /// has been loaded.
     #[must_use]
     pub const unsafe fn with_weights(
         base: NonNull<u32>,

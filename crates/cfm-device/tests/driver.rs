@@ -3,6 +3,8 @@
 
 mod fake_engine;
 
+use std::collections::BTreeMap;
+
 use cfm_core::kernels::Portable;
 use cfm_core::model::Model;
 use cfm_core::segment::{Run, Segment};
@@ -13,7 +15,7 @@ use cfm_device::{
 };
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use embedded_hal::delay::DelayNs;
-use fake_engine::{FakeEngine, Fault, crc32};
+use fake_engine::{FakeEngine, Fault, MAGIC, crc32};
 
 const FOLDING: u32 = 8 | 10 << 8;
 
@@ -31,8 +33,25 @@ const POLICY: Policy = Policy {
 
 /// A configuration with two blocks for the bus and one for the memory outside.
 fn configuration(model: &[u8], folding: u32) -> Vec<u8> {
-    let blocks = [(false, 0x100, 150), (false, 0x8_0000, 64), (true, 7, 130)];
+    let blocks = [(false, 0, 150), (false, 0x8_0000, 64), (true, 7, 130)];
     fake_engine::configuration(&Model::parse(model).unwrap(), folding, &blocks)
+}
+
+/// The words of a configuration for the bus, by address.
+fn contents(configuration: &Configuration<'_>) -> BTreeMap<u32, u32> {
+    configuration
+        .blocks()
+        .filter(|block| !block.external)
+        .flat_map(|block| (block.address..).zip(block.words()))
+        .collect()
+}
+
+/// The file with another word in it, and a checksum that fits.
+fn patched(mut file: Vec<u8>, word: usize, value: u32) -> Vec<u8> {
+    file[4 * word..][..4].copy_from_slice(&value.to_le_bytes());
+    let check = crc32(&file[8..]);
+    file[4..8].copy_from_slice(&check.to_le_bytes());
+    file
 }
 
 struct Pixels<'a>(&'a [u8], usize);
@@ -92,12 +111,8 @@ fn run(
     device.load(&configuration).unwrap();
     let (transport, delay) = device.release();
     let mut engine = transport.release();
-    let loaded: Vec<(u32, u32)> = configuration
-        .blocks()
-        .filter(|block| !block.external)
-        .flat_map(|block| (block.address..).zip(block.words()))
-        .collect();
-    assert_eq!(engine.configuration, loaded);
+    assert_eq!(engine.loaded(), contents(&configuration));
+    assert_eq!(engine.configuration.last(), Some(&(0, MAGIC)));
     assert_eq!(engine.external.len(), 130);
     let start = engine.transfers();
     engine.faults = faults
@@ -232,10 +247,7 @@ fn images_that_the_registers_cannot_count_are_refused() {
     // Samples per pixel, and per row.
     for (word, least) in [(4, 1 << 8), (5, 1 << 16)] {
         let load = |value: u32| {
-            let mut file = configuration(&bytes, FOLDING);
-            file[4 * word..][..4].copy_from_slice(&value.to_le_bytes());
-            let check = crc32(&file[8..]);
-            file[4..8].copy_from_slice(&check.to_le_bytes());
+            let file = patched(configuration(&bytes, FOLDING), word, value);
             let transport = SpiTransport::new(FakeEngine::new(&bytes, FOLDING));
             Device::new(transport, NoDelay, POLICY).load(&Configuration::parse(&file).unwrap())
         };
@@ -272,10 +284,7 @@ fn broken_configurations_are_refused() {
     }
     // With a checksum that fits, the lengths must still add up.
     for (word, value) in [(7, 2_u32), (7, 4), (10, 151), (10, u32::MAX)] {
-        let mut broken = file.clone();
-        broken[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
-        let checksum = crc32(&broken[8..]);
-        broken[4..8].copy_from_slice(&checksum.to_le_bytes());
+        let broken = patched(file.clone(), word, value);
         assert_eq!(error(&broken), ConfigurationError::Length, "word {word}");
     }
 }
@@ -283,7 +292,6 @@ fn broken_configurations_are_refused() {
 #[test]
 fn another_folding_or_another_model_is_refused() {
     let bytes = random_model(1, &small()).to_bytes().unwrap();
-    let other = random_model(2, &small()).to_bytes().unwrap();
     let device = || {
         Device::new(
             SpiTransport::new(FakeEngine::new(&bytes, FOLDING)),
@@ -297,10 +305,9 @@ fn another_folding_or_another_model_is_refused() {
         load(&configuration(&bytes, 4 | 3 << 8)),
         Err(DeviceError::Folding)
     );
-    assert_eq!(
-        load(&configuration(&other, FOLDING)),
-        Err(DeviceError::NotConfigured)
-    );
+    // A file that says it is of another model than its blocks.
+    let other = patched(configuration(&bytes, FOLDING), 2, 7);
+    assert_eq!(load(&other), Err(DeviceError::NotConfigured));
     let mut fresh = device();
     assert_eq!(fresh.begin_frame(), Err(DeviceError::NotConfigured));
     assert_eq!(fresh.push_row(&[1]), Err(DeviceError::Argument));
@@ -582,4 +589,103 @@ fn what_the_core_refuses_does_not_reach_the_engine() {
         let (transport, _) = device.release();
         assert_eq!(transport.release().masks_seen, 0, "{runs:?}");
     }
+}
+
+#[test]
+fn a_load_that_breaks_off_leaves_no_model() {
+    let bytes = random_model(4, &small()).to_bytes().unwrap();
+    let file = configuration(&bytes, FOLDING);
+    let configuration = Configuration::parse(&file).unwrap();
+    let loaded = contents(&configuration);
+    let attempts = POLICY.attempts as usize;
+    let device = |engine| Device::new(SpiTransport::new(engine), NoDelay, POLICY);
+    let mut first = device(FakeEngine::new(&bytes, FOLDING));
+    first.load(&configuration).unwrap();
+    let transfers = first.release().0.release().transfers();
+    let (mut broken_off, mut complete) = (0, 0);
+    for at in (0..transfers).step_by(STEP) {
+        for fault in [
+            Fault::Request(17),
+            Fault::NoResponse,
+            Fault::Bus,
+            Fault::Reset,
+        ] {
+            // The model is there; then it is loaded again.
+            let mut device = device(FakeEngine::new(&bytes, FOLDING));
+            device.load(&configuration).unwrap();
+            let (transport, delay) = device.release();
+            let mut engine = transport.release();
+            let start = engine.transfers() + at;
+            engine.faults = (start..start + attempts).map(|at| (at, fault)).collect();
+            engine.configuration.clear();
+            let mut device = Device::new(SpiTransport::new(engine), delay, POLICY);
+            device.select(&configuration).ok();
+            let result = device.load(&configuration);
+            if result.is_err() {
+                assert_eq!(device.begin_frame(), Err(DeviceError::NotConfigured));
+            }
+            let (transport, delay) = device.release();
+            let mut engine = transport.release();
+            engine.faults.clear();
+            let touched = !engine.configuration.is_empty();
+            let whole = engine.loaded() == loaded && engine.external.len() == 2 * 130;
+            let mut device = Device::new(SpiTransport::new(engine), delay, POLICY);
+            let selected = device.select(&configuration);
+            if !touched || whole {
+                complete += 1;
+                assert_eq!(selected, Ok(()), "{fault:?} at {at}");
+            } else {
+                broken_off += 1;
+                let refused = Err(DeviceError::NotConfigured);
+                assert_eq!(selected, refused, "{fault:?} at {at}");
+            }
+        }
+    }
+    assert!(
+        broken_off > complete || cfg!(miri),
+        "{broken_off} {complete}"
+    );
+}
+
+#[test]
+fn a_frame_that_has_lost_words_needs_a_reset() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let row = vec![0; spec.input.width as usize * spec.input.channels as usize];
+    let right = u32::from(spec.input.width - 1) | u32::from(spec.input.height - 1) << 16;
+    let words = [0, right].into_iter().chain(std::iter::repeat_n(1, 4096));
+    let lost = Err(DeviceError::Lost);
+    with_model(&bytes, |device| {
+        let (transport, delay) = device.release();
+        let engine = transport.release();
+        let file = configuration(&bytes, FOLDING);
+        let mut device = Device::new(SpiTransport::new(engine), delay, POLICY);
+        let configuration = Configuration::parse(&file).unwrap();
+        device.select(&configuration).unwrap();
+        device.begin_frame().unwrap();
+        device.push_row(&row).unwrap();
+        // The next row comes, but every response is lost.
+        let (mut transport, delay) = device.release();
+        let mut engine = transport.release();
+        let at = engine.transfers() + 6 + 3 + row.len().div_ceil(4 * 64);
+        engine.faults = (at..at + 4).map(|at| (at, Fault::NoResponse)).collect();
+        transport = SpiTransport::new(engine);
+        let mut device = Device::new(transport, delay, POLICY);
+        device.select(&configuration).unwrap();
+        device.begin_frame().unwrap();
+        device.push_row(&row).unwrap();
+        assert_eq!(device.push_row(&row), Err(DeviceError::Disturbed));
+        let mut logits = vec![0; spec.classes.len()];
+        assert_eq!(device.push_row(&row), lost);
+        assert_eq!(device.begin_frame(), lost);
+        let mut scoring = device.scoring(&mut logits);
+        assert_eq!(scoring.push(words, |_, _, _| {}), lost);
+        assert_eq!(scoring.finish(|_, _, _| {}), lost);
+        device.reset().unwrap();
+        device.begin_frame().unwrap();
+        for _ in 0..spec.input.height {
+            device.push_row(&row).unwrap();
+        }
+        assert_eq!(device.scoring(&mut logits).finish(|_, _, _| {}), Ok(()));
+    });
 }

@@ -7,6 +7,7 @@
 //! Files that belong together are a [`Batch`]. All of them are on the disk before the first gets its name, and the last
 //! one, by which readers know that the set is complete, is taken away first and named last.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug, Default)]
 pub struct Batch {
     files: Vec<(TempPath, PathBuf)>,
+    /// What they are called, whatever way there was named.
+    names: HashSet<PathBuf>,
     /// Folders that were made for the files, the outermost first.
     folders: Vec<PathBuf>,
 }
@@ -65,11 +68,16 @@ impl Batch {
     /// Writes a file under a temporary name; its folder is made if it is not there.
     ///
     /// # Errors
-    /// A [`FileError`] that names the file.
+    /// A [`FileError`] that names the file, also when it is one that the batch has already.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         self.make_folder(folder(path))?;
         if path.is_dir() {
             return Err(FileError::at(path)(io::ErrorKind::IsADirectory.into()));
+        }
+        let name = real_name(path).map_err(FileError::at(path))?;
+        if !self.names.insert(name) {
+            let error = io::Error::other("it is written twice, for two things");
+            return Err(FileError::at(path)(error));
         }
         let file = temporary(path, bytes).map_err(FileError::at(path))?;
         self.files.push((file.into_temp_path(), path.to_owned()));
@@ -136,6 +144,14 @@ impl Drop for Batch {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// A file's name in its folder, without links on the way there.
+fn real_name(path: &Path) -> io::Result<PathBuf> {
+    let folder = fs::canonicalize(folder(path))?;
+    Ok(path
+        .file_name()
+        .map_or_else(|| folder.clone(), |name| folder.join(name)))
 }
 
 /// Takes a file out of the way, under a temporary name that goes with what is returned, beside its own name; `None` if
@@ -283,6 +299,20 @@ mod tests {
         assert_eq!(names(&root), ["a", "c", "deep", "last"]);
         assert_eq!(names(&root.join("deep")), ["b"]);
         assert_eq!(fs::read(root.join("last")).unwrap(), b"last");
+    }
+
+    #[test]
+    fn two_files_with_one_name_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("x")).unwrap();
+        let mut batch = Batch::new();
+        batch.add(&root.join("a"), b"first").unwrap();
+        batch.add(&root.join("x/a"), b"another").unwrap();
+        let again = root.join("x/../a");
+        assert_eq!(batch.add(&again, b"second").unwrap_err().path, again);
+        drop(batch);
+        assert_eq!(names(root), ["x"]);
     }
 
     #[test]

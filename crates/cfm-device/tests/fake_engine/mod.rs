@@ -1,7 +1,7 @@
 //! The engine's side of the SPI protocol, written from `hls/REGISTERS.md`, with the core's kernels behind it and a line that
 //! can be disturbed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use cfm_core::executor::Executor;
 use cfm_core::image::ImageView;
@@ -29,6 +29,9 @@ pub enum Fault {
     Stuck,
 }
 
+/// First word of the control store where there is a model.
+pub const MAGIC: u32 = 0x314D_4643;
+
 pub struct FakeEngine<'m> {
     model: Model<'m>,
     registers: [u32; 16],
@@ -40,11 +43,14 @@ pub struct FakeEngine<'m> {
     /// Configuration words as they came: address, word.
     pub configuration: Vec<(u32, u32)>,
     pub external: Vec<(u32, u32)>,
+    /// What the check is of: all that came since the address was written.
+    checked: Vec<u8>,
     check: u32,
     logits: VecDeque<u32>,
     running: bool,
     scored: usize,
-    configured: bool,
+    /// The first words of the control store.
+    header: [u32; 3],
     stuck: bool,
     dead: bool,
     frames: u32,
@@ -98,7 +104,12 @@ pub fn configuration(model: &Model<'_>, folding: u32, blocks: &[(bool, u32, u32)
     ];
     for &(external, address, length) in blocks {
         words.extend([external.into(), address, length]);
-        words.extend((0..length).map(|i| (i + address).wrapping_mul(0x9E37_79B9)));
+        let header = [MAGIC, model.fingerprint(), folding];
+        let word = |at: u32| {
+            let known = header.get(at as usize).filter(|_| !external);
+            known.copied().unwrap_or(at.wrapping_mul(0x9E37_79B9))
+        };
+        words.extend((address..).take(length as usize).map(word));
     }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
@@ -114,7 +125,6 @@ impl<'m> FakeEngine<'m> {
         registers[1] = 0x0001_0000;
         registers[2] = folding;
         registers[3] = 2;
-        registers[5] = Model::parse(model).unwrap().fingerprint();
         Self {
             model: Model::parse(model).unwrap(),
             registers,
@@ -124,11 +134,12 @@ impl<'m> FakeEngine<'m> {
             masks_seen: 0,
             configuration: Vec::new(),
             external: Vec::new(),
+            checked: Vec::new(),
             check: 0,
             logits: VecDeque::new(),
             running: false,
             scored: 0,
-            configured: false,
+            header: [0; 3],
             stuck: false,
             dead: false,
             frames: 0,
@@ -151,6 +162,15 @@ impl<'m> FakeEngine<'m> {
         self.scored = 0;
     }
 
+    fn configured(&self) -> bool {
+        self.header[0] == MAGIC && self.header[2] == self.registers[2]
+    }
+
+    /// What the configuration's words are now, by address.
+    pub fn loaded(&self) -> BTreeMap<u32, u32> {
+        self.configuration.iter().copied().collect()
+    }
+
     fn space(&self, port: usize) -> usize {
         let full_image = self.image.len() >= 128;
         match port {
@@ -167,7 +187,8 @@ impl<'m> FakeEngine<'m> {
 
     fn register(&self, register: usize) -> u32 {
         match register {
-            4 => u32::from(!self.running) | u32::from(self.configured) << 2,
+            4 => u32::from(!self.running) | u32::from(self.configured()) << 2,
+            5 => self.header[1],
             6 => self.frames,
             12 => self.check,
             0..16 => self.registers[register],
@@ -183,12 +204,13 @@ impl<'m> FakeEngine<'m> {
                 self.registers[3] = value;
                 if value & 2 != 0 {
                     self.reset();
-                } else if value & 1 != 0 && self.configured {
+                } else if value & 1 != 0 && self.configured() {
                     self.running = true;
                 }
             }
             11 => {
                 self.registers[11] = value;
+                self.checked.clear();
                 self.check = 0;
             }
             13..16 => self.registers[register] = value,
@@ -199,26 +221,17 @@ impl<'m> FakeEngine<'m> {
     fn push(&mut self, port: usize, words: &[u32]) {
         match port {
             0 => {
-                let first = self.configuration.len();
                 for &word in words {
-                    self.configuration.push((self.registers[11], word));
+                    let address = self.registers[11];
+                    self.configuration.push((address, word));
+                    if let Some(known) = self.header.get_mut(address as usize) {
+                        *known = word;
+                    }
                     self.registers[11] += 1;
                 }
-                // The check is over all words since the address was written; tests load one block at a time.
-                let run: Vec<u8> = self.configuration[..first + words.len()]
-                    .iter()
-                    .rev()
-                    .scan(self.registers[11], |next, &(address, word)| {
-                        *next = next.wrapping_sub(1);
-                        (address == *next).then_some(word)
-                    })
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .rev()
-                    .flat_map(u32::to_le_bytes)
-                    .collect();
-                self.check = crc32(&run);
-                self.configured = true;
+                self.checked
+                    .extend(words.iter().flat_map(|word| word.to_le_bytes()));
+                self.check = crc32(&self.checked);
             }
             1 => self.image.extend(words),
             2 => {
