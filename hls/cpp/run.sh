@@ -18,6 +18,10 @@ if [ "${1:-}" = --no-faults ]; then
     shift
 fi
 mkdir -p "$OUT"
+command -v "$CXX" >/dev/null || {
+    echo "missing: $CXX (Debian package g++)" >&2
+    exit 2
+}
 
 # The ap_int headers (Apache-2.0) that hls4ml ships; only these, its other headers have another licence.
 AP=$OUT/ap_types
@@ -54,7 +58,11 @@ build() {
     if [ -x "$output" ] && [ -z "$(find "$HERE" -name '*.[ch]pp' -newer "$output" -o -name '*.h' -newer "$output" | head -1)" ]; then
         return
     fi
-    "$CXX" "${FLAGS[@]}" "$@" "$HERE/tests/test_$unit.cpp" "${top[@]}" -o "$output.new"
+    # Status 2, as for a missing tool: nothing has been compared.
+    "$CXX" "${FLAGS[@]}" "$@" "$HERE/tests/test_$unit.cpp" "${top[@]}" -o "$output.new" || {
+        echo "$unit is not built" >&2
+        exit 2
+    }
     mv "$output.new" "$output"
 }
 

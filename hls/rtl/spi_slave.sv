@@ -31,7 +31,8 @@ module spi_slave (
     logic [2:0] bits;
     logic [7:0] incoming, received, outgoing;
     logic       toggle;
-    logic [7:0] send;                       // changes only while its byte is far
+    logic [7:0] send;                       // of the byte to come: changes a few cycles after the last rising edge of one
+    logic [7:0] sending;                    // as it was at that edge
     always_ff @(posedge sck or posedge csn)
         if (csn) bits <= 3'd0;
         else bits <= bits + 3'd1;
@@ -39,12 +40,13 @@ module spi_slave (
         incoming <= {incoming[6:0], mosi};
         if (bits == 3'd7) begin
             received <= {incoming[6:0], mosi};
-            toggle <= !toggle;
+            toggle   <= !toggle;
+            sending  <= send;
         end
     end
     always_ff @(negedge sck or posedge csn)
         if (csn) outgoing <= 8'd0;
-        else outgoing <= bits == 3'd0 ? send : {outgoing[6:0], 1'b0};
+        else outgoing <= bits == 3'd0 ? sending : {outgoing[6:0], 1'b0};
     assign miso = outgoing[7];
     initial toggle = 1'b0;
 

@@ -157,6 +157,12 @@ fn cut_push(simulation: &Shared) -> Result<()> {
     Ok(())
 }
 
+/// Half a period of the SPI clock in clocks of the engine.
+fn speed(simulation: &Shared, clocks: u32) -> Result<()> {
+    simulation.borrow_mut().ask(&format!("f {clocks}"))?;
+    Ok(())
+}
+
 fn lost(error: TransportError<ErrorKind>) -> anyhow::Error {
     anyhow::anyhow!("a transfer without a fault: {error}")
 }
@@ -187,7 +193,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
-    cut_push(&simulation)?;
+    for clocks in [1, 2, 3, 4, 5, 6, 7, 8, 9, 40] {
+        speed(&simulation, clocks)?;
+        cut_push(&simulation).with_context(|| format!("{clocks} clocks for half a bit"))?;
+    }
     let (mut frames, mut by_engine, mut recovered) = (0, 0, 0);
     for seed in 0..12 {
         let case = Case::random(seed)?;
@@ -195,6 +204,8 @@ fn main() -> Result<()> {
             continue;
         };
         let configuration = Configuration::parse(&file)?;
+        let clocks = [1, 1, 4, 1, 2, 7][seed as usize % 6];
+        speed(&simulation, clocks)?;
         let mut device = load(Pins::over(&simulation), &simulation, &configuration)?;
         for round in 0..2 {
             ensure!(

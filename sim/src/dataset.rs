@@ -18,7 +18,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::label_map::{LabelMap, LabelMapError};
-use crate::photo::{self, PhotoError};
+use crate::photo::{self, PhotoError, same_shape};
 
 /// Endings of photographs, in the order in which they are looked for.
 pub(crate) const PHOTO_ENDINGS: [&str; 6] = ["jpg", "png", "jpeg", "bmp", "ppm", "pgm"];
@@ -399,14 +399,6 @@ impl Dataset {
     }
 }
 
-/// Whether the smaller of two sizes (columns, rows) is the larger one scaled, to less than a pixel.
-fn same_shape(a: (u32, u32), b: (u32, u32)) -> bool {
-    let (a, b) = (a.min(b), a.max(b));
-    let [aw, ah, bw, bh] = [a.0, a.1, b.0, b.1].map(u64::from);
-    // Its rows are within one of the scaled ones, or its columns.
-    (aw * bh).abs_diff(ah * bw) < bw.max(bh)
-}
-
 fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {
     bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
         path: path.display().to_string(),
@@ -503,27 +495,6 @@ mod tests {
             error.contains("pixel (1, 0) has the label 4, which dataset.toml does not list"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn labels_may_be_scaled_but_not_turned_or_cropped() {
-        for (a, b) in [
-            ((480, 360), (240, 180)),
-            ((321, 213), (160, 106)),
-            ((7, 5), (700, 500)),
-        ] {
-            assert!(
-                same_shape(a, a) && same_shape(a, b) && same_shape(b, a),
-                "{a:?} {b:?}"
-            );
-        }
-        for (a, b) in [
-            ((60, 45), (45, 60)),
-            ((480, 360), (480, 350)),
-            ((480, 360), (470, 360)),
-        ] {
-            assert!(!same_shape(a, b) && !same_shape(b, a), "{a:?} {b:?}");
-        }
     }
 
     #[test]

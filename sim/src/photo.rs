@@ -195,6 +195,15 @@ pub fn resized(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     })
 }
 
+/// Whether the smaller of two sizes (columns, rows) is the larger one scaled, to less than a pixel.
+#[must_use]
+pub fn same_shape(a: (u32, u32), b: (u32, u32)) -> bool {
+    let (a, b) = (a.min(b), a.max(b));
+    let [aw, ah, bw, bh] = [a.0, a.1, b.0, b.1].map(u64::from);
+    // Its rows are within one of the scaled ones, or its columns.
+    (aw * bh).abs_diff(ah * bw) < bw.max(bh)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +311,27 @@ mod tests {
             let resized = resized(&photo, 24, 18);
             assert_eq!(resized.dimensions(), (24, 18));
             assert!(resized.pixels().all(|pixel| pixel.0 == [13, 130, 250]));
+        }
+    }
+
+    #[test]
+    fn a_shape_may_be_scaled_but_not_turned_or_cropped() {
+        for (a, b) in [
+            ((480, 360), (240, 180)),
+            ((321, 213), (160, 106)),
+            ((7, 5), (700, 500)),
+        ] {
+            assert!(
+                same_shape(a, a) && same_shape(a, b) && same_shape(b, a),
+                "{a:?} {b:?}"
+            );
+        }
+        for (a, b) in [
+            ((60, 45), (45, 60)),
+            ((480, 360), (480, 350)),
+            ((480, 360), (470, 360)),
+        ] {
+            assert!(!same_shape(a, b) && !same_shape(b, a), "{a:?} {b:?}");
         }
     }
 }

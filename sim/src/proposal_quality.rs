@@ -23,7 +23,7 @@ use cfm_proposals::{Proposal, Proposals, Ranking};
 use serde::Serialize;
 
 use crate::dataset::Kind;
-use crate::import::Segments;
+use crate::import::{Segments, TooManyRuns};
 use crate::label_map::nearest;
 use crate::metrics::Confusion;
 use crate::truth::{NONE, Truth, TruthClasses, TruthSegment};
@@ -52,6 +52,18 @@ pub enum Void {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the candidate segments do not have the size of the ground truth")]
 pub struct SizeError;
+
+/// Why segments of a file cannot be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// Their size.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// Their number of runs at the size of the ground truth.
+    #[error(transparent)]
+    Runs(#[from] TooManyRuns),
+}
 
 /// What is measured of the first few candidates of an image.
 #[derive(Debug, Clone)]
@@ -277,21 +289,22 @@ pub fn measure_proposals(
 /// counted.
 ///
 /// # Errors
-/// [`SizeError`] when the ground truth is too large for runs of pixels.
+/// [`MeasureError`] when the ground truth is too large for runs of pixels, or for those of all segments.
 pub fn measure_segments(
     truth: &Truth,
     classes: &TruthClasses,
     segments: &Segments,
     void: Void,
-) -> Result<ImageQuality, SizeError> {
+) -> Result<ImageQuality, MeasureError> {
     let side = |side: usize| u16::try_from(side).map_err(|_| SizeError);
-    let resized = segments.resized(side(truth.width())?, side(truth.height())?);
+    let resized = segments.resized(side(truth.width())?, side(truth.height())?)?;
     let segments: Vec<Segment<'_>> = resized.iter().map(Segment::Runs).collect();
-    measure(truth, classes, &[], &segments, void)
+    Ok(measure(truth, classes, &[], &segments, void)?)
 }
 
 /// The proposals, best first: as they come when they are ranked by level, the largest first (of equal areas, the
-/// earlier ones) when the largest are kept. The first n are those that a limit of n would keep.
+/// earlier ones) when the largest are kept. The first n are those that a limit of n would keep, but where it leaves no room for
+/// the members of large combinations.
 #[must_use]
 pub fn ranked<'a>(proposals: &Proposals<'a>, ranking: Ranking) -> Vec<Proposal<'a>> {
     let mut ranked: Vec<Proposal<'a>> = proposals.iter().collect();

@@ -46,10 +46,7 @@ impl Inputs<'_> {
     ) -> Result<T, PipelineError> {
         let input = pipeline.input(photo)?;
         let image = input.view()?;
-        let resized = segments.resized(image.width(), image.height());
-        if resized.is_empty() {
-            return Err(PipelineError::NoSegment);
-        }
+        let resized = pipeline.fitted(photo, segments)?;
         let segments: Vec<Segment<'_>> = resized.iter().map(Segment::Runs).collect();
         Ok(with(&Inputs {
             image,

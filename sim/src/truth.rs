@@ -1,6 +1,6 @@
 //! Ground-truth segments: the objects and pieces of stuff that people drew, to measure proposals against.
 
-use crate::dataset::{Dataset, DatasetError, Description, Kind};
+use crate::dataset::{Dataset, DatasetError, Description, Kind, Sample};
 use crate::label_map::LabelMap;
 
 /// Most ground-truth segments of an image.
@@ -121,16 +121,20 @@ impl Truth {
     /// ([`Truth::from_regions`]), else the pieces of its label image ([`Truth::from_labels`]).
     ///
     /// # Errors
-    /// When labels or regions cannot be read or do not belong together.
-    pub fn open(dataset: &Dataset, classes: &TruthClasses, id: &str) -> Result<Self, TruthError> {
-        let labels = dataset.labels(id)?;
+    /// When the regions cannot be read, do not belong to the labels, or are too many pieces.
+    pub fn open(
+        dataset: &Dataset,
+        classes: &TruthClasses,
+        sample: &Sample,
+    ) -> Result<Self, TruthError> {
+        let (id, labels) = (&sample.id, &sample.labels);
         let Some(regions) = dataset.regions(id)? else {
-            return Self::from_labels(&labels, classes).map_err(|problem| TruthError::Pieces {
+            return Self::from_labels(labels, classes).map_err(|problem| TruthError::Pieces {
                 path: dataset.labels_path(id).display().to_string(),
                 problem,
             });
         };
-        Self::from_regions(&labels, &regions, classes).ok_or_else(|| TruthError::Size {
+        Self::from_regions(labels, &regions, classes).ok_or_else(|| TruthError::Size {
             path: dataset.regions_path(id).display().to_string(),
             regions: (regions.width(), regions.height()),
             labels: (labels.width(), labels.height()),
@@ -188,7 +192,8 @@ impl Truth {
         let pixels = pixel_classes(labels, classes);
         let mut ids = vec![NONE; pixels.len()];
         let mut segments = Vec::new();
-        let mut stack = Vec::new();
+        // Half as long as indices would be: of a square of one label, a quarter of the pixels wait at a time.
+        let mut stack: Vec<u32> = Vec::new();
         for first in 0..pixels.len() {
             let Some(class) = pixels[first].filter(|_| ids[first] == NONE) else {
                 continue;
@@ -199,8 +204,9 @@ impl Truth {
             let id = segments.len() as u16;
             let mut area = 0;
             ids[first] = id;
-            stack.push(first);
+            stack.push(first as u32);
             while let Some(pixel) = stack.pop() {
+                let pixel = pixel as usize;
                 area += 1;
                 let (x, y) = (pixel % width, pixel / width);
                 for y in y.saturating_sub(1)..(y + 2).min(height) {
@@ -208,7 +214,7 @@ impl Truth {
                         let next = y * width + x;
                         if ids[next] == NONE && pixels[next] == Some(class) {
                             ids[next] = id;
-                            stack.push(next);
+                            stack.push(next as u32);
                         }
                     }
                 }

@@ -5,8 +5,9 @@
 //   r        the reset pin, for ten clocks; answers "ok"
 //   h N      hold the weight memory still (1) or not (0): the engine gets stuck; answers "ok"
 //   c        answers the number of system clocks so far
+//   f N      half a period of the SPI clock takes N system clocks from here on; answers "ok"
 //
-// The memory for weights from outside is a plain array that answers a word a clock. SPI runs at half the system clock, as fast as it may.
+// The memory for weights from outside is a plain array that answers a word a clock. SPI begins at half the system clock, as fast as it may.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -18,7 +19,6 @@
 
 namespace {
 
-constexpr int kHalfBit = 1;  // system clocks
 
 class Board {
 public:
@@ -43,26 +43,27 @@ public:
     std::vector<uint8_t> transfer(const std::vector<uint8_t>& sent) {
         std::vector<uint8_t> received;
         top_.csn = 0;
-        run(kHalfBit);
+        run(half_bit_);
         for (uint8_t byte : sent) {
             uint8_t back = 0;
             for (int bit = 7; bit >= 0; --bit) {
                 top_.mosi = byte >> bit & 1;
-                run(kHalfBit);
+                run(half_bit_);
                 // The master looks just before its rising edge.
                 back = static_cast<uint8_t>(back << 1 | (top_.miso & 1));
                 top_.sck = 1;
-                run(kHalfBit);
+                run(half_bit_);
                 top_.sck = 0;
             }
             received.push_back(back);
         }
-        run(kHalfBit);
+        run(half_bit_);
         top_.csn = 1;
-        run(4 * kHalfBit);
+        run(4 * half_bit_);
         return received;
     }
 
+    void half_bit(int clocks) { half_bit_ = clocks; }
     void hold(bool held) { held_ = held; }
     uint64_t clocks() const { return clocks_; }
 
@@ -97,6 +98,7 @@ private:
     std::vector<uint64_t> memory_;
     uint32_t address_ = 0, reading_ = 0;
     bool held_ = false;
+    int half_bit_ = 1;
     uint64_t clocks_ = 0;
 };
 
@@ -126,6 +128,9 @@ int main(int argc, char** argv) {
             std::cout << "ok" << std::endl;
         } else if (line.rfind("h ", 0) == 0) {
             board.hold(line[2] == '1');
+            std::cout << "ok" << std::endl;
+        } else if (line.rfind("f ", 0) == 0) {
+            board.half_bit(std::stoi(line.substr(2)));
             std::cout << "ok" << std::endl;
         } else if (line == "c") {
             std::cout << board.clocks() << std::endl;

@@ -24,21 +24,30 @@ pub struct EngineArg {
     /// Cells, or segments, that the engine computes at a time
     #[arg(long, value_name = "N", requires = "pe")]
     lanes: Option<u32>,
-    /// What the engine may take: a part (ecp5-85f, zynq-7020), or a JSON file with one and less of it
-    #[arg(long, value_name = "PART|FILE", default_value = "ecp5-85f")]
-    budget: PathBuf,
+    /// What the engine may take: a part (ecp5-85f, zynq-7020), or a JSON file with one and less of it [default: ecp5-85f]
+    #[arg(long, value_name = "PART|FILE")]
+    budget: Option<PathBuf>,
 }
 
 impl EngineArg {
+    /// Whether anything is said about the engine.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.pe.is_some() || self.budget.is_some()
+    }
+
     /// The budget.
     ///
     /// # Errors
     /// When its file cannot be read.
     pub fn budget(&self) -> anyhow::Result<Budget> {
-        if let Some(target) = self.budget.to_str().and_then(Target::named) {
+        let Some(path) = &self.budget else {
+            return Ok(Target::Ecp5_85F.budget());
+        };
+        if let Some(target) = path.to_str().and_then(Target::named) {
             return Ok(target.budget());
         }
-        read_budget(&self.budget).with_context(|| display(&self.budget))
+        read_budget(path).with_context(|| display(path))
     }
 
     /// Compiles a model.

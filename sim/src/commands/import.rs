@@ -222,6 +222,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
                     names(args)
                 );
             }
+            if args.images.is_some() {
+                bail!(
+                    "{}: the network is quantized; there is nothing to calibrate on --images",
+                    names(args)
+                );
+            }
             let mut spec = imported.model;
             if let Some(rule) = &args.labelling {
                 spec.labelling = Some(rule.0);

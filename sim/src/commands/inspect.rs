@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cfm_hardware::budget::Budget;
 use cfm_hardware::description::Description;
 use cfm_hardware::fold::Estimate;
@@ -50,6 +50,9 @@ struct Hardware {
 /// # Errors
 /// When the model cannot be read or is refused.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    if args.engine.is_given() && !args.hardware {
+        bail!("--pe, --lanes and --budget are about the engine: say --hardware, too");
+    }
     let file = ModelFile::open_in_any_order(args.model.as_deref())?;
     let model = file.parse()?;
     let inspection = inspect(&model);

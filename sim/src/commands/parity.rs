@@ -1,10 +1,10 @@
 //! `cfm parity`: whether the core computes exactly what the float reference computes.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cfm_hardware::project::Language;
 use cfm_model::random::Options;
 use cfm_sim::parity::random::{RandomFailure, SEGMENTS, check_many};
@@ -52,12 +52,12 @@ pub struct Args {
     backend: Backend,
     #[command(flatten)]
     engine: EngineArg,
-    /// Most segments for the engine, evenly spread over the proposals
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    max_segments: usize,
-    /// Where the engine's test benches are built, and kept for the next time
-    #[arg(long, value_name = "DIR", default_value = "target/engine")]
-    build: PathBuf,
+    /// Most segments for the engine, evenly spread over the proposals [default: 128]
+    #[arg(long, value_name = "N")]
+    max_segments: Option<usize>,
+    /// Where the engine's test benches are built, and kept for the next time [default: target/engine]
+    #[arg(long, value_name = "DIR")]
+    build: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -114,6 +114,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if let Some(language) = language {
         return twin_parity(args, language, out);
     }
+    if args.engine.is_given() || args.max_segments.is_some() || args.build.is_some() {
+        bail!(
+            "--pe, --lanes, --budget, --max-segments and --build are about the engine: say --backend rtl or hls"
+        );
+    }
     let report = match args.random {
         Some(count) => random(args, count),
         None => photograph(args)?,
@@ -134,7 +139,7 @@ fn twin_parity(args: &Args, language: Language, out: &mut dyn Write) -> anyhow::
         image: args.image.clone(),
         model: args.model.clone(),
         engine: args.engine.clone(),
-        max_segments: args.max_segments,
+        max_segments: args.max_segments.unwrap_or(128),
         seed: args.seed,
     };
     let Project {
@@ -143,7 +148,8 @@ fn twin_parity(args: &Args, language: Language, out: &mut dyn Write) -> anyhow::
         summary,
         ..
     } = input.write(language, folder.path())?;
-    let (exact, said) = twin::run(folder.path(), &args.build)?;
+    let build = args.build.as_deref().unwrap_or(Path::new("target/engine"));
+    let (exact, said) = twin::run(folder.path(), build)?;
     let report = TwinReport {
         backend: args.backend,
         model,

@@ -14,7 +14,7 @@
 //!
 //! Segments keep their order, which counts as their rank; those without a pixel are left out. All segments of a file
 //! are of one size, at most 65535 pixels each way and [`MAX_PIXELS`] together; there are at most [`MAX_SEGMENTS`]
-//! with [`MAX_RUNS`] runs. Nothing larger than the file and these limits call for is allocated.
+//! with [`MAX_RUNS`] runs, in the size of the file and in any other. Nothing larger than the file and these limits call for is allocated.
 
 mod coco;
 mod npy;
@@ -36,6 +36,16 @@ pub const MAX_RUNS: usize = 1 << 25;
 
 /// Endings of files with segments, in the order in which they are looked for.
 pub const ENDINGS: [&str; 3] = ["png", "json", "npy"];
+
+/// Segments have more than [`MAX_RUNS`] runs in an image of another size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the segments have more than {MAX_RUNS} runs in {width}x{height} pixels")]
+pub struct TooManyRuns {
+    /// Columns of that image.
+    pub width: u16,
+    /// Rows of that image.
+    pub height: u16,
+}
 
 /// Why segments cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -257,10 +267,12 @@ impl Segments {
     /// The segments of the image at another size: each pixel belongs to the segments of the one that holds its centre.
     /// Segments that have no pixel then are left out.
     ///
+    /// # Errors
+    /// [`TooManyRuns`] where a larger image has more rows to repeat runs in than there is memory for.
+    ///
     /// # Panics
     /// When `width` or `height` is 0.
-    #[must_use]
-    pub fn resized(&self, width: u16, height: u16) -> Self {
+    pub fn resized(&self, width: u16, height: u16) -> Result<Self, TooManyRuns> {
         assert!(width > 0 && height > 0, "an image has pixels");
         let sources = |from: u16, to: u16| -> Vec<u16> {
             nearest_sources(from.into(), to.into())
@@ -295,12 +307,15 @@ impl Segments {
                         _ => {}
                     }
                 }
+                if resized.runs.len() > MAX_RUNS {
+                    return Err(TooManyRuns { width, height });
+                }
             }
             if resized.runs.len() > before {
                 resized.ends.push(resized.runs.len());
             }
         }
-        resized
+        Ok(resized)
     }
 }
 

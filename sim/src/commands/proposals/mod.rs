@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use cfm_core::model::Shape;
 use cfm_core::segment::{Segment, SuperpixelMap};
-use cfm_proposals::Params;
-use cfm_sim::dataset::Dataset;
+use cfm_proposals::{MAX_PIXELS, Params};
+use cfm_sim::dataset::{Dataset, DatasetError};
 use cfm_sim::import::{self, Options, Segments};
 use cfm_sim::label_map::LabelMap;
 use cfm_sim::output::{OutputFiles, write_picture};
@@ -30,6 +31,10 @@ use report::{ImageReport, Milliseconds, Number, Report, SetReport};
 
 /// Proposals that a picture shows.
 const SHOWN: usize = 24;
+/// The split that is looked at where none is named.
+const SPLIT: &str = "val";
+/// The label value that counts for nothing where none is named.
+const IGNORED: u8 = 255;
 
 /// Arguments of `cfm proposals`.
 #[derive(Debug, clap::Args)]
@@ -51,24 +56,24 @@ pub struct Args {
     /// Most proposals of an image: the best
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max: Option<u16>,
-    /// Which photographs of a data set: those that NAME.txt lists
-    #[arg(long, value_name = "NAME", default_value = "val")]
-    split: String,
+    /// Which photographs of a data set: those that NAME.txt lists [default: val]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     /// Only the first photographs of the split
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Ground truth of a photograph: an 8-bit label image
     #[arg(long, value_name = "PNG")]
     labels: Option<PathBuf>,
-    /// Label value in --labels of pixels that count for nothing
-    #[arg(long, value_name = "VALUE", default_value_t = 255)]
-    ignore: u8,
+    /// Label value in --labels of pixels that count for nothing [default: 255]
+    #[arg(long, value_name = "VALUE", requires = "labels")]
+    ignore: Option<u8>,
     /// Count pixels without a ground-truth segment in the area of proposals, instead of for nothing
     #[arg(long)]
     count_void: bool,
     /// Leave out ground-truth segments of fewer pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 1)]
-    smallest: u32,
+    #[arg(long, value_name = "PIXELS")]
+    smallest: Option<u32>,
     /// Where the picture goes: the superpixels of every scale and the first proposals. For a data set, a folder, and
     /// no pictures without it
     #[arg(long, value_name = "PNG|DIR")]
@@ -160,13 +165,21 @@ impl Setup {
 
     /// The size at which a photograph is looked at.
     fn size(&self, photo: &RgbImage) -> anyhow::Result<(u16, u16)> {
-        if let Some(size) = self.size {
-            return Ok(size);
-        }
-        let (width, height) = photo.dimensions();
+        let most = match self.source {
+            Source::Params(_) => MAX_PIXELS.into(),
+            Source::Files { .. } => photo::MAX_PIXELS,
+        };
+        let (width, height) = match self.size {
+            Some((width, height)) => (width.into(), height.into()),
+            None => photo.dimensions(),
+        };
         match (u16::try_from(width), u16::try_from(height)) {
-            (Ok(width), Ok(height)) => Ok((width, height)),
-            _ => bail!("{width}x{height} pixels are too many; --size makes it smaller"),
+            (Ok(columns), Ok(rows)) if u64::from(width) * u64::from(height) <= most => {
+                Ok((columns, rows))
+            }
+            _ => bail!(
+                "{width}x{height} pixels are too many: {most} at most, 65535 on each side; --size makes it smaller"
+            ),
         }
     }
 
@@ -250,10 +263,22 @@ impl Setup {
         time: Duration,
     ) -> anyhow::Result<Made> {
         let (width, height) = self.size(photo)?;
+        let size = (segments.width(), segments.height());
+        if size != (width, height)
+            && !photo::same_shape(photo.dimensions(), (size.0.into(), size.1.into()))
+        {
+            bail!(
+                "the segments' {}x{} pixels are of another shape than the photograph's {}x{}",
+                size.0,
+                size.1,
+                photo.width(),
+                photo.height()
+            );
+        }
         let quality = truth
             .map(|(truth, classes)| measure_segments(truth, classes, segments, self.void))
             .transpose()?;
-        let resized = segments.resized(width, height);
+        let resized = segments.resized(width, height)?;
         let picture = drawn.then(|| {
             let first: Vec<Segment<'_>> = resized.iter().take(SHOWN).map(Segment::Runs).collect();
             draw(photo, (width, height), &[], &first)
@@ -302,14 +327,29 @@ struct Made {
     picture: Option<RgbImage>,
 }
 
+/// Refuses options that have no effect on what is asked for.
+fn check_options(args: &Args) -> anyhow::Result<()> {
+    if args.path.is_dir() {
+        return Ok(());
+    }
+    if args.split.is_some() || args.limit.is_some() || args.jobs.is_some() {
+        bail!("--split, --limit and --jobs are for a data set, not for a photograph");
+    }
+    let measured = args.csv.is_some() || args.plot.is_some();
+    if args.labels.is_none() && (measured || args.count_void || args.smallest.is_some()) {
+        bail!(
+            "--csv, --plot, --count-void and --smallest need ground truth: a data set, or --labels"
+        );
+    }
+    Ok(())
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// When an input is broken or an output cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    if !args.path.is_dir() && args.labels.is_none() && (args.csv.is_some() || args.plot.is_some()) {
-        bail!("--csv and --plot need ground truth: a data set, or --labels");
-    }
+    check_options(args)?;
     let setup = Setup::new(args)?;
     let mut files = OutputFiles::new();
     let report = if args.path.is_dir() {
@@ -318,6 +358,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
         Report::Set(data_set(args, &setup)?)
     } else {
+        files = files.keeping(&args.path);
+        for path in [&args.labels, &args.segments.segments]
+            .into_iter()
+            .flatten()
+        {
+            files = files.keeping(path);
+        }
         Report::Image(image(args, &setup, &mut files)?)
     };
     if let Some(quality) = report.quality() {
@@ -341,10 +388,21 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 /// Proposals of a photograph; their picture is added to `files`.
 fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<ImageReport> {
     let photo = photo::open(&args.path)?;
-    let classes = TruthClasses::of_values(args.ignore);
+    let classes = TruthClasses::of_values(args.ignore.unwrap_or(IGNORED));
     let truth = match &args.labels {
         Some(path) => {
-            let truth = Truth::from_labels(&LabelMap::open(path)?, &classes);
+            let labels = LabelMap::open(path)?;
+            let (width, height) = (labels.width(), labels.height());
+            if !photo::same_shape(photo.dimensions(), (width as u32, height as u32)) {
+                return Err(DatasetError::LabelsShape {
+                    path: display(path),
+                    width,
+                    height,
+                    photo: photo.dimensions(),
+                }
+                .into());
+            }
+            let truth = Truth::from_labels(&labels, &classes);
             Some(truth.with_context(|| display(path))?)
         }
         None => None,
@@ -377,22 +435,36 @@ fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<
 
 fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
     let dataset = Dataset::open(&args.path)?;
-    let mut ids = dataset.split(&args.split)?;
+    let split = args.split.as_deref().unwrap_or(SPLIT);
+    let mut ids = dataset.split(split)?;
     ids.truncate(args.limit.unwrap_or(ids.len()));
     if ids.is_empty() {
         bail!("--limit 0 leaves no image");
     }
     let classes = TruthClasses::of(dataset.description());
     if let Some(folder) = &args.out {
+        let mut names = HashMap::new();
+        for id in &ids {
+            let path = picture_path(folder, id);
+            if let Some(other) = names.insert(path.clone(), id) {
+                bail!("{other} and {id} would both be drawn in {}", display(&path));
+            }
+        }
         std::fs::create_dir_all(folder).with_context(|| display(folder))?;
     }
     let bar = progress(ids.len() as u64, "images", args.json);
     let one = |memory: &mut ProposalMemory, id: &String| -> anyhow::Result<Made> {
-        let photo = dataset.photo(id)?;
-        let truth = Truth::open(&dataset, &classes, id)?;
+        let sample = dataset.sample(id)?;
+        let truth = Truth::open(&dataset, &classes, &sample)?;
         let drawn = args.out.is_some();
         let mut made = setup
-            .propose(memory, &photo, Some(id), Some((&truth, &classes)), drawn)
+            .propose(
+                memory,
+                &sample.photo,
+                Some(id),
+                Some((&truth, &classes)),
+                drawn,
+            )
             .with_context(|| id.clone())?;
         if let (Some(folder), Some(picture)) = (&args.out, made.picture.take()) {
             write_picture(&picture_path(folder, id), &picture)?;
@@ -416,7 +488,7 @@ fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
     let quality = quality_of(&qualities, &classes, args).with_context(|| display(&args.path))?;
     Ok(SetReport {
         path: display(&args.path),
-        split: args.split.clone(),
+        split: split.to_owned(),
         images: ids.len(),
         proposals,
         milliseconds: Milliseconds {
@@ -437,6 +509,6 @@ fn quality_of(
     classes: &TruthClasses,
     args: &Args,
 ) -> anyhow::Result<Quality> {
-    Quality::new(images, classes, args.smallest)
+    Quality::new(images, classes, args.smallest.unwrap_or(1))
         .context("the ground truth has no segment to compare with")
 }

@@ -279,6 +279,8 @@ fn segment(
         &segmentation,
         &overlay,
         labels.as_deref(),
+        // All photographs have been looked at before the first was read.
+        &[],
     )?;
     Ok(Ok(report))
 }

@@ -99,6 +99,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
     };
     let overlay = args.out.as_deref().unwrap_or(Path::new("overlay.png"));
+    let given = [path, args.segments.segments.as_ref(), args.logits.as_ref()];
+    let inputs: Vec<&Path> = given.into_iter().flatten().map(PathBuf::as_path).collect();
     let labels = args.labels.as_deref();
     let report = labeller.write(
         path.map(|path| display(path)),
@@ -106,6 +108,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         &segmentation,
         overlay,
         labels,
+        &inputs,
     )?;
     if args.json {
         print_json(out, &report)?;
@@ -127,7 +130,8 @@ impl Labeller<'_> {
         segmentation.with_context(|| self.model.clone())
     }
 
-    /// Writes the overlay and, if asked for, the label values, both or none, and says what was found.
+    /// Writes the overlay and, if asked for, the label values, both or none, but over none of the inputs, and says what was
+    /// found.
     fn write(
         &self,
         path: Option<String>,
@@ -135,9 +139,13 @@ impl Labeller<'_> {
         segmentation: &Segmentation,
         overlay: &Path,
         labels: Option<&Path>,
+        inputs: &[&Path],
     ) -> Result<Report, OutputError> {
         let model = self.pipeline.model();
         let mut files = OutputFiles::new();
+        for path in inputs {
+            files = files.keeping(path);
+        }
         files.add_picture(
             overlay,
             &picture::overlay(photo, &segmentation.labels, model),
