@@ -323,7 +323,8 @@ def check_cases(folders, require_coverage):
 def check_dataset(dataset, model, images, cfm):
     """Label maps of photographs by way of ONNX Runtime and the core's labelling, against the core's own."""
     ids = (dataset / "val.txt").read_text(encoding="utf-8").split()
-    ids = [ids[i * len(ids) // images] for i in range(min(images, len(ids)))]
+    count = min(images, len(ids))
+    ids = [ids[i * len(ids) // count] for i in range(count)]
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
