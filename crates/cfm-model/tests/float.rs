@@ -745,6 +745,40 @@ fn shared_outputs_and_relu6_are_not_equalized() {
     assert!(equalize(&mut broken, Ranges::Weights).is_err());
 }
 
+/// The layer before a padded first convolution, which ONNX import makes, is exact in integers as long as its weights are 1.
+#[test]
+fn a_layer_that_moves_the_images_zero_is_not_equalized() {
+    let pair = |first| Pair {
+        first,
+        second: first + 1,
+    };
+    let with_first = |weight| {
+        let mut model = random_chain(1, &[(Kind::Dense, Activation::Relu)]);
+        for layer in &mut model.layers {
+            if let FloatLayer::Conv2d(conv) = layer {
+                conv.input += 1;
+            }
+        }
+        let first = FloatConv {
+            input: 0,
+            window: Window::UNIT,
+            groups: 3,
+            out_channels: 3,
+            weights: vec![weight; 3],
+            bias: vec![1.0; 3],
+            output: ActivationScale::relu(-7),
+        };
+        model.layers.insert(0, FloatLayer::Conv2d(first));
+        model
+    };
+    assert_eq!(pairs(&with_first(0.5)), [pair(0), pair(1)]);
+    let mut float = with_first(1.0);
+    assert_eq!(pairs(&float), [pair(1)]);
+    let first = float.layers[0].clone();
+    equalize(&mut float, Ranges::Weights).unwrap();
+    assert_eq!(float.layers[0], first);
+}
+
 #[test]
 fn channels_that_are_dead_are_left_alone() {
     let mut float = random_chain(5, &[(Kind::Dense, Activation::Relu)]);

@@ -13,6 +13,7 @@
 
 use crate::float_model::{Activation, FloatConv, FloatLayer, FloatModel};
 use crate::shape::ShapeError;
+use crate::spec::Window;
 
 /// Most sweeps over all pairs.
 const SWEEPS: usize = 50;
@@ -42,7 +43,8 @@ pub enum Ranges<'a> {
 /// The pairs of convolutions whose channels can be scaled against each other.
 ///
 /// The first one's activation is ReLU or none (ReLU6 is not homogeneous), and nobody else reads what lies between: not
-/// an addition, not a third layer, not the head.
+/// an addition, not a third layer, not the head. A layer that only moves the image's zero is left as it is: its weights
+/// are 1, so its integers are exact, and scaled they would not be.
 #[must_use]
 pub fn pairs(model: &FloatModel) -> Vec<Pair> {
     let mut readers = vec![Vec::new(); model.layers.len() + 1];
@@ -76,7 +78,9 @@ pub fn pairs(model: &FloatModel) -> Vec<Pair> {
         .iter()
         .enumerate()
         .filter(|(_, layer)| match layer {
-            FloatLayer::Conv2d(conv) => conv.output.activation != Activation::Relu6,
+            FloatLayer::Conv2d(conv) => {
+                conv.output.activation != Activation::Relu6 && !moves_zero(conv)
+            }
             FloatLayer::MaxPool(_) | FloatLayer::AvgPool(_) | FloatLayer::Add(_) => false,
         });
     firsts
@@ -85,6 +89,15 @@ pub fn pairs(model: &FloatModel) -> Vec<Pair> {
             Some(Pair { first, second })
         })
         .collect()
+}
+
+/// Whether a layer adds a constant to every channel of the image and does nothing else.
+fn moves_zero(conv: &FloatConv) -> bool {
+    conv.input == 0
+        && conv.window == Window::UNIT
+        && conv.groups == conv.out_channels
+        && conv.weights.len() == usize::from(conv.out_channels)
+        && conv.weights.iter().all(|&weight| weight == 1.0)
 }
 
 /// Equalizes all [`pairs`] of `model`, which computes the same as before up to the rounding of f32, and returns them.
