@@ -6,7 +6,10 @@ use cfm_core::model::Model;
 use cfm_model::onnx::export::{ExportError, Format, MAX_PIXELS, OnnxFiles, export};
 use cfm_model::onnx::proto::{DataType, Dimension, GraphProto, ModelProto, ValueInfoProto};
 use cfm_model::random::{Options, random_model};
-use cfm_model::spec::{Design, InputSpec, LayerSpec, ModelSpec, PoolSpec, Window};
+use cfm_model::spec::{
+    Channel, ConvSpec, Design, FcSpec, InputSpec, LayerSpec, ModelSpec, OutputScale, PoolSpec,
+    Window, classifier_output, one_layer,
+};
 use prost::Message;
 
 fn exported(spec: &ModelSpec, format: Format) -> Result<OnnxFiles, ExportError> {
@@ -216,6 +219,59 @@ fn the_integer_form_has_no_quantized_float_operators() {
         float_files += usize::from(uses_float(&exported(&spec, Format::Qdq).unwrap().model));
     }
     assert!(float_files > 15, "{float_files} of 30");
+}
+
+/// A weight of 127 steps must not be infinite as an f32; integers have no such bound.
+#[test]
+fn weights_that_no_float_holds_take_the_integer_form() {
+    let layer = |input, exponent| {
+        LayerSpec::Conv2d(ConvSpec {
+            input,
+            window: Window::UNIT,
+            groups: 1,
+            out_channels: 1,
+            output: OutputScale {
+                zero_point: 0,
+                exponent,
+                low: i8::MIN,
+                high: i8::MAX,
+            },
+            weights: vec![1],
+            channels: vec![Channel {
+                bias: 0,
+                mantissa: 1 << 14,
+                shift: 14,
+            }],
+        })
+    };
+    let image = InputSpec {
+        height: 2,
+        width: 2,
+        channels: 1,
+    };
+    let classifier = FcSpec {
+        outputs: 1,
+        output: classifier_output(0),
+        weights: vec![1],
+        channels: vec![Channel {
+            bias: 0,
+            mantissa: 1 << 14,
+            shift: 14,
+        }],
+    };
+    // The second layer's weights have steps of 2^121 and 2^122.
+    for (exponent, integer_form) in [(-58, false), (-59, true)] {
+        let mut spec = one_layer(image, layer(0, exponent), Vec::new(), classifier.clone());
+        spec.layers.push(layer(1, 63));
+        let operators = |format| {
+            let file = exported(&spec, format).unwrap().backbone;
+            let nodes = file.graph.unwrap().node.into_iter();
+            nodes.map(|node| node.op_type).collect::<Vec<_>>()
+        };
+        let found = operators(Format::Qdq).contains(&"ConvInteger".to_owned());
+        assert_eq!(found, integer_form, "2^{exponent}");
+        assert!(!operators(Format::QLinear).contains(&"ConvInteger".to_owned()));
+    }
 }
 
 #[test]

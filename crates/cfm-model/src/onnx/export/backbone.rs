@@ -200,7 +200,7 @@ fn convolution(
     let scales = if format == Format::Integer {
         None
     } else {
-        float_scales(conv, &biases, input, output)
+        float_scales(conv, &biases, input, output, format)
     };
     let Some(scales) = scales else {
         let zero_point = input.zero_point(graph);
@@ -259,6 +259,7 @@ fn float_scales(
     biases: &[i32],
     input: &Tensor,
     output: &Tensor,
+    format: Format,
 ) -> Option<Vec<f32>> {
     let (low, high) = input.real_bounds();
     let filter_len = conv.weights.len() / conv.channels.len().max(1);
@@ -270,7 +271,9 @@ fn float_scales(
             let reach = Reach::new(filter, bias, low, high);
             // A 15-bit mantissa: exact unless it leaves the normal range.
             let scale = (multiplier(channel) * power_of_two(distance)) as f32;
-            let fits = scale.is_normal() && reach.allows_float(channel, &output.scale);
+            // Dequantized weights are real numbers of up to 127 steps.
+            let real = format != Format::Qdq || (127.0 * scale).is_finite();
+            let fits = scale.is_normal() && real && reach.allows_float(channel, &output.scale);
             fits.then_some(scale)
         })
         .collect()
