@@ -54,51 +54,31 @@ impl Constant {
             return Err(format!("{name} of shape {dims:?} has no elements"));
         }
         let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+        let list = List {
+            tensor,
+            dims: &dims,
+            count,
+        };
         let data = match kind {
-            DataType::Float => Data::Float(if tensor.raw_data.is_empty() {
-                tensor.float_data.clone()
-            } else {
-                chunks(tensor)?
-                    .iter()
-                    .copied()
-                    .map(f32::from_le_bytes)
-                    .collect()
-            }),
-            DataType::Double => Data::Float(doubles(tensor)?),
+            DataType::Float => {
+                Data::Float(list.of(&tensor.float_data, f32::from_le_bytes)?.collect())
+            }
+            DataType::Double => Data::Float(list.doubles()?),
             DataType::Int64 => {
-                let values: Vec<i64> = if tensor.raw_data.is_empty() {
-                    tensor.int64_data.clone()
-                } else {
-                    chunks(tensor)?
-                        .iter()
-                        .copied()
-                        .map(i64::from_le_bytes)
-                        .collect()
-                };
                 let narrow =
                     |value: i64| i32::try_from(value).map_err(|_| format!("{name} holds {value}"));
-                Data::Int(
-                    kind,
-                    values.into_iter().map(narrow).collect::<Result<_, _>>()?,
-                )
+                let values = list.of(&tensor.int64_data, i64::from_le_bytes)?;
+                Data::Int(kind, values.map(narrow).collect::<Result<_, _>>()?)
             }
             DataType::Int32
             | DataType::Int8
             | DataType::Uint8
             | DataType::Int16
             | DataType::Uint16
-            | DataType::Bool => Data::Int(kind, integers(tensor, kind)?),
+            | DataType::Bool => Data::Int(kind, list.integers(kind)?),
             other => return Err(format!("{name} is of type {other:?}, which is not read")),
         };
-        let constant = Self { dims, data };
-        if constant.len() != count {
-            return Err(format!(
-                "{name} of shape {:?} has {} elements instead of {count}",
-                constant.dims,
-                constant.len()
-            ));
-        }
-        Ok(constant)
+        Ok(Self { dims, data })
     }
 
     /// A single number.
@@ -187,85 +167,95 @@ impl Constant {
     }
 }
 
-/// The raw bytes in chunks of an element each.
-fn chunks<const N: usize>(tensor: &TensorProto) -> Result<&[[u8; N]], Reason> {
-    let (chunks, rest) = tensor.raw_data.as_chunks::<N>();
-    if rest.is_empty() {
-        Ok(chunks)
-    } else {
-        Err(format!(
-            "{} has {} bytes, not a multiple of {N}",
-            tensor.name,
-            tensor.raw_data.len()
-        ))
-    }
+/// The elements of a tensor, as a list of numbers or as raw bytes.
+struct List<'a> {
+    tensor: &'a TensorProto,
+    dims: &'a [usize],
+    /// How many there must be.
+    count: usize,
 }
 
-/// Doubles that are floats: another one would have to be rounded.
-fn doubles(tensor: &TensorProto) -> Result<Vec<f32>, Reason> {
-    let values: Vec<f64> = if tensor.raw_data.is_empty() {
-        tensor.double_data.clone()
-    } else {
-        chunks(tensor)?
-            .iter()
-            .copied()
-            .map(f64::from_le_bytes)
-            .collect()
-    };
-    let narrow = |value: f64| {
-        let narrow = value as f32;
-        if f64::from(narrow) == value {
-            Ok(narrow)
-        } else {
-            Err(format!(
-                "{} holds {value}, which is no 32-bit float",
-                tensor.name
-            ))
+impl<'a> List<'a> {
+    /// Those of `numbers`, or else of the raw bytes, `N` for each. A list may be far longer than the shape says, so it is
+    /// judged by its length before any of it is copied.
+    fn of<T: Copy, const N: usize>(
+        &self,
+        numbers: &'a [T],
+        decode: impl Fn([u8; N]) -> T + 'a,
+    ) -> Result<impl Iterator<Item = T> + 'a, Reason> {
+        let Self { tensor, dims, .. } = *self;
+        let (chunks, rest) = tensor.raw_data.as_chunks::<N>();
+        if !rest.is_empty() {
+            return Err(format!(
+                "{} has {} bytes, not a multiple of {N}",
+                tensor.name,
+                tensor.raw_data.len()
+            ));
         }
-    };
-    values.into_iter().map(narrow).collect()
-}
-
-/// Integers of up to 32 bits.
-fn integers(tensor: &TensorProto, kind: DataType) -> Result<Vec<i32>, Reason> {
-    if tensor.raw_data.is_empty() {
-        let (low, high) = match kind {
-            DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
-            DataType::Uint8 => (0, u8::MAX.into()),
-            DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
-            DataType::Uint16 => (0, u16::MAX.into()),
-            DataType::Bool => (0, 1),
-            _ => (i32::MIN, i32::MAX),
-        };
-        return match tensor
-            .int32_data
-            .iter()
-            .find(|value| !(low..=high).contains(*value))
-        {
-            Some(value) => Err(format!("{} of type {kind:?} holds {value}", tensor.name)),
-            None => Ok(tensor.int32_data.clone()),
-        };
+        let numbers = if chunks.is_empty() { numbers } else { &[] };
+        let found = numbers.len() + chunks.len();
+        if found != self.count {
+            return Err(format!(
+                "{} of shape {dims:?} has {found} elements instead of {}",
+                tensor.name, self.count
+            ));
+        }
+        let decoded = chunks.iter().map(move |&chunk| decode(chunk));
+        Ok(numbers.iter().copied().chain(decoded))
     }
-    let bytes = tensor.raw_data.iter();
-    Ok(match kind {
-        DataType::Int8 => bytes.map(|&byte| byte.cast_signed().into()).collect(),
-        DataType::Uint8 | DataType::Bool => bytes.map(|&byte| byte.into()).collect(),
-        DataType::Int16 => {
-            let chunks = chunks(tensor)?.iter().copied();
-            chunks
-                .map(|chunk| i16::from_le_bytes(chunk).into())
-                .collect()
+
+    /// Doubles that are floats: another one would have to be rounded.
+    fn doubles(&self) -> Result<Vec<f32>, Reason> {
+        let narrow = |value: f64| {
+            let narrow = value as f32;
+            if f64::from(narrow) == value {
+                Ok(narrow)
+            } else {
+                Err(format!(
+                    "{} holds {value}, which is no 32-bit float",
+                    self.tensor.name
+                ))
+            }
+        };
+        let values = self.of(&self.tensor.double_data, f64::from_le_bytes)?;
+        values.map(narrow).collect()
+    }
+
+    /// Integers of up to 32 bits.
+    fn integers(&self, kind: DataType) -> Result<Vec<i32>, Reason> {
+        let numbers = &*self.tensor.int32_data;
+        let (low, high, values): (i32, i32, Vec<i32>) = match kind {
+            DataType::Int8 => {
+                let values = self.of(numbers, |bytes| i8::from_le_bytes(bytes).into())?;
+                (i8::MIN.into(), i8::MAX.into(), values.collect())
+            }
+            DataType::Uint8 => {
+                let values = self.of(numbers, |bytes| u8::from_le_bytes(bytes).into())?;
+                (0, u8::MAX.into(), values.collect())
+            }
+            DataType::Bool => {
+                let values = self.of(numbers, |[byte]| (byte != 0).into())?;
+                (0, 1, values.collect())
+            }
+            DataType::Int16 => {
+                let values = self.of(numbers, |bytes| i16::from_le_bytes(bytes).into())?;
+                (i16::MIN.into(), i16::MAX.into(), values.collect())
+            }
+            DataType::Uint16 => {
+                let values = self.of(numbers, |bytes| u16::from_le_bytes(bytes).into())?;
+                (0, u16::MAX.into(), values.collect())
+            }
+            _ => {
+                let values = self.of(numbers, i32::from_le_bytes)?;
+                (i32::MIN, i32::MAX, values.collect())
+            }
+        };
+        match values.iter().find(|value| !(low..=high).contains(*value)) {
+            Some(value) => Err(format!(
+                "{} of type {kind:?} holds {value}",
+                self.tensor.name
+            )),
+            None => Ok(values),
         }
-        DataType::Uint16 => {
-            let chunks = chunks(tensor)?.iter().copied();
-            chunks
-                .map(|chunk| u16::from_le_bytes(chunk).into())
-                .collect()
-        }
-        _ => chunks(tensor)?
-            .iter()
-            .copied()
-            .map(i32::from_le_bytes)
-            .collect(),
-    })
+    }
 }
