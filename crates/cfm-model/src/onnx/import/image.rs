@@ -44,12 +44,15 @@ impl Pixels {
 /// them.
 pub fn image_size(input: &Input<'_>, size: Option<(u16, u16)>) -> Result<InputSpec> {
     let refuse = |what: String| Err(ImportError::Model(format!("input {}: {what}", input.name)));
-    let [_, channels, height, width] = *input.dims else {
+    let [batch, channels, height, width] = *input.dims else {
         return refuse(format!(
             "its shape {:?} is not [1, channels, rows, columns]",
             input.dims
         ));
     };
+    if let Some(batch) = batch.filter(|&batch| batch != 1) {
+        return refuse(format!("a batch of {batch} images instead of 1"));
+    }
     let narrow = |length: Option<i64>| length.and_then(|length| u16::try_from(length).ok());
     // Normalization is that of photographs; whoever takes pixels as they are may take any number of samples.
     let fits = |&channels: &u16| {

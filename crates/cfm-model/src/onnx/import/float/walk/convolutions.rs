@@ -60,6 +60,12 @@ impl<'a> Walker<'_, 'a> {
                 "attribute training_mode = 1: statistics of the batch are no constants; export in eval mode",
             ));
         }
+        // How it is said before operator set 14: running mean and variance are outputs, too.
+        if node.0.output.iter().skip(1).any(|name| !name.is_empty()) {
+            return Err(node.refuse(
+                "it has more than one output, as in training: statistics of the batch are no constants; export in eval mode",
+            ));
+        }
         let mut parameters = Vec::with_capacity(4);
         for index in 1..5 {
             parameters.push(self.constant(node, index)?);
