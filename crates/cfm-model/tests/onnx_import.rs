@@ -70,6 +70,28 @@ fn exported_models_come_back_with_the_same_integers() {
     }
 }
 
+/// 16 bits of logits hold all that they can be, and the format clamps them to nothing else.
+#[test]
+fn clamped_logits_of_an_exported_model_are_refused() {
+    let bytes = random_model(0, &random::Options::default())
+        .to_bytes()
+        .unwrap();
+    let mut files = export(&Model::parse(&bytes).unwrap(), Format::Integer).unwrap();
+    let graph = files.head.graph.as_mut().unwrap();
+    graph.initializer.push(TensorProto {
+        name: "low".to_owned(),
+        data_type: DataType::Double.into(),
+        double_data: vec![-128.0],
+        ..TensorProto::default()
+    });
+    let clips = graph.node.iter_mut().filter(|n| n.op_type == "Clip");
+    clips.last().unwrap().input[1] = "low".to_owned();
+    let [backbone, head] = [&files.backbone, &files.head].map(Message::encode_to_vec);
+    let error = import(&backbone, Some(&head), &Options::default()).unwrap_err();
+    let expected = "a clamp follows after the classifier's";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
 const FLOAT: [(&str, Option<&str>); 11] = [
     ("vgg.onnx", None),
     ("residual.onnx", None),

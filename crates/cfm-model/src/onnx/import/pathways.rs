@@ -77,11 +77,13 @@ impl<P> Layers<P> {
         parts.iter().map(|&part| self.part_len(part)).collect()
     }
 
-    /// The pathways that end in layer `last`, over a feature map of `channels` channels.
+    /// The pathways that end in layer `last`, over a feature map of `channels` channels. `named` is whether the head has
+    /// inputs of its own, whose names say which of them is the region; without, both pathways pool the same map.
     pub fn pathways(
         self,
         last: usize,
         channels: u16,
+        named: bool,
         options: &HeadOptions,
     ) -> Result<Pathways<P>> {
         let refuse = |reason: &str| ImportError::Head(reason.to_owned());
@@ -119,6 +121,12 @@ impl<P> Layers<P> {
             std::mem::swap(&mut segment, &mut region);
         } else if design == Design::A && segment.region == region.region && segment.region {
             return Err(refuse("both pathways read the region"));
+        } else if design == Design::A && segment.region == region.region && named {
+            return Err(refuse(
+                "both pathways read the segment: the region's input has a name that starts with region",
+            ));
+        } else if design != Design::A && segment.region {
+            return Err(refuse("the only pathway reads the region, not the segment"));
         } else if design != Design::A {
             // One path: what comes before the classifier is the segment's, unless it says otherwise.
             let first = joint.iter().position(|&layer| self.0[layer].joint);

@@ -2,6 +2,7 @@
 
 use crate::spec::Window;
 use cfm_core::model::Shape;
+use cfm_core::model::format::MAX_LEVEL;
 
 use super::constant::Constant;
 use super::error::Result;
@@ -53,6 +54,19 @@ pub fn pooling(node: &Node<'_>, input: Shape) -> Result<Pooling> {
         window,
         counts_padding,
     })
+}
+
+/// The level of a pyramid that a pooling over `input` computes: n x n windows that tile it.
+pub fn tiling(window: Window, input: Shape) -> Option<u8> {
+    let bins = |axis: usize, length: u16| {
+        let (kernel, stride) = (window.kernel[axis], window.stride[axis]);
+        let k = u16::from(kernel);
+        let tiles = k > 0 && length.is_multiple_of(k) && (stride == kernel || length == k);
+        tiles.then(|| length / k)
+    };
+    let (rows, columns) = (bins(0, input.height)?, bins(1, input.width)?);
+    let level = u8::try_from(rows).ok().filter(|&level| level <= MAX_LEVEL);
+    level.filter(|_| rows == columns && window.padding == [0; 4])
 }
 
 /// Refuses a reduction that does not go over rows and columns; `axes` are those of its second input.

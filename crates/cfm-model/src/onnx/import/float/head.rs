@@ -122,8 +122,15 @@ impl Layers {
         Ok(vector)
     }
 
-    /// The head that computes `output` over a feature map of `channels` channels.
-    pub fn head(self, output: &Vector, channels: u16, options: &HeadOptions) -> Result<FloatHead> {
+    /// The head that computes `output` over a feature map of `channels` channels; `named` as in
+    /// [`pathways`](Layers::pathways).
+    pub fn head(
+        self,
+        output: &Vector,
+        channels: u16,
+        named: bool,
+        options: &HeadOptions,
+    ) -> Result<FloatHead> {
         /// Until data says which one is right.
         const LOGIT_EXPONENT: i8 = -8;
         let refuse = |reason: &str| ImportError::Head(reason.to_owned());
@@ -135,7 +142,7 @@ impl Layers {
                 "something follows after the classifier's fully connected layer",
             ));
         }
-        let pathways = self.pathways(last, channels, options)?;
+        let pathways = self.pathways(last, channels, named, options)?;
         let mut fcs = Vec::with_capacity(3);
         for layers in pathways.layers {
             let finished = layers.into_iter().map(finished);

@@ -52,7 +52,8 @@ pub fn import(
         }
     };
     let channels = backbone.chain.shapes[backbone.chain.shapes.len() - 1].channels;
-    let head = layers.head(&vector, channels, &options.head)?;
+    let named = head.is_some();
+    let head = layers.head(&vector, channels, named, &options.head)?;
     let outputs = head
         .joint_fcs
         .last()

@@ -86,7 +86,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values: HashMap::from([(image.name, image_value)]),
-            flattened: graph.flattened(&[]),
+            flattened: graph.flattened(&PASSED),
             backbone: Backbone::new(input, exact_border),
             head: pathways::Layers(Vec::new()),
             feature: None,
@@ -136,7 +136,7 @@ impl<'g, 'a> Walker<'g, 'a> {
         Ok(Self {
             graph,
             values,
-            flattened: graph.flattened(&[]),
+            flattened: graph.flattened(&PASSED),
             backbone,
             head: pathways::Layers(Vec::new()),
             feature: None,
@@ -330,6 +330,9 @@ impl<'g, 'a> Walker<'g, 'a> {
             .map_err(|reason| node.refuse(reason))
     }
 }
+
+/// Operators that do nothing when a network is used.
+const PASSED: [&str; 2] = ["Identity", "Dropout"];
 
 /// Channels of an input: one more than any layer has is as good as any larger number.
 fn channel_count(channels: i64) -> usize {

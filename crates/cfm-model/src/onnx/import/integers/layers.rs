@@ -102,6 +102,8 @@ pub struct Output {
     pub unsigned: bool,
     /// Smallest and largest value.
     pub range: [i32; 2],
+    /// Whether there is more to that than the file's type: an activation or a clamp.
+    pub bounded: bool,
 }
 
 /// What a fully connected layer computes with.
@@ -114,6 +116,8 @@ pub struct Numbers {
     pub scale: f32,
     pub zero: i32,
     pub range: [i32; 2],
+    /// Whether an activation or a clamp follows.
+    pub bounded: bool,
 }
 
 /// The layers so far.
@@ -292,6 +296,7 @@ impl Layers {
                         scale: output.scale,
                         zero: output.zero,
                         range: output.range,
+                        bounded: output.bounded,
                     },
                 });
                 Place::Vector(vec![Part::Layer(self.head.0.len() - 1)])
@@ -334,11 +339,12 @@ impl Layers {
                     let input = self.centred(input)?;
                     *tensor = self.map(&input)?;
                     let scale = input.scale.ok_or("the scale of an input is not known")?;
-                    let own = if *tensor == 0 {
-                        IMAGE_SCALE.exponent
-                    } else {
-                        nominal(scale)?
-                    };
+                    let own = self.exponent(*tensor);
+                    if own != nominal(scale)? {
+                        return Err(format!(
+                            "it reads the image, which has scale 2^{own} in the format, and {scale:e} here: sums are aligned by shifts"
+                        ));
+                    }
                     let distance = i32::from(own) - i32::from(exponent);
                     if f64::from(scale) / f64::from(output.scale) != f64::from(distance).exp2() {
                         return Err(format!(
@@ -396,6 +402,27 @@ impl Layers {
         })
     }
 
+    /// The exponent that a tensor has in the format: pooling passes on its input's, the image's among them.
+    fn exponent(&self, mut tensor: usize) -> i8 {
+        while let Some(layer) = tensor.checked_sub(1) {
+            match &self.chain.layers[layer] {
+                LayerSpec::Conv2d(conv) => return conv.output.exponent,
+                LayerSpec::Add(add) => return add.output.exponent,
+                LayerSpec::MaxPool(pool) | LayerSpec::AvgPool(pool) => tensor = pool.input,
+            }
+        }
+        IMAGE_SCALE.exponent
+    }
+
+    /// Notes an activation behind `tensor`, if a fully connected layer writes it.
+    pub fn mark_bounded(&mut self, tensor: &Tensor) {
+        if let Place::Vector(parts) = &tensor.place
+            && let [Part::Layer(layer)] = **parts
+        {
+            self.head.0[layer].numbers.bounded = true;
+        }
+    }
+
     /// Clamps what the layer before writes.
     pub fn clamp(&mut self, tensor: &mut Tensor, range: [i32; 2]) -> Result<(), Reason> {
         let [low, high] = range;
@@ -419,9 +446,11 @@ impl Layers {
             }
             Place::Vector(parts) => match **parts {
                 [Part::Layer(layer)] => {
-                    let [old_low, old_high] = self.head.0[layer].numbers.range;
+                    let numbers = &mut self.head.0[layer].numbers;
+                    let [old_low, old_high] = numbers.range;
                     let low = low.clamp(old_low, old_high);
-                    self.head.0[layer].numbers.range = [low, high.clamp(low, old_high)];
+                    numbers.range = [low, high.clamp(low, old_high)];
+                    numbers.bounded |= numbers.range != [old_low, old_high];
                 }
                 _ => return Err(refused.to_owned()),
             },

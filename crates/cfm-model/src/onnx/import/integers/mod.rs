@@ -51,6 +51,7 @@ pub fn import(
     let none = HashMap::new();
     let scales = metadata.as_ref().map_or(&none, |known| &known.quantization);
     let mut walker = Walker::of_image(graph, image, scales, options.pixels)?;
+    let named = head.is_some();
     let (layers, logits) = match (walker.walk()?, head) {
         (Computed::Map(features), Some(head)) => {
             let head = graph::decode(head)?;
@@ -77,7 +78,7 @@ pub fn import(
     let channels = layers.chain.shapes[layers.chain.shapes.len() - 1].channels;
     let head = std::mem::replace(&mut layers.head, pathways::Layers(Vec::new()));
     let logits = scales.get("logits").map(|known| known.exponent);
-    let pathways = head.pathways(last, channels, head_options)?;
+    let pathways = head.pathways(last, channels, named, head_options)?;
     let head = assemble(pathways, head_options, logits, &mut layers, &mut notes)?;
     if layers.general {
         notes.push(
@@ -125,17 +126,21 @@ fn finish(mut layers: Layers, logits: Computed) -> Result<(Layers, usize)> {
     match logits {
         Computed::Logits(last) => Ok((layers, last)),
         Computed::RealLogits(sum) => {
-            let scale = bound(&sum) / 128.0;
+            // 16 bits hold 256 of these steps.
+            let scale = bound(&sum) / 256.0;
             let output = Output {
                 scale: scale as f32,
                 zero: 0,
                 unsigned: false,
                 range: [i8::MIN.into(), i8::MAX.into()],
+                bounded: false,
             };
+            // This scale is not the file's.
+            let general = layers.general;
             layers
                 .finish(*sum, output, true)
                 .map_err(ImportError::Head)?;
-            layers.general = false;
+            layers.general = general;
             let last = layers.head.0.len() - 1;
             Ok((layers, last))
         }
@@ -145,20 +150,26 @@ fn finish(mut layers: Layers, logits: Computed) -> Result<(Layers, usize)> {
 
 /// Largest magnitude that the outputs can have.
 fn bound(sum: &Sum) -> f64 {
-    let Kind::Fc { weights, .. } = &sum.kind else {
-        return 1.0;
+    // Logits have no finer steps than 2^-30.
+    let least = f64::from(-16).exp2();
+    let Kind::Fc { input, weights, .. } = &sum.kind else {
+        return least;
     };
+    let zero = i64::from(input.zero.unwrap_or(0));
+    let (low, high) = (i64::from(input.low) - zero, i64::from(i8::MAX) - zero);
     let unit = sum.unit.as_deref().unwrap_or_default();
     let filters = weights.chunks_exact((weights.len() / sum.bias.len().max(1)).max(1));
     let channels = filters.zip(&sum.bias).zip(unit);
-    channels.fold(
-        f64::from(f32::MIN_POSITIVE),
-        |most, ((filter, bias), unit)| {
-            let magnitude: u64 = filter.iter().map(|&w| u64::from(w.unsigned_abs())).sum();
-            let steps = magnitude * 255 + bias.unsigned_abs();
-            most.max(steps as f64 * unit)
-        },
-    )
+    channels.fold(least, |most, ((filter, &bias), unit)| {
+        let sum = |end: fn(i64, i64, i64) -> i64| -> i64 {
+            let weights = filter.iter().map(|&w| i64::from(w));
+            bias + weights.map(|w| end(w, low, high)).sum::<i64>()
+        };
+        let largest = sum(|w, low, high| (w * low).max(w * high));
+        let smallest = sum(|w, low, high| (w * low).min(w * high));
+        let steps = largest.unsigned_abs().max(smallest.unsigned_abs());
+        most.max(steps as f64 * unit)
+    })
 }
 
 /// The head of the model; `logits` is the exponent of the logits, where it is known.
@@ -183,6 +194,12 @@ fn assemble(
                 }
             }
             let is_classifier = path == 2 && at + 1 == count;
+            if is_classifier && numbers.bounded {
+                return Err(ImportError::Head(
+                    "an activation or a clamp follows after the classifier's fully connected layer"
+                        .to_owned(),
+                ));
+            }
             let (output, step) = if is_classifier {
                 if logits.is_none() {
                     logit_exponent = finer(numbers.scale)?;

@@ -4,6 +4,7 @@
 mod linear;
 mod pooling;
 mod requantize;
+mod steps;
 mod weights;
 
 use std::collections::{HashMap, HashSet};
@@ -19,16 +20,7 @@ use super::super::graph::{Graph, Node};
 use super::super::pathways::{Part, check_feature, readable};
 use super::layers::{Kind, Layers, Place, Sum, Tensor};
 use super::metadata::Quantization;
-
-/// Numbers of the re-quantization chain that the project's own files spell out.
-#[derive(Debug, Clone)]
-struct Steps {
-    sum: Sum,
-    factor: Option<Vec<f64>>,
-    rounded: bool,
-    zero: f64,
-    range: [f64; 2],
-}
+use steps::{Shifted, Steps};
 
 /// What a value of the graph is.
 #[derive(Debug, Clone)]
@@ -50,8 +42,8 @@ enum Value {
     Real(Tensor),
     /// A real sum, and the bounds of an activation.
     Sum(Box<Sum>, [f32; 2]),
-    /// `(q - zero) * factor`.
-    Shifted(Tensor, f64),
+    /// `q`, `q - zero` or `(q - zero) * factor`.
+    Shifted(Shifted),
     /// A sum in steps of the accumulator, then of the output.
     Steps(Box<Steps>),
 }
@@ -61,7 +53,8 @@ impl Value {
     fn size(&self) -> usize {
         match self {
             Self::Constant(_) | Self::Weights { .. } | Self::Image => 1,
-            Self::Integers(tensor) | Self::Real(tensor) | Self::Shifted(tensor, _) => tensor.size(),
+            Self::Integers(tensor) | Self::Real(tensor) => tensor.size(),
+            Self::Shifted(shifted) => shifted.tensor.size(),
             Self::Sum(sum, _) => sum.kind.size() + 4 * sum.bias.len(),
             Self::Steps(steps) => steps.sum.kind.size() + 4 * steps.sum.bias.len(),
         }
@@ -196,9 +189,7 @@ impl<'g, 'a> Walker<'g, 'a> {
                 },
                 Place::Level(_) => Err(refused()),
             },
-            Some(Value::Sum(sum, [f32::NEG_INFINITY, f32::INFINITY]))
-                if matches!(sum.kind, Kind::Fc { .. }) =>
-            {
+            Some(Value::Sum(sum, NO_BOUNDS)) if matches!(sum.kind, Kind::Fc { .. }) => {
                 Ok(Computed::RealLogits(sum))
             }
             _ => Err(refused()),
@@ -334,10 +325,10 @@ impl<'g, 'a> Walker<'g, 'a> {
 }
 
 /// Operators behind which values are the same, whatever their type.
-const SAME_VALUES: [&str; 3] = ["QuantizeLinear", "DequantizeLinear", "Identity"];
+const SAME_VALUES: [&str; 4] = ["QuantizeLinear", "DequantizeLinear", "Identity", "Dropout"];
 
-/// No bounds.
-const UNBOUNDED: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
+/// No activation.
+const NO_BOUNDS: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// `2^exponent`.
 fn real_scale(known: &Quantization) -> f32 {
@@ -350,19 +341,9 @@ fn unbounded(kind: Kind, unit: Vec<f64>, bias: Vec<i64>) -> Value {
         unit: Some(unit),
         bias,
     };
-    Value::Sum(Box::new(sum), [f32::NEG_INFINITY, f32::INFINITY])
+    Value::Sum(Box::new(sum), NO_BOUNDS)
 }
 
 fn steps(kind: Kind, outputs: usize) -> Value {
-    Value::Steps(Box::new(Steps {
-        sum: Sum {
-            kind,
-            unit: None,
-            bias: vec![0; outputs],
-        },
-        factor: None,
-        rounded: false,
-        zero: 0.0,
-        range: UNBOUNDED,
-    }))
+    Value::Steps(Box::new(Steps::new(kind, outputs, None)))
 }

@@ -1,14 +1,9 @@
 //! Pooling inside the backbone, and pooling that a head does.
 
-use cfm_core::model::Shape;
-use cfm_core::model::format::MAX_LEVEL;
-
-use crate::spec::Window;
-
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
 use super::super::super::pathways::Part;
-use super::super::super::window::{Pooling, check_reduces_cells, pooling};
+use super::super::super::window::{Pooling, check_reduces_cells, pooling, tiling};
 use super::super::backbone::Map;
 use super::super::head::Vector;
 use super::{Value, Walker};
@@ -26,36 +21,16 @@ impl<'a> Walker<'_, 'a> {
         {
             return Err(node.refuse("its second output, indices, is read"));
         }
-        if let Some(level) = self.tiling(node, window, input)? {
+        // Only a head reads it.
+        if self.flattened.contains(node.output()?)
+            && let Some(level) = tiling(window, input)
+        {
             return self.level(node, map, level);
         }
         self.backbone
             .max_pool(map, window)
             .map(Value::Map)
             .map_err(|reason| node.refuse(reason))
-    }
-
-    /// The pyramid level that a pooling is: its windows tile the map, and only a head reads it.
-    fn tiling(&self, node: &Node<'a>, window: Window, input: Shape) -> Result<Option<u8>> {
-        let Window {
-            kernel,
-            stride,
-            padding,
-            ..
-        } = window;
-        let for_head = self.flattened.contains(node.output()?);
-        let bins = |axis: usize, length: u16| {
-            let k = u16::from(kernel[axis]);
-            let tiles = length.is_multiple_of(k) && (stride[axis] == kernel[axis] || length == k);
-            (tiles && k > 0).then(|| length / k)
-        };
-        let (rows, columns) = (bins(0, input.height), bins(1, input.width));
-        Ok(match (rows, columns) {
-            (Some(rows), Some(columns)) if for_head && padding == [0; 4] && rows == columns => {
-                u8::try_from(rows).ok().filter(|&level| level <= MAX_LEVEL)
-            }
-            _ => None,
-        })
     }
 
     pub(super) fn reduce_max(&mut self, node: &Node<'a>) -> Result<Value> {
@@ -87,12 +62,16 @@ impl<'a> Walker<'_, 'a> {
         pooled.map(Value::Map).map_err(|reason| node.refuse(reason))
     }
 
-    /// A pyramid level over the feature map.
+    /// A pyramid level over the feature map, which is input 0.
     pub(super) fn level(&mut self, node: &Node<'a>, map: Map, level: u8) -> Result<Value> {
         let map = self
             .backbone
             .settle(map)
             .map_err(|reason| node.refuse(reason))?;
+        // Another level reads the same tensor: what was due is done.
+        if let Some(name) = node.input(0) {
+            self.values.insert(name, Value::Map(map.clone()));
+        }
         self.check_feature(map.tensor)
             .map_err(|reason| node.refuse(reason))?;
         Ok(Value::Level(Part::Level {

@@ -91,7 +91,7 @@ impl<'a> Walker<'_, 'a> {
         let (window, groups) = self.window(node, &tensor, &integers.dims)?;
         let unit = units(&tensor, &scales);
         let bias = self.integer_bias(node, 8, unit.len())?;
-        let output = self.output(node, 6)?;
+        let output = self.output(node, 6, tensor.unsigned)?;
         let kind = self
             .layers
             .convolution(tensor, window, groups, &weights, unit.len())
@@ -181,7 +181,7 @@ impl<'a> Walker<'_, 'a> {
         let integers = self.constant(node, 3)?;
         let integers = self.transposed(node, &integers)?;
         let (scales, zeros) = self.scales(node, 4, 5)?;
-        let output = self.output(node, 6)?;
+        let output = self.output(node, 6, tensor.unsigned)?;
         self.qlinear_fully_connected(node, tensor, &integers, (&scales, &zeros), None, output)
     }
 
@@ -200,7 +200,7 @@ impl<'a> Walker<'_, 'a> {
             integers = Rc::new(self.transposed(node, &integers)?);
         }
         let (scales, zeros) = self.scales(node, 4, 5)?;
-        let output = self.output(node, 7)?;
+        let output = self.output(node, 7, tensor.unsigned)?;
         self.qlinear_fully_connected(node, tensor, &integers, (&scales, &zeros), Some(6), output)
     }
 
@@ -240,7 +240,11 @@ impl<'a> Walker<'_, 'a> {
         let Ok(inputs) = <[Tensor; 2]>::try_from(inputs) else {
             return Err(node.refuse("it does not have two inputs"));
         };
-        let output = self.output(node, 6)?;
+        let unsigned = inputs[0].unsigned;
+        if inputs[1].unsigned != unsigned {
+            return Err(node.refuse("its inputs are not of one type"));
+        }
+        let output = self.output(node, 6, unsigned)?;
         let sum = Sum {
             kind: Kind::Add { inputs },
             unit: None,
@@ -249,15 +253,17 @@ impl<'a> Walker<'_, 'a> {
         self.finish(node, sum, output).map(Value::Integers)
     }
 
-    /// The output's scale and zero point, in inputs `index` and the one after it.
-    fn output(&self, node: &Node<'a>, index: usize) -> Result<Output> {
+    /// The output's scale and zero point, in inputs `index` and the one after it. Without a zero point it is 0 of the
+    /// inputs' type.
+    fn output(&self, node: &Node<'a>, index: usize, unsigned: bool) -> Result<Output> {
         let (scale, zero) = self.affine(node, index)?;
-        let (zero, unsigned) = zero.unwrap_or((-128, true));
+        let (zero, unsigned) = zero.unwrap_or((if unsigned { -128 } else { 0 }, unsigned));
         Ok(Output {
             scale,
             zero,
             unsigned,
             range: [i8::MIN.into(), i8::MAX.into()],
+            bounded: false,
         })
     }
 }

@@ -6,7 +6,7 @@ use cfm_core::model::format::MAX_LEVEL;
 use super::super::super::error::Result;
 use super::super::super::graph::Node;
 use super::super::super::pathways::{Part, flattens, readable};
-use super::super::super::window::{Pooling, check_reduces_cells, pooling};
+use super::super::super::window::{Pooling, check_reduces_cells, pooling, tiling};
 use super::super::layers::{Kind, Place, Tensor};
 use super::{Value, Walker, steps, unbounded};
 
@@ -18,14 +18,14 @@ impl<'a> Walker<'_, 'a> {
         };
         let shape = self.shape(node, tensor)?;
         let Pooling { window, .. } = pooling(node, shape)?;
-        let whole = window.kernel.map(u16::from) == [shape.height, shape.width];
-        let head = whole && window.padding == [0; 4] && self.flattened.contains(node.output()?);
-        let tensor = if head {
-            self.level(node, tensor.clone(), 1)?
-        } else {
-            self.layers
+        // Only a head reads it.
+        let for_head = self.flattened.contains(node.output()?);
+        let tensor = match tiling(window, shape).filter(|_| for_head) {
+            Some(level) => self.level(node, tensor.clone(), level)?,
+            None => self
+                .layers
                 .max_pool(tensor.clone(), window)
-                .map_err(|reason| node.refuse(reason))?
+                .map_err(|reason| node.refuse(reason))?,
         };
         Ok(match value {
             Value::Real(_) => Value::Real(tensor),
@@ -37,7 +37,9 @@ impl<'a> Walker<'_, 'a> {
         let value = self.value(node, 0)?;
         let (tensor, real) = match &value {
             Value::Real(tensor) => (tensor, true),
-            Value::Shifted(tensor, factor) if *factor == 1.0 => (tensor, false),
+            Value::Shifted(shifted) if shifted.moved && shifted.factor.is_none() => {
+                (&shifted.tensor, false)
+            }
             _ => return Err(node.refuse("it reads no quantized tensor")),
         };
         let shape = self.shape(node, tensor)?;

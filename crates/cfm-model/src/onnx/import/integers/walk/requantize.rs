@@ -5,10 +5,11 @@ use std::rc::Rc;
 use crate::onnx::proto::DataType;
 
 use super::super::super::constant::Constant;
-use super::super::super::error::Result;
+use super::super::super::error::{ImportError, Result};
 use super::super::super::graph::Node;
 use super::super::layers::{Kind, Output, Place, Sum, Tensor};
-use super::{Steps, UNBOUNDED, Value, Walker, real_scale, steps, unbounded};
+use super::steps::{Shifted, Stage, Steps, UNBOUNDED};
+use super::{NO_BOUNDS, Value, Walker, real_scale, unbounded};
 
 impl<'a> Walker<'_, 'a> {
     pub(super) fn quantize(&mut self, node: &Node<'a>) -> Result<Value> {
@@ -23,7 +24,24 @@ impl<'a> Walker<'_, 'a> {
             return Err(node.refuse("attribute block_size: blocks have no scales in the format"));
         }
         let (scale, zero) = self.affine(node, 1)?;
-        let (zero, unsigned) = zero.unwrap_or((-128, true));
+        let output = node.int("output_dtype", 0)?;
+        let kind = i32::try_from(output).ok();
+        let said = match kind.and_then(|kind| DataType::try_from(kind).ok()) {
+            Some(DataType::Undefined) => None,
+            Some(DataType::Uint8) => Some((-128, true)),
+            Some(DataType::Int8) => Some((0, false)),
+            _ => {
+                return Err(node.refuse(format!(
+                    "attribute output_dtype = {output} is neither u8 nor i8"
+                )));
+            }
+        };
+        if let (Some((_, zero)), Some((_, said))) = (zero, said)
+            && zero != said
+        {
+            return Err(node.refuse("attribute output_dtype is not the type of the zero point"));
+        }
+        let (zero, unsigned) = zero.or(said).unwrap_or((-128, true));
         let tensor = match self.value(node, 0)? {
             Value::Image => self.image(node, scale, zero, unsigned)?,
             Value::Real(tensor) => {
@@ -41,6 +59,7 @@ impl<'a> Walker<'_, 'a> {
                     zero,
                     unsigned,
                     range: bounds.map(|bound| quantized_bound(bound, scale, zero)),
+                    bounded: bounds != NO_BOUNDS,
                 };
                 self.finish(node, *sum, output)?
             }
@@ -91,6 +110,9 @@ impl<'a> Walker<'_, 'a> {
         if node.int("block_size", 0)? != 0 {
             return Err(node.refuse("attribute block_size: blocks have no scales in the format"));
         }
+        if !matches!(node.int("output_dtype", 0)?, 0 | 1) {
+            return Err(node.refuse("attribute output_dtype is not that of 32-bit floats"));
+        }
         let Value::Constant(integers) = self.value(node, 0)? else {
             let (scale, zero) = self.affine(node, 1)?;
             let tensor = self.quantized(node, 0, scale, zero)?;
@@ -134,25 +156,34 @@ impl<'a> Walker<'_, 'a> {
                 Vec::new(),
                 Vec::new(),
             )),
-            (Value::Shifted(a, fa), Value::Shifted(b, fb)) => {
-                let Value::Steps(mut steps) = steps(Kind::Add { inputs: [a, b] }, 0) else {
-                    return Err(node.refuse("it is no sum"));
+            (Value::Shifted(a), Value::Shifted(b)) => {
+                if !a.moved || !b.moved {
+                    return Err(node.refuse("the zero points of its inputs are not subtracted"));
+                }
+                let factors = [&a, &b].map(|shifted| shifted.factor.unwrap_or(1.0));
+                let kind = Kind::Add {
+                    inputs: [a.tensor, b.tensor],
                 };
-                steps.factor = Some(vec![fa, fb]);
-                Ok(Value::Steps(steps))
+                let steps = Steps::new(kind, 0, Some(factors.to_vec()));
+                Ok(Value::Steps(Box::new(steps)))
             }
             (Value::Steps(mut steps), Value::Constant(constant)) => {
-                if !steps.rounded {
+                if !steps.rounded() {
+                    take(node, &mut steps, Stage::Biased)?;
                     let bias = constant.integers().map_err(|reason| node.refuse(reason))?;
-                    if steps.factor.is_some() || bias.len() != steps.sum.bias.len() {
+                    if bias.len() != steps.sum.bias.len() {
                         return Err(node.refuse("its biases are not one for each output"));
                     }
                     steps.sum.bias = bias.iter().map(|&bias| bias.into()).collect();
                 } else {
+                    take(node, &mut steps, Stage::Moved)?;
                     let zero = constant.scalar().map_err(|reason| node.refuse(reason))?;
-                    steps.zero += f64::from(zero);
+                    steps.zero = f64::from(zero);
                 }
                 Ok(Value::Steps(steps))
+            }
+            (Value::Sum(_, bounds), Value::Weights { .. }) if bounds != NO_BOUNDS => {
+                Err(node.refuse("it adds biases behind an activation"))
             }
             (Value::Sum(mut sum, bounds), Value::Weights { .. })
                 if matches!(sum.kind, Kind::Fc { .. })
@@ -170,29 +201,39 @@ impl<'a> Walker<'_, 'a> {
     }
 
     pub(super) fn sub(&self, node: &Node<'a>) -> Result<Value> {
-        let Value::Shifted(tensor, factor) = self.value(node, 0)? else {
+        let Value::Shifted(shifted) = self.value(node, 0)? else {
             return Err(node.refuse("it does not move zero points"));
         };
+        if shifted.moved || shifted.factor.is_some() {
+            return Err(out_of_order(node));
+        }
+        let tensor = &shifted.tensor;
         let zero = self.constant(node, 1)?;
         let zero = zero.scalar().map_err(|reason| node.refuse(reason))?;
         let offset = if tensor.unsigned { 128 } else { 0 };
         if tensor.zero.map(|known| (known + offset) as f32) != Some(zero) {
             return Err(node.refuse(format!("{zero} is not the zero point of its input")));
         }
-        Ok(Value::Shifted(tensor, factor))
+        Ok(Value::Shifted(Shifted {
+            moved: true,
+            ..shifted
+        }))
     }
 
     pub(super) fn mul(&self, node: &Node<'a>) -> Result<Value> {
         let constant = self.constant(node, 1)?;
         let factors = constant.floats().map_err(|reason| node.refuse(reason))?;
         match self.value(node, 0)? {
-            Value::Shifted(tensor, factor) => match *factors {
-                [by] => Ok(Value::Shifted(tensor, factor * f64::from(by))),
+            Value::Shifted(shifted) => match *factors {
+                _ if !shifted.moved || shifted.factor.is_some() => Err(out_of_order(node)),
+                [by] => Ok(Value::Shifted(Shifted {
+                    factor: Some(by.into()),
+                    ..shifted
+                })),
                 _ => Err(node.refuse("it multiplies with more than one number")),
             },
-            Value::Steps(mut steps)
-                if steps.factor.is_none() && factors.len() == steps.sum.bias.len() =>
-            {
+            Value::Steps(mut steps) if factors.len() == steps.sum.bias.len() => {
+                take(node, &mut steps, Stage::Scaled)?;
                 steps.factor = Some(factors.iter().map(|&factor| factor.into()).collect());
                 Ok(Value::Steps(steps))
             }
@@ -202,8 +243,8 @@ impl<'a> Walker<'_, 'a> {
 
     pub(super) fn round(&self, node: &Node<'a>) -> Result<Value> {
         match self.value(node, 0)? {
-            Value::Steps(mut steps) if !steps.rounded => {
-                steps.rounded = true;
+            Value::Steps(mut steps) => {
+                take(node, &mut steps, Stage::Rounded)?;
                 Ok(Value::Steps(steps))
             }
             _ => Err(node.refuse("it is no re-quantization")),
@@ -215,11 +256,18 @@ impl<'a> Walker<'_, 'a> {
         let to = DataType::try_from(to).unwrap_or(DataType::Undefined);
         match (self.value(node, 0)?, to) {
             (Value::Integers(tensor), DataType::Double | DataType::Float) => {
-                Ok(Value::Shifted(tensor, 1.0))
+                Ok(Value::Shifted(Shifted {
+                    tensor,
+                    moved: false,
+                    factor: None,
+                }))
             }
-            (Value::Steps(steps), DataType::Double) if !steps.rounded => Ok(Value::Steps(steps)),
+            (Value::Steps(mut steps), DataType::Double) => {
+                take(node, &mut steps, Stage::Real)?;
+                Ok(Value::Steps(steps))
+            }
             (Value::Steps(steps), DataType::Uint8 | DataType::Int8 | DataType::Int16)
-                if steps.rounded =>
+                if steps.rounded() =>
             {
                 self.finish_steps(node, *steps, to).map(Value::Integers)
             }
@@ -260,14 +308,16 @@ impl<'a> Walker<'_, 'a> {
             }
             _ => return Err(node.refuse("it is no re-quantization")),
         }
+        // Inside the type's range, so the conversion is exact.
+        let range = steps
+            .range
+            .map(|bound| (bound - offset).clamp(least, most) as i32);
         let output = Output {
             scale,
             zero: (steps.zero - offset) as i32,
             unsigned: to == DataType::Uint8,
-            // Inside the type's range, so the conversion is exact.
-            range: steps
-                .range
-                .map(|bound| (bound - offset).clamp(least, most) as i32),
+            range,
+            bounded: range.map(f64::from) != [least, most],
         };
         if output.zero != i32::from(known.zero_point) {
             return Err(node.refuse("its zero point is not what the metadata says"));
@@ -308,7 +358,8 @@ impl<'a> Walker<'_, 'a> {
                 let high = bound(high, "max", f32::INFINITY)?;
                 node.bounds([low, high])?;
                 match value {
-                    Value::Steps(mut steps) if steps.rounded => {
+                    Value::Steps(mut steps) if steps.rounded() => {
+                        take(node, &mut steps, Stage::Clipped)?;
                         steps.range = [low.into(), high.into()];
                         Ok(Value::Steps(steps))
                     }
@@ -334,6 +385,7 @@ impl<'a> Walker<'_, 'a> {
             }
             Value::Real(tensor) if low == 0.0 && high == f32::INFINITY => {
                 if tensor.zero.is_some_and(|zero| tensor.low >= zero) {
+                    self.layers.mark_bounded(&tensor);
                     return Ok(Value::Real(tensor));
                 }
                 Err(node.refuse("the activation does not follow directly after a sum"))
@@ -341,6 +393,19 @@ impl<'a> Walker<'_, 'a> {
             _ => Err(node.refuse("the activation does not follow directly after a sum")),
         }
     }
+}
+
+/// Takes a step of a re-quantization, or refuses it where it stands.
+fn take(node: &Node<'_>, steps: &mut Steps, step: Stage) -> Result<()> {
+    if steps.take(step) {
+        Ok(())
+    } else {
+        Err(out_of_order(node))
+    }
+}
+
+fn out_of_order(node: &Node<'_>) -> ImportError {
+    node.refuse("the steps of the re-quantization are taken twice or in another order")
 }
 
 /// A bound of an activation as an integer.
