@@ -101,6 +101,19 @@ impl Confusion {
         }
     }
 
+    /// The counts that are not 0, with their places: few, where an image shows few of many classes.
+    pub(crate) fn sparse(&self) -> Vec<(u32, u64)> {
+        let counts = (0..).zip(self.counts.iter().copied());
+        counts.filter(|&(_, count)| count > 0).collect()
+    }
+
+    /// Adds [`sparse`](Self::sparse) counts of a matrix of the same classes.
+    pub(crate) fn add_sparse(&mut self, counts: &[(u32, u64)]) {
+        for &(place, count) in counts {
+            self.counts[place as usize] += count;
+        }
+    }
+
     /// The counts of both.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
+use cfm_model::output::linked;
 pub use cfm_model::output::{Batch, FileError, write};
 use image::{ImageError, ImageFormat, RgbImage};
 
@@ -96,11 +97,7 @@ impl OutputFiles {
             let error = io::Error::other("it is what is read; give the output another name");
             return Err(refuse(error));
         }
-        let target = match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path).ok(),
-            _ => None,
-        };
-        let added = self.files.add(target.as_deref().unwrap_or(path), &bytes);
+        let added = self.files.add(&linked(path), &bytes);
         added.map_err(|failed| refuse(failed.error))
     }
 

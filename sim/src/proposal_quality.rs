@@ -70,8 +70,8 @@ pub enum MeasureError {
 struct Step {
     /// Largest IoU for each ground-truth segment.
     best: Vec<f64>,
-    /// The oracle's labels.
-    confusion: Confusion,
+    /// The oracle's labels, as [`Confusion::sparse`] has them: whole matrices of all images would take gigabytes.
+    confusion: Vec<(u32, u64)>,
 }
 
 /// The measures of one image.
@@ -238,7 +238,7 @@ pub fn measure(
         );
         steps.push(Step {
             best: best.clone(),
-            confusion,
+            confusion: confusion.sparse(),
         });
     }
     Ok(ImageQuality {
@@ -479,11 +479,10 @@ fn measures(
         .filter(|(s, _)| s.area >= smallest && is(classes, s.class, kind))
         .map(|(_, &iou)| iou)
         .collect();
-    let confusion = steps
-        .iter()
-        .fold(Confusion::new(classes.count()), |sum, (_, step)| {
-            sum.merged(&step.confusion)
-        });
+    let mut confusion = Confusion::new(classes.count());
+    for (_, step) in steps {
+        confusion.add_sparse(&step.confusion);
+    }
     let of_kind: Vec<usize> = (0..classes.count())
         .filter(|&class| is(classes, class, kind))
         .collect();

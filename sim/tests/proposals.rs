@@ -408,6 +408,10 @@ fn wrong_usage_is_refused() {
     let photo = photo.to_str().unwrap();
     fs::write(root.join("bad.toml"), "scales = []").unwrap();
     fs::write(root.join("text.png"), "text").unwrap();
+    for (name, width, height) in [("turned.png", 20, 30), ("same.png", 30, 20)] {
+        let labels = LabelMap::new(width, height, vec![1; 600]).unwrap();
+        labels.save(&root.join(name)).unwrap();
+    }
     let few = &["set", "--split", "few"];
     for (arguments, word) in [
         (&["set"][..], "no such split"),
@@ -428,11 +432,37 @@ fn wrong_usage_is_refused() {
             &[few, &["--plot", "no/such/folder.svg"][..]].concat(),
             "folder.svg",
         ),
-        (&[photo, "--size", "3000x3000"], "pixels"),
+        (&[photo, "--size", "3000x3000"], "4194304 at most"),
+        (&[photo, "--size", "65535x65535"], "4194304 at most"),
+        (&[photo, "--split", "few"], "for a data set"),
+        (&[photo, "--jobs", "2"], "for a data set"),
+        (&[photo, "--count-void"], "ground truth"),
+        (&[photo, "--out", photo], "another name"),
+        (&[photo, "--labels", "turned.png"], "of another shape"),
+        (&[photo, "--segments", "turned.png"], "of another shape"),
+        (
+            &[photo, "--labels", "same.png", "--out", "same.png"],
+            "another name",
+        ),
+        (
+            &[photo, "--labels", "same.png", "--csv", "x", "--plot", "./x"],
+            "written twice",
+        ),
     ] {
         let error = refusal(root, &[&["proposals"], arguments].concat());
         assert!(error.contains(word), "{arguments:?}: {error}");
     }
+    // Labels of another shape, and pictures with one name.
+    let labels = root.join("set/labels/scene00021.png");
+    let whole = fs::read(&labels).unwrap();
+    fs::copy(root.join("turned.png"), &labels).unwrap();
+    let error = refusal(root, &[&["proposals"], &few[..]].concat());
+    assert!(error.contains("of another shape"), "{error}");
+    fs::write(&labels, whole).unwrap();
+    fs::write(root.join("set/twice.txt"), "scene00021\nscene00021\n").unwrap();
+    let twice = ["proposals", "set", "--split", "twice", "--out", "drawn"];
+    let error = refusal(root, &twice);
+    assert!(error.contains("would both be drawn"), "{error}");
     // The size of regions is checked.
     fs::create_dir(root.join("set/regions")).unwrap();
     let regions = LabelMap::new(2, 2, vec![1; 4]).unwrap();

@@ -222,3 +222,36 @@ fn a_stream_gives_what_its_frames_give() {
         "{error}"
     );
 }
+
+#[test]
+fn the_outputs_of_one_photograph_meet_neither_it_nor_each_other() {
+    let folder = folder(&FRAMES);
+    let root = folder.path();
+    let before = fs::read(root.join("frames/f9.png")).unwrap();
+    let names = files(root);
+    for (more, text) in [
+        (
+            &["frames/f9.png", "--out", "frames/f9.png"][..],
+            "another name",
+        ),
+        (
+            &[
+                "frames/f9.png",
+                "--out",
+                "x",
+                "--labels",
+                "frames/../frames/f9.png",
+            ],
+            "another name",
+        ),
+        (
+            &["frames/f9.png", "--out", "x.png", "--labels", "./x.png"],
+            "written twice",
+        ),
+    ] {
+        let error = refusal(root, &segment(more));
+        assert!(error.contains(text), "{error}");
+    }
+    assert_eq!(fs::read(root.join("frames/f9.png")).unwrap(), before);
+    assert_eq!(files(root), names);
+}

@@ -38,7 +38,7 @@ impl FileError {
 /// What the file system reports; the old file is intact and nothing is left behind then.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A link stays a link: what it points to is replaced.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &linked(path);
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, bytes);
     }
@@ -144,6 +144,20 @@ impl Drop for Batch {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// What a name stands for when links are followed, though there may be no file yet.
+#[must_use]
+pub fn linked(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(target) => path = folder(&path).join(target),
+            Err(_) => break,
+        }
+    }
+    path
 }
 
 /// A file's name in its folder, without links on the way there.
@@ -276,6 +290,12 @@ mod tests {
     #[test]
     fn links_and_devices_survive() {
         let folder = tempfile::tempdir().unwrap();
+        let ahead = folder.path().join("ahead");
+        std::os::unix::fs::symlink("not/yet", &ahead).unwrap();
+        fs::create_dir(folder.path().join("not")).unwrap();
+        write(&ahead, b"there").unwrap();
+        assert!(fs::symlink_metadata(&ahead).unwrap().is_symlink());
+        assert_eq!(fs::read(folder.path().join("not/yet")).unwrap(), b"there");
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, b"old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();

@@ -244,7 +244,7 @@ proptest! {
         let data: Vec<u8> = masks.masks.iter().flatten().map(|&inside| u8::from(inside)).collect();
         let shape = format!("({}, {}, {})", masks.masks.len(), masks.height, masks.width);
         let Ok(segments) = default("npy", &npy("|u1", false, &shape, &data)) else { return Ok(()) };
-        let resized = segments.resized(width, height);
+        let resized = segments.resized(width, height).unwrap();
         // The pixel that holds the centre (x + 1/2) W / w of pixel x, in reals.
         let source = |x: u16, to: u16, from: usize| ((f64::from(x) + 0.5) * from as f64 / f64::from(to)).floor() as usize;
         let expected: Vec<Vec<bool>> = masks
@@ -259,7 +259,8 @@ proptest! {
             .filter(|mask| mask.contains(&true))
             .collect();
         prop_assert_eq!(painted(&resized), expected);
-        prop_assert_eq!(&segments.resized(segments.width(), segments.height()), &segments);
+        let same = segments.resized(segments.width(), segments.height()).unwrap();
+        prop_assert_eq!(&same, &segments);
     }
 
     /// No bytes make the readers panic.

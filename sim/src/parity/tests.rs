@@ -245,7 +245,10 @@ fn segments_may_be_given() {
     let check = PhotoCheck::new(&model).segments(&segments);
     check.assert(&scene.photo);
     let report = check.run(&scene.photo).unwrap();
-    assert_eq!(report.segments as usize, segments.resized(240, 180).len());
+    assert_eq!(
+        report.segments as usize,
+        segments.resized(240, 180).unwrap().len()
+    );
 }
 
 /// The message of a panic.

@@ -280,6 +280,25 @@ fn huge_masks_take_neither_time_nor_memory() {
 }
 
 #[test]
+fn runs_are_not_repeated_without_end() {
+    let _turn = turn();
+    let annotation = "{\"size\":[1,1],\"counts\":[0,1]}";
+    let text = format!("[{}]", vec![annotation; 65535].join(","));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("segments.json");
+    fs::write(&path, text).unwrap();
+    let segments = Segments::open(&path, &import::Options::default()).unwrap();
+    assert_eq!(segments.resized(1, 100).unwrap().len(), 65535);
+    let (resized, taken) = peak(|| segments.resized(1, u16::MAX));
+    let error = resized.unwrap_err().to_string();
+    assert!(
+        error.contains("more than 33554432 runs in 1x65535 pixels"),
+        "{error}"
+    );
+    assert!(taken < 640 * MIB, "{taken}");
+}
+
+#[test]
 fn arrays_are_as_long_as_they_say() {
     let _turn = turn();
     let array = |shape: &str, data: usize| {
