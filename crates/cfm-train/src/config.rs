@@ -24,7 +24,8 @@ use crate::network::ranges;
 pub struct Config {
     /// Name written into the model.
     pub name: String,
-    /// Seed of everything random: initial weights, order of the images, augmentation, sampling of segments.
+    /// Seed of everything random: initial weights, order of the images, augmentation, sampling of segments. At most
+    /// 2^63 - 1, the largest integer of TOML.
     pub seed: u64,
     /// Size of the network's input.
     pub input: InputSize,
@@ -54,8 +55,8 @@ pub struct Config {
     pub quantized: QuantizedPhase,
     /// Splits of the data set.
     pub data: DataConfig,
-    /// Validate after every this many epochs, and always after the last of the float phase; 0 for never, not even the
-    /// model that comes out in the end.
+    /// Validate after every this many epochs, always after the last of the float phase, and the model that comes out in the
+    /// end; never as long as the head has not been trained. 0 for never at all.
     pub validate_every: usize,
 }
 
@@ -176,7 +177,8 @@ pub struct FloatPhase {
     pub lr: f64,
     /// Share of the cycle in which the rate rises.
     pub warmup: f64,
-    /// The rate of layers with pretrained weights, as a share of `lr`.
+    /// The rate of layers with pretrained weights, as a share of that of the others: in this phase, and in the second one
+    /// as well.
     pub pretrained_rate: f64,
     /// This many layers, the first of the backbone, stay as they are in this phase. In the second one they move with the
     /// others: their rounding to integers is what it makes up for.
@@ -193,7 +195,8 @@ pub struct FloatPhase {
 pub struct QuantizedPhase {
     /// Passes over the training images; 0 quantizes the float network as it is.
     pub epochs: usize,
-    /// First learning rate; it falls to zero along a cosine.
+    /// First learning rate; it falls to zero along a cosine. Layers with pretrained weights have
+    /// [`FloatPhase::pretrained_rate`] times this rate.
     pub lr: f64,
     /// Training images from which the exponents of the activations are chosen.
     pub calibration_images: usize,
@@ -427,6 +430,9 @@ impl Config {
     /// [`ConfigError::Value`] or [`ConfigError::Proposals`] names the first that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: &str| Err(ConfigError::Value(text.to_owned()));
+        if i64::try_from(self.seed).is_err() {
+            return refuse("the seed exceeds 2^63 - 1, the largest integer of TOML");
+        }
         if self.input.width == 0 || self.input.height == 0 {
             return refuse("the input size is zero");
         }
@@ -436,7 +442,7 @@ impl Config {
         let mut channels = 3;
         // Channels and scale of what every layer is given.
         let mut given = Vec::new();
-        let mut scale = 1;
+        let mut scale = 1_usize;
         for (index, layer) in self.backbone.iter().enumerate() {
             if layer.channels == 0 || layer.stride == 0 || layer.dilation == 0 {
                 return refuse(&format!("backbone layer {index} holds a zero"));
@@ -464,7 +470,12 @@ impl Config {
                 ));
             }
             given.push((channels, scale));
-            scale *= layer.stride;
+            let Some(spacing) = scale.checked_mul(layer.stride) else {
+                return refuse(&format!(
+                    "the strides up to backbone layer {index} are too large together"
+                ));
+            };
+            scale = spacing;
             channels = layer.channels;
             if layer.residual > given.len() {
                 return refuse(&format!(
@@ -527,12 +538,17 @@ fn set(table: &mut toml::Table, setting: &str) -> Result<(), ConfigError> {
     let Some((key, value)) = setting.split_once('=') else {
         return refuse("a setting has the form key=value");
     };
-    let value = format!("value = {value}")
+    let parsed = format!("value = {value}")
         .parse::<toml::Table>()
         .ok()
         .filter(|parsed| parsed.len() == 1)
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        .and_then(|mut parsed| parsed.remove("value"));
+    // It would be taken for a string, but was meant as a number.
+    let number = value.trim().parse::<i128>();
+    if parsed.is_none() && number.is_ok_and(|number| i64::try_from(number).is_err()) {
+        return refuse("TOML has no number beyond 2^63; give a string in quotation marks");
+    }
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut keys: Vec<&str> = key.trim().split('.').collect();
     let Some(last) = keys.pop().filter(|last| !last.is_empty()) else {
         return refuse("the key is empty");
@@ -560,6 +576,38 @@ mod tests {
         let config = Config::default();
         config.check().unwrap();
         assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn numbers_that_toml_does_not_have_are_refused() {
+        let largest = i64::MAX.unsigned_abs();
+        let seeded = |seed| Config {
+            seed,
+            ..Config::default()
+        };
+        let config = seeded(largest);
+        config.check().unwrap();
+        assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+        let error = seeded(largest + 1).check().unwrap_err().to_string();
+        assert!(error.contains("the seed exceeds 2^63 - 1"), "{error}");
+
+        let read = |setting: String| Config::read(None, &[setting]);
+        assert_eq!(read(format!("seed={largest}")).unwrap().seed, largest);
+        let error = read(format!("seed={}", largest + 1)).unwrap_err();
+        assert!(error.to_string().contains("beyond 2^63"), "{error}");
+        let long = "9".repeat(25);
+        assert_eq!(read(format!("name=\"{long}\"")).unwrap().name, long);
+        assert_eq!(read("name=007".to_owned()).unwrap().name, "007");
+    }
+
+    #[test]
+    fn strides_that_overflow_are_refused() {
+        let config = Config {
+            backbone: vec![LayerConfig::new(8, 255); 9],
+            ..Config::default()
+        };
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("strides up to backbone layer 8"), "{error}");
     }
 
     #[test]
@@ -611,6 +659,9 @@ mod tests {
             "backbone = [{ channels = 8, from = \"stem\" }]",
             "backbone = [{ channels = 8, groups = 2 }]",
             "[head]\nlevels = [3, 0]",
+            "[head]\nlevels = [3, 1, 3]",
+            "[head]\nlevels = [33]",
+            "[head]\nlevels = [1, 2, 3, 4, 5, 6, 7, 8, 9]",
             "[head]\nhidden = 0",
             "[mask]\nthreshold = 0.0",
             "[mask]\nthreshold = nan",
@@ -644,6 +695,8 @@ mod tests {
             "[sampling]\npure = 0\nmixed = 0",
             "[sampling]\npure = 9000000000000000000",
             "[sampling]\nmethod = \"paper\"\n[sampling.paper]\nsegments = 0",
+            "[sampling]\nmethod = \"paper\"\n[sampling.paper]\nsegments = 1",
+            "[sampling]\nmethod = \"paper\"\n[sampling.paper]\nobjects = 0.0\nstuff = 0.0",
             "[sampling.paper]\nsegments = 70000",
             "[data]\nlimit = 0",
         ] {

@@ -1,5 +1,6 @@
 //! The head: what is pooled, masked and classified.
 
+use cfm_core::model::format::{MAX_LEVEL, MAX_LEVELS};
 use cfm_core::model::{Classifier, Design, MaskRule};
 use fixed::types::U0F16;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct HeadConfig {
     /// Which pathways there are.
     pub design: DesignConfig,
-    /// Levels of the spatial pyramid of every path, in output order.
+    /// Levels of the spatial pyramid of every path, in output order: at most 8, up to 32, none of them twice.
     pub levels: Vec<u8>,
     /// Outputs of the fully connected layer of each path: Design A has two of them, the others one.
     pub hidden: usize,
@@ -90,6 +91,13 @@ impl HeadConfig {
     pub(super) fn complaint(&self) -> Option<&'static str> {
         if self.levels.is_empty() || self.levels.contains(&0) {
             return Some("the head has no pyramid level, or a level of zero bins");
+        }
+        if self.levels.len() > MAX_LEVELS || self.levels.iter().any(|&level| level > MAX_LEVEL) {
+            return Some("the head has more than 8 pyramid levels, or a level above 32");
+        }
+        let repeated = |(at, level)| self.levels[..at].contains(level);
+        if self.levels.iter().enumerate().any(repeated) {
+            return Some("the head has a pyramid level twice");
         }
         (!(1..=usize::from(u16::MAX)).contains(&self.hidden))
             .then_some("the head's hidden outputs are none, or more than 65535")

@@ -56,6 +56,19 @@ pub struct PaperConfig {
     pub inhibition: f32,
 }
 
+impl PaperConfig {
+    /// The most segments that are drawn of objects, of stuff, and of background: together as many as
+    /// [`PaperConfig::segments`].
+    #[must_use]
+    pub fn quotas(&self) -> [usize; 3] {
+        let quota = |share: f32| (self.segments as f32 * share).round() as usize;
+        let objects = quota(self.objects).min(self.segments);
+        // Both may have been rounded up.
+        let stuff = quota(self.stuff).min(self.segments - objects);
+        [objects, stuff, self.segments - objects - stuff]
+    }
+}
+
 impl Default for SamplingConfig {
     fn default() -> Self {
         Self {
@@ -126,7 +139,12 @@ impl SamplingConfig {
         if !shares.into_iter().all(share) || objects + stuff > 1.0 {
             return Some("a share, an IoU or a purity of the sampling is not between 0 and 1");
         }
-        (low > high || high >= object_iou || background_purity > purity)
-            .then_some("the sampling's thresholds for background exceed those for classes")
+        if low > high || high >= object_iou || background_purity > purity {
+            return Some("the sampling's thresholds for background exceed those for classes");
+        }
+        // Background is drawn in proportion to the others.
+        let [objects, stuff, _] = self.paper.quotas();
+        (self.method == SamplingMethod::Paper && objects + stuff == 0)
+            .then_some("the sampling takes no segment: the shares of objects and stuff round to 0")
     }
 }

@@ -119,13 +119,11 @@ impl Roles {
         config: &PaperConfig,
         random: &mut Stream,
     ) -> Vec<(usize, u8)> {
-        let quota = |share: f32| (config.segments as f32 * share).round() as usize;
-        let (objects, stuff) = (quota(config.objects), quota(config.stuff));
+        let [objects, stuff, room] = config.quotas();
         let pursued = self.stuff(candidates, config, Some(random));
         let mut chosen = drawn(&self.objects, objects, random);
         chosen.extend(drawn(&pursued, stuff, random));
         // As many as the ratio allows for what was found.
-        let room = config.segments.saturating_sub(objects + stuff);
         let background = (chosen.len() * room).div_ceil((objects + stuff).max(1));
         let class = self.background_class;
         chosen.extend(
@@ -232,6 +230,31 @@ mod tests {
         assert_eq!(roles.objects, [(0, 1), (1, 1), (2, 1)]);
         assert_eq!(roles.stuff, [(0, vec![3, 4])]);
         assert_eq!(roles.background, [5, 6, 7]);
+    }
+
+    #[test]
+    fn quotas_are_never_more_than_the_segments() {
+        let (candidates, mut roles) = roles(&SEGMENTS);
+        // As many as there are segments, so that nothing but the quotas ends the draw.
+        roles.objects = (0..11).map(|index| (index, 1)).collect();
+        roles.stuff = vec![(0, (0..11).collect())];
+        roles.background = (0..11).collect();
+        for segments in 1..=11 {
+            for tenths in 0..=10_u8 {
+                let objects = f32::from(tenths) / 10.0;
+                let config = PaperConfig {
+                    segments,
+                    objects,
+                    stuff: 1.0 - objects,
+                    pursuit: false,
+                    ..config().paper
+                };
+                assert_eq!(config.quotas().iter().sum::<usize>(), segments);
+                let mut random = Stream::new(1, Purpose::Sample, 0, 0);
+                let chosen = roles.draw(&candidates, &config, &mut random);
+                assert_eq!(chosen.len(), segments, "{objects}");
+            }
+        }
     }
 
     #[test]
