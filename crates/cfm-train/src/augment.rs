@@ -192,12 +192,40 @@ mod tests {
         }
     }
 
+    /// Every pixel says in its colours where it comes from, and so does its label.
     #[test]
-    fn warps_stay_inside() {
+    fn pixels_and_labels_stay_aligned() {
+        let places = || (0..8_u8).flat_map(|y| (0..12_u8).map(move |x| (x, y)));
+        let picture: Vec<u8> = places().flat_map(|(x, y)| [20 * x, 30 * y, 0]).collect();
+        let labels: Vec<(u8, u8)> = places().collect();
+        let mut seen = [false; 2];
         for seed in 0..50 {
-            let labels: Vec<u16> = (0..96).collect();
-            assert_eq!(draw(seed).warp.nearest(&labels, 12, 8).len(), 96);
-            assert_eq!(draw(seed).image(&picture(), 12, 8).len(), 288);
+            let warp = draw(seed).warp;
+            let augmentation = Augmentation {
+                warp,
+                ..Augmentation::NONE
+            };
+            let image = augmentation.image(&picture, 12, 8);
+            let warped = warp.nearest(&labels, 12, 8);
+            assert_eq!((image.len(), warped.len()), (288, 96));
+            for (pixel, (x, y)) in image.chunks_exact(3).zip(&warped) {
+                // Labels are not interpolated, and colours are rounded.
+                let near = |color: u8, step: f32, at: u8| {
+                    (f32::from(color) / step - f32::from(at)).abs() <= 0.5 + 0.51 / step
+                };
+                assert!(
+                    near(pixel[0], 20.0, *x) && near(pixel[1], 30.0, *y),
+                    "{warp:?}"
+                );
+            }
+            // The crop has the size that the zoom says, and lies where its place says.
+            let columns = f32::from(warped[0].0.abs_diff(warped[11].0)) + 1.0;
+            assert!((columns - 12.0 / warp.zoom).abs() <= 1.4, "{warp:?}");
+            let left = f32::from(warped[0].0.min(warped[11].0));
+            let room = 12.0 - 12.0 / warp.zoom;
+            assert!((left - warp.place.0 * room).abs() <= 1.0, "{warp:?}");
+            seen[usize::from(warp.mirror)] |= warp.zoom > 1.3;
         }
+        assert_eq!(seen, [true; 2]);
     }
 }
