@@ -23,6 +23,12 @@ pub enum FitError {
     /// The candidates do not fit the model's input.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
+    /// There is nothing to train them on.
+    #[error(
+        "no segment of the training photographs is an example of anything: there is nothing to train support vector \
+         machines on"
+    )]
+    NoExample,
     /// A machine has diverged.
     #[error("a support vector machine has diverged: {0}")]
     NotFinite(#[from] NotFinite),
@@ -53,6 +59,9 @@ pub fn fit(
         step: 2f64.powi(exponents.hidden),
     };
     let classes = classes.concat();
+    if classes.is_empty() {
+        return Err(FitError::NoExample);
+    }
     let machines = one_against_the_rest(&features, &classes, outputs, &config.svm, config.seed);
     let margins: Vec<f32> = machines
         .par_iter()
