@@ -45,6 +45,9 @@ pub enum LogError {
     Plot(#[from] PlotError),
 }
 
+/// The lines in the folder of a run.
+const FILE: &str = "log.csv";
+
 /// Adds a line to `log.csv` in the folder of a run and draws `log.svg` anew; gives the line.
 ///
 /// A pass that is logged already is one that a killed run had logged and not saved: it and what comes behind it are
@@ -53,8 +56,7 @@ pub enum LogError {
 /// # Errors
 /// When the files cannot be written, or the log that is there is none.
 pub fn append(folder: &Path, entry: &Entry) -> Result<String, LogError> {
-    let path = folder.join("log.csv");
-    let mut entries = read(&path)?;
+    let mut entries = read(folder)?;
     entries.truncate(
         entries
             .iter()
@@ -62,20 +64,40 @@ pub fn append(folder: &Path, entry: &Entry) -> Result<String, LogError> {
             .unwrap_or(entries.len()),
     );
     entries.push(entry.clone());
+    write(folder, &entries)
+}
+
+/// Writes into the last line what the model that comes out in the end was validated with; gives the line. `None`, and
+/// nothing is changed, if that line is not of the quantized phase, which is none of zero epochs then.
+///
+/// # Errors
+/// When the files cannot be written, or the log that is there is none.
+pub fn validated(folder: &Path, miou: f64, accuracy: f64) -> Result<Option<String>, LogError> {
+    let mut entries = read(folder)?;
+    let last = entries.last_mut();
+    let Some(last) = last.filter(|entry| entry.phase == Phase::Quantized) else {
+        return Ok(None);
+    };
+    (last.miou, last.accuracy) = (Some(miou), Some(accuracy));
+    write(folder, &entries).map(Some)
+}
+
+/// Writes log and plot; gives the last line.
+fn write(folder: &Path, entries: &[Entry]) -> Result<String, LogError> {
     let mut text = csv::Writer::from_writer(Vec::new());
-    for entry in &entries {
+    for entry in entries {
         text.serialize(entry)?;
     }
     let text = text.into_inner().map_err(|error| error.into_error())?;
-    output::write(&path, &text)?;
-    output::write(&folder.join("log.svg"), plot(&entries)?.as_bytes())?;
+    output::write(&folder.join(FILE), &text)?;
+    output::write(&folder.join("log.svg"), plot(entries)?.as_bytes())?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().last().unwrap_or_default().to_owned())
 }
 
 /// The whole lines of the log; none if there is none.
-fn read(path: &Path) -> Result<Vec<Entry>, LogError> {
-    let text = match fs::read(path) {
+fn read(folder: &Path) -> Result<Vec<Entry>, LogError> {
+    let text = match fs::read(folder.join(FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         text => text?,
     };
@@ -180,6 +202,19 @@ mod tests {
         assert!(text.starts_with("phase,epoch,rate,"));
         let drawn = fs::read_to_string(folder.path().join("log.svg")).unwrap();
         assert!(drawn.contains("mIoU") && drawn.contains("</svg>"));
+
+        // The end of the run.
+        let line = validated(folder.path(), 0.75, 0.875).unwrap().unwrap();
+        assert_eq!(line, "quantized,1,0.5,2.0,0.0,0.75,0.875,1.5");
+        let ended = fs::read_to_string(folder.path().join("log.csv")).unwrap();
+        let replaced = text.replace("0.25,0.5,", "0.75,0.875,");
+        assert_eq!(ended, replaced);
+        fs::write(
+            folder.path().join("log.csv"),
+            text.replace("quantized", "float"),
+        )
+        .unwrap();
+        assert_eq!(validated(folder.path(), 0.5, 0.5).unwrap(), None);
 
         fs::write(folder.path().join("log.csv"), "something else\n1\n").unwrap();
         assert!(matches!(
