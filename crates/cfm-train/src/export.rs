@@ -41,6 +41,9 @@ pub enum ExportError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Model and float weights would be one file.
+    #[error("{}: the float weights have this name; a model's may end in .cfm", .0.display())]
+    SameFile(PathBuf),
 }
 
 /// The float model of a folded network.
@@ -182,13 +185,25 @@ pub fn to_cfm(model: &FloatModel) -> Result<Vec<u8>, ExportError> {
     Ok(quantize(model)?.to_bytes()?)
 }
 
+/// Where the float weights of the model at `path` are: beside it.
+///
+/// # Errors
+/// [`ExportError::SameFile`] when that is the model's own name.
+pub fn weights_path(path: &Path) -> Result<PathBuf, ExportError> {
+    let weights = path.with_extension("safetensors");
+    if weights == path {
+        return Err(ExportError::SameFile(weights));
+    }
+    Ok(weights)
+}
+
 /// Writes the `.cfm`, and before it the float weights beside it; gives the path of the latter.
 ///
 /// # Errors
-/// When the model cannot be quantized or a file cannot be written.
+/// When the model cannot be quantized, a file cannot be written, or both would be one file.
 pub fn write(model: &FloatModel, path: &Path) -> Result<PathBuf, ExportError> {
+    let weights = weights_path(path)?;
     let cfm = to_cfm(model)?;
-    let weights = path.with_extension("safetensors");
     let mut files = Batch::new();
     files.add(&weights, &model.to_safetensors(&cfm)?)?;
     files.add(path, &cfm)?;
