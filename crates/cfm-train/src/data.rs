@@ -45,6 +45,14 @@ pub enum DataError {
         /// How many it lists.
         classes: usize,
     },
+    /// A class has a label value that no class of a model can have.
+    #[error("{path}: class {name} has the index 255; those of a model are below it")]
+    ClassIndex {
+        /// The folder.
+        path: String,
+        /// The class.
+        name: String,
+    },
     /// Nothing, or everything, is held out.
     #[error("hold_out = {0:?} leaves nothing to train on or nothing to validate on")]
     HoldOut(String),
@@ -92,6 +100,35 @@ pub fn drives(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>, Dat
     Ok(drives.into_iter().map(str::to_owned).collect())
 }
 
+/// How many photographs are in both lists.
+#[must_use]
+pub fn shared(train: &[String], val: &[String]) -> usize {
+    let train: BTreeSet<&String> = train.iter().collect();
+    val.iter().filter(|id| train.contains(id)).count()
+}
+
+/// Makes sure that a model can have the classes of a data set.
+///
+/// # Errors
+/// [`DataError::Classes`] or [`DataError::ClassIndex`].
+pub fn check_classes(dataset: &Dataset) -> Result<(), DataError> {
+    let path = || dataset.root().display().to_string();
+    let classes = &dataset.description().classes;
+    if classes.len() > MAX_CLASSES {
+        return Err(DataError::Classes {
+            path: path(),
+            classes: classes.len(),
+        });
+    }
+    match classes.iter().find(|class| class.index == u8::MAX) {
+        Some(class) => Err(DataError::ClassIndex {
+            path: path(),
+            name: class.name.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Reads photographs at the given size, in the given order; `measured` ones keep their labels as they are.
 ///
 /// # Errors
@@ -102,13 +139,7 @@ pub fn read(
     size: InputSize,
     measured: bool,
 ) -> Result<Vec<Photo>, DataError> {
-    let classes = dataset.description().classes.len();
-    if classes > MAX_CLASSES {
-        return Err(DataError::Classes {
-            path: dataset.root().display().to_string(),
-            classes,
-        });
-    }
+    check_classes(dataset)?;
     let positions = positions(dataset.description());
     ids.into_par_iter()
         .map(|id| {

@@ -1,6 +1,6 @@
 //! The network: an all-convolutional backbone, a dense side classifier for training, and the head.
 
-use burn::module::{Module, Param, ParamId, RunningState, list_param_ids};
+use burn::module::{Module, ModuleVisitor, Param, ParamId, RunningState, list_param_ids};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
@@ -156,6 +156,18 @@ impl Network {
         }
     }
 
+    /// The names, shapes and values of all parameters of the backbone and the side classifier, in the order of the names.
+    /// Equal weights give equal bytes, unlike the framework's records: these number the parameters at random.
+    #[must_use]
+    pub fn backbone_bytes(&self) -> Vec<u8> {
+        let mut listing = Listing::default();
+        self.layers.visit(&mut listing);
+        listing.enter_module("side", "");
+        self.side.visit(&mut listing);
+        listing.found.sort();
+        listing.found.concat()
+    }
+
     /// The feature map of a batch of images; quantized when exponents are given.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, exponents: Option<&Exponents>) -> Tensor<4> {
@@ -232,6 +244,31 @@ impl Network {
                 .iter()
                 .filter(|layer| layer.residual > 0)
                 .count()
+    }
+}
+
+/// Lists parameters: name, shape, and values in little-endian order.
+#[derive(Default)]
+struct Listing {
+    path: Vec<String>,
+    found: Vec<Vec<u8>>,
+}
+
+impl ModuleVisitor for Listing {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let values = parameter.val();
+        let head = format!("{} {:?}\n", self.path.join("."), values.dims());
+        let values = to_vec(values).into_iter().flat_map(f32::to_le_bytes);
+        self.found
+            .push(head.into_bytes().into_iter().chain(values).collect());
     }
 }
 
@@ -429,6 +466,32 @@ mod tests {
         for (x, y) in before.iter().zip(&after) {
             assert!((x - y).abs() <= 1e-4 * (1.0 + x.abs()), "{x} {y}");
         }
+    }
+
+    #[test]
+    fn equal_weights_give_equal_bytes() {
+        let device = Device::flex().autodiff();
+        let make = |seed| Network::new(&Config { seed, ..config() }, 3, &device);
+        let (one, same) = (make(1), make(1));
+        // The framework numbers them anew.
+        assert_ne!(one.layers[0].weight.id, same.layers[0].weight.id);
+        let bytes = one.backbone_bytes();
+        assert_eq!(bytes, same.backbone_bytes());
+        assert_ne!(bytes, make(2).backbone_bytes());
+        for name in [
+            "0.weight [8, 3, 3, 3]\n",
+            "2.norm.running_var [8]\n",
+            "side.bias [3]\n",
+        ] {
+            let name = name.as_bytes();
+            let count = bytes.windows(name.len()).filter(|part| *part == name);
+            assert_eq!(count.count(), 1, "{name:?}");
+        }
+        // The running statistics count, too.
+        let images = image_tensor(&[&[200; 3 * 8 * 8]], 8, 8, &device);
+        let _ = same.features(images, None);
+        same.settle();
+        assert_ne!(bytes, same.backbone_bytes());
     }
 
     #[test]
