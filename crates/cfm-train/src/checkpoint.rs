@@ -5,7 +5,8 @@
 //!
 //! A new checkpoint writes records of the next generation beside those of the last. The file with the place names the
 //! generation that counts; it is replaced in one step when the records are on the disk, and only then the old ones are
-//! removed. Wherever a crash comes, one of the two checkpoints is there.
+//! removed. Wherever a crash comes, one of the two checkpoints is there. The half records that it leaves go with the old
+//! ones.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ pub struct Position {
     pub step: usize,
     /// Losses of these steps, summed up: dense, then segments.
     pub losses: [f64; 2],
+    /// Segments that were drawn in these steps.
+    #[serde(default)]
+    pub segments: usize,
     /// The activations' exponents, once chosen.
     pub exponents: Option<Exponents>,
 }
@@ -50,6 +54,7 @@ impl Position {
         epoch: 0,
         step: 0,
         losses: [0.0; 2],
+        segments: 0,
         exponents: None,
     };
 }
@@ -89,6 +94,8 @@ const POSITION: &str = "position.json";
 const MAX_POSITION: u64 = 1 << 20;
 /// Ending of the framework's records.
 const RECORD: &str = "bpk";
+/// Ending of a record that is being written.
+const TEMPORARY: &str = "tmp";
 
 /// What the file with the place holds.
 #[derive(Serialize, Deserialize)]
@@ -180,7 +187,7 @@ impl Checkpoint {
         let failed = || file_error(&self.folder);
         for entry in fs::read_dir(&self.folder).map_err(failed())? {
             let path = entry.map_err(failed())?.path();
-            if path.extension().is_some_and(|ending| ending == RECORD) && !records.contains(&path) {
+            if is_record(&path) && !records.contains(&path) {
                 fs::remove_file(&path).map_err(file_error(&path))?;
             }
         }
@@ -216,25 +223,25 @@ impl Checkpoint {
         Ok((network, optimizer))
     }
 
-    /// The file that holds the network.
-    ///
-    /// # Errors
-    /// When there is no checkpoint.
-    pub fn network_file(&self) -> Result<PathBuf, CheckpointError> {
-        let [network, _] = self.records(self.saved()?.generation);
-        Ok(network)
-    }
-
     /// The network alone; `network` must have the structure of the saved one, folded or not.
     ///
     /// # Errors
     /// When the file cannot be read, or the structure is another.
     pub fn load_network(&self, network: Network) -> Result<Network, CheckpointError> {
-        let path = self.network_file()?;
+        let [path, _] = self.records(self.saved()?.generation);
         ModuleRecord::load(&path)
             .and_then(|record| network.try_load_record(record))
             .map_err(record_error(&path))
     }
+}
+
+/// Whether a file is a record, or one that the framework was writing when the program was killed:
+/// `NAME.bpk.PROCESS-NUMBER.tmp`.
+fn is_record(path: &Path) -> bool {
+    let has = |path: &Path, ending: &str| path.extension().is_some_and(|found| found == ending);
+    // Without the ending, and without the numbers before it.
+    let whole = path.with_extension("").with_extension("");
+    has(path, RECORD) || has(path, TEMPORARY) && has(&whole, RECORD)
 }
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {
@@ -250,4 +257,55 @@ fn record_error(path: &Path) -> impl FnOnce(RecordError) -> CheckpointError {
 fn position_error(path: &Path) -> impl FnOnce(serde_json::Error) -> CheckpointError {
     let path = path.display().to_string();
     |source| CheckpointError::Position { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::SgdConfig;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::config::{Config, LayerConfig};
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_old_records() {
+        let config = Config {
+            backbone: vec![LayerConfig::new(8, 2)],
+            ..Config::default()
+        };
+        let network = Network::new(&config, 3, &Device::flex().autodiff());
+        let optimizer: ModuleOptimizer = SgdConfig::new().init();
+        let run = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::of(run.path());
+        let save = || {
+            checkpoint
+                .save(&network, &optimizer, &Position::START)
+                .unwrap();
+        };
+        save();
+        for left in [
+            "network-1.bpk.123-0.tmp",
+            "optimizer-1.bpk.123-1.tmp",
+            "network-7.bpk",
+            "notes.tmp",
+            "notes.1-1.tmp",
+        ] {
+            fs::write(checkpoint.folder.join(left), "half").unwrap();
+        }
+        save();
+        let mut names: Vec<_> = fs::read_dir(&checkpoint.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let expected = [
+            "network-1.bpk",
+            "notes.1-1.tmp",
+            "notes.tmp",
+            "optimizer-1.bpk",
+            POSITION,
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(checkpoint.position().unwrap(), Position::START);
+    }
 }

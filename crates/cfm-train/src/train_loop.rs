@@ -66,7 +66,7 @@ pub enum TrainError {
     /// The pretrained weights cannot be used.
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
-    /// The configuration of the run to start from cannot be read.
+    /// The configuration makes no sense, or that of the run to start from cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The run to start from has another backbone.
@@ -87,6 +87,17 @@ pub enum TrainError {
     /// The support vector machines cannot be trained.
     #[error(transparent)]
     Svm(#[from] svm_head::FitError),
+    /// The head has nothing to learn from.
+    #[error(
+        "no segment was drawn in epoch {epoch} of the {phase:?} phase: none is as large as the sampling's smallest, or \
+         none is an example of anything by its thresholds"
+    )]
+    NoSegment {
+        /// The part of the run.
+        phase: Phase,
+        /// The pass, from 1.
+        epoch: usize,
+    },
     /// The loss is not a number any more.
     #[error("the loss is no longer finite in epoch {epoch}, step {step}: lower the learning rate")]
     Diverged {
@@ -150,6 +161,14 @@ struct Trainer<'a> {
     device: Device,
 }
 
+/// What a step of gradient descent tells.
+struct Step {
+    /// The dense loss and that of the segments.
+    losses: [f64; 2],
+    /// Segments that were drawn.
+    segments: usize,
+}
+
 /// What changes.
 struct State {
     network: Network,
@@ -162,9 +181,14 @@ struct State {
 /// # Errors
 /// See [`TrainError`].
 pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
-    let trainer = Trainer::new(run)?;
+    run.config.check()?;
+    data::check_classes(run.dataset)?;
+    let mut trainer = Trainer::new(run);
     let checkpoint = Checkpoint::of(run.folder);
     let mut state = trainer.start(&checkpoint)?;
+    // What the core refuses, it refuses before the photographs are read and segments proposed, which takes long.
+    Model::parse(&trainer.geometry(&state)?)?;
+    trainer.read()?;
     if state.position.phase == Phase::Float {
         if !trainer.phase(&mut state, &checkpoint)? {
             return Ok(Outcome::Stopped(state.position));
@@ -182,6 +206,12 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
     }
     trainer.fit_svm(&mut state)?;
     let validation = trainer.validate(&state)?;
+    if let Some(validation) = &validation {
+        let (miou, accuracy) = (validation.miou, validation.global_accuracy);
+        if let Some(line) = log::validated(run.folder, rounded(miou), rounded(accuracy))? {
+            trainer.say(&line);
+        }
+    }
     let State {
         network, position, ..
     } = state;
@@ -193,7 +223,24 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(run: &'a Run<'a>) -> Result<Self, TrainError> {
+    /// Without photographs.
+    fn new(run: &'a Run<'a>) -> Self {
+        Self {
+            run,
+            classes: run.dataset.description().classes.len(),
+            train: Vec::new(),
+            val: Vec::new(),
+            train_candidates: Vec::new(),
+            val_candidates: Vec::new(),
+            roles: Vec::new(),
+            class_weights: Vec::new(),
+            device: run.backend.device().autodiff(),
+        }
+    }
+
+    /// Reads the photographs and proposes their segments.
+    fn read(&mut self) -> Result<(), TrainError> {
+        let run = self.run;
         let config = run.config;
         let [train, val] = data::ids(run.dataset, &config.data)?;
         let train = data::read(run.dataset, train, config.input, false)?;
@@ -205,23 +252,13 @@ impl<'a> Trainer<'a> {
         let bar = bar(run.progress, (train.len() + val.len()) as u64, "segments");
         let params = config.proposals.params()?;
         let propose = |photos: &[Photo]| candidates(photos, config.input, &params, || bar.inc(1));
-        let train_candidates = propose(&train)?;
-        let val_candidates = propose(&val)?;
+        self.train_candidates = propose(&train)?;
+        self.val_candidates = propose(&val)?;
         bar.finish_and_clear();
-        let roles = Self::roles(run, &train, &train_candidates)?;
-        let classes = run.dataset.description().classes.len();
-        let class_weights = loss::class_weights(&train, classes);
-        Ok(Self {
-            run,
-            classes,
-            train,
-            val,
-            train_candidates,
-            val_candidates,
-            roles,
-            class_weights,
-            device: run.backend.device().autodiff(),
-        })
+        self.roles = Self::roles(run, &train, &self.train_candidates)?;
+        self.class_weights = loss::class_weights(&train, self.classes);
+        (self.train, self.val) = (train, val);
+        Ok(())
     }
 
     /// The state at the start, or that of the checkpoint.
@@ -264,15 +301,7 @@ impl<'a> Trainer<'a> {
                 None => network,
             });
         };
-        let other = Config::read(Some(&folder.join("config.toml")), &[])?;
-        if other.backbone != config.backbone {
-            return Err(TrainError::OtherBackbone(folder.display().to_string()));
-        }
-        let trained = Checkpoint::of_float_phase(folder).load_network(Network::new(
-            &other,
-            self.classes,
-            &self.device,
-        ))?;
+        let trained = first_weights(folder, config, self.classes, &self.device)?;
         Ok(Network {
             layers: trained.layers,
             side: trained.side,
@@ -366,13 +395,14 @@ impl<'a> Trainer<'a> {
                     .skip(step * config.float.batch)
                     .take(config.float.batch)
                     .collect();
-                let losses = self.step(state, &batch, rate, &model)?;
+                let Step { losses, segments } = self.step(state, &batch, rate, &model)?;
                 if !losses.iter().all(|loss| loss.is_finite()) {
                     return Err(TrainError::Diverged { epoch, step });
                 }
                 for (sum, loss) in state.position.losses.iter_mut().zip(losses) {
                     *sum += loss;
                 }
+                state.position.segments += segments;
                 state.position.step += 1;
                 let mean = |sum: f64| sum / state.position.step as f64;
                 bar.set_message(format!(
@@ -383,21 +413,29 @@ impl<'a> Trainer<'a> {
                 bar.inc(1);
             }
             bar.finish_and_clear();
+            if self.wants_segments(&state.position) && state.position.segments == 0 {
+                // The head would stay as it was drawn.
+                let epoch = epoch + 1;
+                return Err(TrainError::NoSegment { phase, epoch });
+            }
             let losses = state.position.losses.map(|sum| sum / steps as f64);
             state.position.epoch += 1;
             state.position.step = 0;
             state.position.losses = [0.0; 2];
+            state.position.segments = 0;
             let last = state.position.epoch == epochs;
             let every = config.validate_every;
             let due = last || (every > 0 && state.position.epoch.is_multiple_of(every));
-            // The end of the run is validated by the caller.
-            let validation = if due && !(last && phase == Phase::Quantized) {
+            // After dense epochs only, the head labels at random. The end of the run is validated by the caller.
+            let elsewhere = match phase {
+                Phase::Float => state.position.epoch <= config.float.dense_epochs,
+                Phase::Quantized => last,
+            };
+            let validation = if due && !elsewhere {
                 self.validate(state)?
             } else {
                 None
             };
-            // Four digits say all there is to say.
-            let rounded = |value: f64| (value * 1e4).round() / 1e4;
             self.log(&Entry {
                 phase,
                 epoch: state.position.epoch,
@@ -495,18 +533,22 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// One step of gradient descent; gives the dense and the segments' loss.
+    /// Whether the head is trained at this place, and not the backbone alone.
+    fn wants_segments(&self, position: &Position) -> bool {
+        position.phase == Phase::Quantized || position.epoch >= self.run.config.float.dense_epochs
+    }
+
+    /// One step of gradient descent.
     fn step(
         &self,
         state: &mut State,
         batch: &[usize],
         rate: f64,
         model: &Model<'_>,
-    ) -> Result<[f64; 2], TrainError> {
+    ) -> Result<Step, TrainError> {
         let config = self.run.config;
         let position = &state.position;
-        let segments =
-            position.phase == Phase::Quantized || position.epoch >= config.float.dense_epochs;
+        let segments = self.wants_segments(position);
         let pass = match position.phase {
             Phase::Float => position.epoch,
             Phase::Quantized => config.float.epochs + position.epoch,
@@ -536,14 +578,11 @@ impl<'a> Trainer<'a> {
             &self.class_weights,
         );
         let dense_value = f64::from(dense.clone().into_scalar::<f32>());
-        let (loss, segment_value) =
-            match segment_loss::of_samples(network, features, &samples, exponents) {
-                Some(loss) => {
-                    let value = f64::from(loss.clone().into_scalar::<f32>());
-                    (loss + dense.mul_scalar(config.float.dense_weight), value)
-                }
-                None => (dense, 0.0),
-            };
+        let of_segments = segment_loss::of_samples(network, features, &samples, exponents);
+        let segment_value = of_segments
+            .as_ref()
+            .map_or(0.0, |loss| f64::from(loss.clone().into_scalar::<f32>()));
+        let loss = loss::total(of_segments, dense, segments, config.float.dense_weight);
         let mut gradients = loss.backward();
         let (pretrained, own) = network.parameters_by_origin(&config.backbone);
         let pretrained_rate = rate * config.float.pretrained_rate;
@@ -552,7 +591,10 @@ impl<'a> Trainer<'a> {
                 GradientsParams::from_params(&mut gradients, &state.network, &parameters);
             state.network = state.optimizer.step(rate, state.network.clone(), gradients);
         }
-        Ok([dense_value, segment_value])
+        Ok(Step {
+            losses: [dense_value, segment_value],
+            segments: samples.iter().map(|sample| sample.segments.len()).sum(),
+        })
     }
 
     /// Validates the network as it is, if there is anything to validate on.
@@ -607,14 +649,42 @@ impl<'a> Trainer<'a> {
 
     fn log(&self, entry: &Entry) -> Result<(), TrainError> {
         let line = log::append(self.run.folder, entry)?;
+        self.say(&line);
+        Ok(())
+    }
+
+    fn say(&self, line: &str) {
         if self.run.progress.is_hidden() {
             // A failure to print is no reason to stop.
             let _ = writeln!(io::stderr(), "{line}");
         } else {
             let _ = self.run.progress.println(line);
         }
-        Ok(())
     }
+}
+
+/// The network at the end of the float phase of the run in `folder`, whose backbone and side classifier a run of `config`
+/// may start with.
+///
+/// # Errors
+/// When the run cannot be read, or has another backbone or another number of classes.
+pub fn first_weights(
+    folder: &Path,
+    config: &Config,
+    classes: usize,
+    device: &Device,
+) -> Result<Network, TrainError> {
+    let other = Config::read(Some(&folder.join("config.toml")), &[])?;
+    if other.backbone != config.backbone {
+        return Err(TrainError::OtherBackbone(folder.display().to_string()));
+    }
+    let network = Network::new(&other, classes, device);
+    Ok(Checkpoint::of_float_phase(folder).load_network(network)?)
+}
+
+/// Four digits say all there is to say.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 fn bar(progress: &MultiProgress, length: u64, what: &str) -> ProgressBar {

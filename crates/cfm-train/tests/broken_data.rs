@@ -69,6 +69,38 @@ fn too_many_classes_are_refused() {
     assert_error(result, &["201 classes", "at most 200"]);
 }
 
+/// What no model can hold is refused at once, and not when photographs have been read and segments proposed.
+#[test]
+fn classes_and_levels_that_no_model_has_are_refused_before_photographs_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    common::render(root);
+    std::fs::remove_dir_all(root.join("images")).unwrap();
+    let error = |config| {
+        let result = common::try_run(root, config, &root.join("run"), &|_| false);
+        result.unwrap_err().to_string()
+    };
+    let config = common::config();
+    let missing = error(&config);
+    assert!(missing.contains("no such photograph"), "{missing}");
+
+    let mut levels = config.clone();
+    levels.head.levels = vec![2, 2];
+    let twice = error(&levels);
+    assert!(twice.contains("level twice"), "{twice}");
+    // Too large for the core, which the configuration cannot tell.
+    let mut large = config.clone();
+    (large.input.width, large.input.height) = (65535, 65535);
+    let size = error(&large);
+    assert!(size.contains("the model is not valid"), "{size}");
+
+    let description = root.join("dataset.toml");
+    let text = std::fs::read_to_string(&description).unwrap();
+    std::fs::write(&description, text.replace("index = 2", "index = 255")).unwrap();
+    let class = error(&config);
+    assert!(class.contains("class box has the index 255"), "{class}");
+}
+
 #[test]
 fn missing_files_are_named() {
     for file in ["dataset.toml", "train.txt", "images/3.png", "labels/5.png"] {

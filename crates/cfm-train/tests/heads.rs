@@ -13,11 +13,13 @@ use cfm_sim::core_trace::trace;
 use cfm_sim::dataset::Dataset;
 use cfm_sim::parity::{self, Naming};
 use cfm_sim::trace::Inputs;
+use cfm_train::checkpoint::Position;
 use cfm_train::config::{ClassifierConfig, Config, DesignConfig, MaskRuleConfig, SamplingMethod};
 use cfm_train::evaluate::Evaluator;
 use cfm_train::export::{float_model, to_cfm};
 use cfm_train::proposals::candidates;
-use cfm_train::train_loop::{Outcome, Trained};
+use cfm_train::svm_head::FitError;
+use cfm_train::train_loop::{Outcome, TrainError, Trained};
 
 const CLASSIFIERS: [ClassifierConfig; 2] = [ClassifierConfig::Softmax, ClassifierConfig::Svm];
 
@@ -166,6 +168,37 @@ fn four_levels_and_the_methods_of_the_paper() {
             );
         }
     }
+}
+
+/// Otherwise the model would have the weights that its head was drawn with.
+#[test]
+fn a_head_that_sees_no_segment_is_an_error() {
+    let folder = rendered();
+    let data = folder.path().join("data");
+    let mut config = common::config();
+    config.sampling.smallest = 48 * 36 + 1;
+    for method in [SamplingMethod::Share, SamplingMethod::Paper] {
+        config.sampling.method = method;
+        let run = folder.path().join(format!("{method:?}"));
+        // Stopped in the middle of the pass, too.
+        let middle = |p: &Position| (p.epoch, p.step) == (1, 1);
+        let stopped = common::try_run(&data, &config, &run, &middle).unwrap();
+        assert!(matches!(stopped, Outcome::Stopped(_)));
+        let error = common::try_run(&data, &config, &run, &|_| false).unwrap_err();
+        let text = error.to_string();
+        // The first pass trains the backbone alone.
+        assert!(
+            matches!(error, TrainError::NoSegment { epoch: 2, .. }),
+            "{text}"
+        );
+    }
+    // Neither phase trains the head, but vector machines need segments.
+    config.float.dense_epochs = config.float.epochs;
+    config.quantized.epochs = 0;
+    train(folder.path(), "dense", &config);
+    config.head.classifier = ClassifierConfig::Svm;
+    let error = common::try_run(&data, &config, &folder.path().join("svm"), &|_| false);
+    assert!(matches!(error, Err(TrainError::Svm(FitError::NoExample))));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What a run is given besides its configuration.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,6 +9,8 @@ use cfm_sim::eval_part::{Fingerprint, Photographs};
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
 use cfm_train::data;
+use cfm_train::device::Backend;
+use cfm_train::train_loop::first_weights;
 use serde::{Deserialize, Serialize};
 
 /// The photographs and the first weights; with others it would be another run.
@@ -20,7 +21,7 @@ pub struct Inputs {
     train: Photographs,
     /// What is validated on.
     val: Photographs,
-    /// The network at the end of the float phase of another run.
+    /// What is taken of the network at the end of the float phase of another run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<Fingerprint>,
 }
@@ -42,10 +43,10 @@ impl Inputs {
         let [train, val] = data::ids(dataset, &config.data)?;
         let photographs = |split, ids| Photographs::new(dataset.description(), split, ids);
         let init = init.map(|folder| {
-            let network = Checkpoint::of_float_phase(folder).network_file()?;
-            let bytes =
-                fs::read(&network).with_context(|| format!("cannot read {}", network.display()))?;
-            anyhow::Ok(Fingerprint::of(&bytes))
+            let classes = dataset.description().classes.len();
+            let network = first_weights(folder, config, classes, &Backend::default().device())?;
+            // Not the file, in which repeats of one run differ.
+            anyhow::Ok(Fingerprint::of(&network.backbone_bytes()))
         });
         let init = match init.transpose()? {
             None if Checkpoint::of(folder).exists() => Self::read(folder)?.init,

@@ -9,7 +9,7 @@ use cfm_train::checkpoint::Position;
 use cfm_train::config::Config;
 use cfm_train::data::{self, Photo};
 use cfm_train::device::Backend;
-use cfm_train::train_loop::{Outcome, Run, train};
+use cfm_train::train_loop::{Outcome, Run, TrainError, train};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
@@ -106,6 +106,16 @@ pub fn run(
     folder: &Path,
     stop: &(dyn Fn(&Position) -> bool + Sync),
 ) -> Outcome {
+    try_run(data, config, folder, stop).unwrap()
+}
+
+/// As [`run`], which ends well.
+pub fn try_run(
+    data: &Path,
+    config: &Config,
+    folder: &Path,
+    stop: &(dyn Fn(&Position) -> bool + Sync),
+) -> Result<Outcome, TrainError> {
     std::fs::create_dir_all(folder).unwrap();
     train(&Run {
         dataset: &Dataset::open(data).unwrap(),
@@ -117,7 +127,6 @@ pub fn run(
         stop,
         progress: &MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
     })
-    .unwrap()
 }
 
 /// The photographs of the data set.
