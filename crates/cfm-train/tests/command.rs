@@ -49,8 +49,18 @@ fn trains_and_resumes() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("mIoU"));
     let model = std::fs::read(root.path().join("model.cfm")).unwrap();
     assert!(root.path().join("model.safetensors").is_file());
-    let log = std::fs::read_to_string(root.path().join("model.run/log.csv")).unwrap();
+    let shared = "6 of the 6 photographs that are validated on are trained on, too";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(shared));
+    let log_path = root.path().join("model.run/log.csv");
+    let log = std::fs::read_to_string(&log_path).unwrap();
     assert_eq!(log.lines().count(), 1 + 2 + 1);
+    // The first pass trains the backbone alone, so there is nothing to validate; the last line is that of the model.
+    let validated: Vec<bool> = log
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(5).is_some_and(|miou| !miou.is_empty()))
+        .collect();
+    assert_eq!(validated, [false, true, true]);
 
     let again = run(root.path(), &short);
     assert!(!again.status.success());
@@ -59,6 +69,7 @@ fn trains_and_resumes() {
     let resume = [&short[..], &["--resume"]].concat();
     assert_success(&run(root.path(), &resume));
     assert!(model == std::fs::read(root.path().join("model.cfm")).unwrap());
+    assert_eq!(log, std::fs::read_to_string(&log_path).unwrap());
 
     let other = [&resume[..], &["--seed", "5"]].concat();
     let other = run(root.path(), &other);
@@ -94,6 +105,18 @@ fn trains_and_resumes() {
         .args(&resume);
     assert_success(&resumed.output().unwrap());
     assert!(second == std::fs::read(root.path().join("second.cfm")).unwrap());
+    // Nor does it matter that they are those of a repeat.
+    assert_success(&run(root.path(), &short));
+    assert_success(&resumed.args(["--init", "model.run"]).output().unwrap());
+    let mut third = Command::new(env!("CARGO_BIN_EXE_cfm-train"));
+    third
+        .current_dir(root.path())
+        .args(["train", "data", "--config", "config.toml"])
+        .args(["--out", "third.cfm", "--init", "model.run"])
+        .args(short);
+    assert_success(&third.output().unwrap());
+    assert!(second == std::fs::read(root.path().join("third.cfm")).unwrap());
+    std::fs::remove_dir_all(&run_folder).unwrap();
     std::fs::rename(root.path().join("gone"), &run_folder).unwrap();
     std::fs::write(&split, ids.replace("3\n", "")).unwrap();
     refused(&resume);
@@ -153,6 +176,82 @@ fn a_model_that_cannot_be_measured_is_written() {
 }
 
 #[test]
+fn rows_of_the_table_are_csv() {
+    let root = prepare();
+    let table = root.path().join("table.csv");
+    let short = ["--set", "float.epochs=1", "--set", "quantized.epochs=0"];
+    let row = "a, \"b\"";
+    for name in ["one", "two"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+            .current_dir(root.path())
+            .args(["train", "data", "--config", "config.toml"])
+            .args(["--out", &format!("{name}.cfm")])
+            .args(short)
+            .args(["--set", "validate_every=100"])
+            .args(["--table", "table.csv", "--row", row])
+            .output()
+            .unwrap();
+        assert_success(&output);
+    }
+    let mut reader = csv::Reader::from_path(&table).unwrap();
+    assert_eq!(reader.headers().unwrap().len(), 8);
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0], rows[1]);
+    assert_eq!(&rows[0][0], row);
+    assert_eq!(&rows[0][1], "1");
+}
+
+/// All of it before the training, which has not left a checkpoint.
+#[test]
+fn outputs_that_could_not_be_written_are_refused_at_once() {
+    let root = prepare();
+    std::fs::create_dir(root.path().join("folder")).unwrap();
+    for (arguments, why) in [
+        (&["--out", "model.safetensors"][..], "float weights"),
+        (&["--out", "model.run"], "the run's folder"),
+        (
+            &["--out", "model.cfm", "--run", "model.cfm"],
+            "the run's folder",
+        ),
+        (
+            &["--out", "model.cfm", "--run", "model.safetensors"],
+            "the run's folder",
+        ),
+        (&["--out", "folder"], "is a folder"),
+        (
+            &["--out", "model.cfm", "--table", "t.csv", "--row", "r"],
+            "validate_every is 0",
+        ),
+        (
+            &[
+                "--out",
+                "model.cfm",
+                "--set",
+                "validate_every=1",
+                "--table",
+                "t.csv",
+                "--row",
+                "two\nlines",
+            ],
+            "several lines",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+            .current_dir(root.path())
+            .args(["train", "data", "--config", "config.toml"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(why), "{error}");
+    }
+    let left = std::fs::read_dir(root.path()).unwrap().count();
+    assert_eq!(left, 3, "the data, the configuration and the folder");
+}
+
+#[test]
 fn errors_are_clear() {
     let root = prepare();
     let output = run(root.path(), &["--set", "float.batch=0"]);
@@ -161,6 +260,9 @@ fn errors_are_clear() {
     let output = run(root.path(), &["--set", "flaot.batch=3"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("flaot"));
+    let output = run(root.path(), &["--seed", "9223372036854775808"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("beyond 2^63"));
     std::fs::remove_file(root.path().join("data/dataset.toml")).unwrap();
     let output = run(root.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
@@ -396,7 +498,12 @@ mod faults {
             }
             assert_eq!(std::fs::read(&position).unwrap(), saved);
         }
+        // A half record, which the next checkpoint takes away.
+        let half = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "tmp");
+        let run = root.join("full/model.run");
+        assert!(listing(&run).keys().any(half), "{:?}", listing(&run));
         assert_success(&train(root, "full", &["--resume"]).output().unwrap());
+        assert!(!listing(&run).keys().any(half), "{:?}", listing(&run));
         assert!(whole == results(root, "full"));
         // A model that does not fit leaves that of before.
         let before = listing(&root.join("full"));
@@ -410,6 +517,44 @@ mod faults {
             !listing(&root.join("full")).keys().any(temporary),
             "{before:?}"
         );
+    }
+
+    #[test]
+    fn what_continues_after_ctrl_c_is_said() {
+        let root = prepare();
+        let root = root.path();
+        for (command, says) in [
+            ("train", "the same command with --resume continues"),
+            ("drives", "the same command continues"),
+        ] {
+            let (output, log) = match command {
+                "train" => (["--out", "model.cfm"], "model.run/log.csv"),
+                _ => (["--runs", "runs"], "runs/config-0/log.csv"),
+            };
+            let child = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+                .current_dir(root)
+                .args([command, "data", "--config", "config.toml"])
+                .args(output)
+                .args(["--set", "float.epochs=100000"])
+                .args(["--set", "validate_every=100000"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let started = std::time::Instant::now();
+            while !root.join(log).exists() && started.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let sent = Command::new("kill")
+                .args(["-INT", &child.id().to_string()])
+                .status()
+                .unwrap();
+            assert!(sent.success());
+            let output = child.wait_with_output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(130), "{error}");
+            assert!(error.contains(&format!("phase; {says}\n")), "{error}");
+        }
     }
 
     #[test]

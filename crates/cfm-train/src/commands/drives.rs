@@ -66,6 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         init: None,
         backend: args.backend,
         resume: true,
+        continues: "the same command continues",
         stop: &stop,
         progress: &MultiProgress::new(),
     };

@@ -54,6 +54,8 @@ pub struct Session<'a> {
     pub init: Option<&'a Path>,
     pub backend: Backend,
     pub resume: bool,
+    /// How a run that was stopped goes on, for the user.
+    pub continues: &'a str,
     pub stop: &'a AtomicBool,
     pub progress: &'a MultiProgress,
 }
@@ -62,6 +64,7 @@ impl Session<'_> {
     /// Trains in `folder`; `None` when stopped.
     pub fn train(&self, config: &Config, folder: &Path) -> Result<Option<FloatModel>> {
         let dataset = &self.dataset(config)?;
+        warn_of_shared(dataset, config)?;
         let inputs = Inputs::of(dataset, config, folder, self.init)?;
         let _lock = claim(config, &inputs, folder, self.resume)?;
         let outcome = train(&Run {
@@ -78,10 +81,11 @@ impl Session<'_> {
             Outcome::Stopped(position) => {
                 let _ = writeln!(
                     io::stderr(),
-                    "stopped after {} epochs and {} steps of the {:?} phase; the same command with --resume continues",
+                    "stopped after {} epochs and {} steps of the {:?} phase; {}",
                     position.epoch,
                     position.step,
-                    position.phase
+                    position.phase,
+                    self.continues
                 );
                 return Ok(None);
             }
@@ -119,6 +123,20 @@ impl Session<'_> {
             .clone()
             .without_classes(&config.data.leave_out)?)
     }
+}
+
+/// Says when photographs are validated on that are trained on.
+fn warn_of_shared(dataset: &Dataset, config: &Config) -> Result<()> {
+    let [train, val] = data::ids(dataset, &config.data)?;
+    let shared = data::shared(&train, &val);
+    if config.validate_every > 0 && shared > 0 {
+        let _ = writeln!(
+            io::stderr(),
+            "warning: {shared} of the {} photographs that are validated on are trained on, too",
+            val.len()
+        );
+    }
+    Ok(())
 }
 
 /// Makes sure that the folder's checkpoint, if any, is to be continued and is of this configuration and these inputs, which
@@ -172,7 +190,7 @@ fn provenance(
 ) -> Vec<(String, String)> {
     let description = dataset.description();
     let config_line = serde_json::to_string(config).unwrap_or_default();
-    let init = init.map(|network| ("init", format!("the network of a run, {network}")));
+    let init = init.map(|network| ("init", format!("the backbone of a run, {network}")));
     [
         ("name", config.name.clone()),
         (

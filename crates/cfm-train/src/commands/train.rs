@@ -65,6 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .run
         .clone()
         .unwrap_or_else(|| args.out.with_extension("run"));
+    check_outputs(args, &folder, &config)?;
     let dataset = Dataset::open(&args.dataset)?;
     let stop = stop_flag()?;
     let session = Session {
@@ -72,6 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         init: args.init.as_deref(),
         backend: args.backend,
         resume: args.resume,
+        continues: "the same command with --resume continues",
         stop: &stop,
         progress: &MultiProgress::new(),
     };
@@ -95,6 +97,33 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     writeln!(out, "{}", args.out.display())?;
     writeln!(out, "{}", weights.display())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses, before hours of training, what could not be written after them.
+fn check_outputs(args: &Args, folder: &Path, config: &Config) -> Result<()> {
+    let weights = export::weights_path(&args.out)?;
+    for file in [&args.out, &weights] {
+        if file == folder {
+            bail!(
+                "{}: the run's folder has this name; give another --out or --run",
+                file.display()
+            );
+        }
+        if file.is_dir() {
+            bail!("{}: it is a folder", file.display());
+        }
+    }
+    if args.table.is_some() && config.validate_every == 0 {
+        bail!("validate_every is 0: nothing is measured that could be appended to the table");
+    }
+    if args
+        .row
+        .as_ref()
+        .is_some_and(|row| row.contains(['\r', '\n']))
+    {
+        bail!("the name of the row in the table has several lines");
+    }
+    Ok(())
 }
 
 fn print(Measured { int8, float }: &Measured, out: &mut impl Write) -> io::Result<()> {
@@ -127,6 +156,17 @@ const MEASURES: [(&str, Measure); 3] = [
     ("global accuracy", |e| e.global_accuracy),
 ];
 
+const COLUMNS: [&str; 8] = [
+    "row",
+    "seed",
+    "int8_miou",
+    "int8_class_average",
+    "int8_accuracy",
+    "float_miou",
+    "float_class_average",
+    "float_accuracy",
+];
+
 /// Adds a row. Runs side by side take turns; a last row without its end, which a full disk may have left, is dropped.
 fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> io::Result<()> {
     let mut table = OpenOptions::new()
@@ -140,20 +180,18 @@ fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> io::Result<
     let whole = text.iter().rposition(|&byte| byte == b'\n');
     let end = whole.map_or(0, |end| end as u64 + 1);
     table.set_len(end)?;
-    let mut text = String::new();
+    let mut rows = csv::Writer::from_writer(Vec::new());
     if end == 0 {
-        text.push_str("row,seed,int8_miou,int8_class_average,int8_accuracy,");
-        text.push_str("float_miou,float_class_average,float_accuracy\n");
+        rows.write_record(COLUMNS)?;
     }
-    text.push_str(&format!("{row},{seed}"));
+    let mut record = vec![row.to_owned(), seed.to_string()];
     for evaluation in [&measured.int8, &measured.float] {
-        for (_, of) in MEASURES {
-            text.push_str(&format!(",{:.2}", 100.0 * of(evaluation)));
-        }
+        record.extend(MEASURES.map(|(_, of)| format!("{:.2}", 100.0 * of(evaluation))));
     }
-    text.push('\n');
+    rows.write_record(record)?;
+    let rows = rows.into_inner().map_err(|error| error.into_error())?;
     table
-        .write_all(text.as_bytes())
+        .write_all(&rows)
         .and_then(|()| table.sync_all())
         .inspect_err(|_| {
             // The first error is the one worth telling; half a row is dropped by the next run, too.
