@@ -52,7 +52,7 @@ module engine_pynq #(
     output wire [3:0]      m_axis_logits_tkeep,
     output wire            m_axis_logits_tlast,
 
-    (* X_INTERFACE_PARAMETER = "READ_WRITE_MODE READ_ONLY, SUPPORTS_NARROW_BURST 0, MAX_BURST_LENGTH 16, NUM_READ_OUTSTANDING 2, NUM_WRITE_OUTSTANDING 0" *)
+    (* X_INTERFACE_PARAMETER = "READ_WRITE_MODE READ_ONLY, SUPPORTS_NARROW_BURST 0, MAX_BURST_LENGTH 16, NUM_READ_OUTSTANDING 17, NUM_WRITE_OUTSTANDING 0" *)
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 m_axi ARVALID" *)
     output wire            m_axi_arvalid,
     input  wire            m_axi_arready,

@@ -132,9 +132,14 @@ module engine #(
             default: state <= WAIT;
         endcase
         if (clear) begin
-            state     <= WAIT;
-            map_ready <= 1'b0;
-            frames    <= 32'd0;
+            state         <= WAIT;
+            map_ready     <= 1'b0;
+            frames        <= 32'd0;
+            // With `enable` in a reset a frame would begin twice.
+            frame_begin   <= 1'b0;
+            program_start <= 1'b0;
+            batch_taken   <= 1'b0;
+            batch_done    <= 1'b0;
         end
     end
 

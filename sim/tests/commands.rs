@@ -382,3 +382,31 @@ fn a_reader_that_leaves_early_is_no_error() {
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn options_without_an_effect_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    for (arguments, word) in [
+        (
+            &["inspect", "tiny.cfm", "--budget", "none"][..],
+            "--hardware",
+        ),
+        (
+            &["inspect", "tiny.cfm", "--pe", "4", "--lanes", "2"],
+            "--hardware",
+        ),
+        (
+            &["parity", "--model", "tiny.cfm", "--build", "x"],
+            "--backend",
+        ),
+        (
+            &["parity", "--random", "1", "--max-segments", "4"],
+            "--backend",
+        ),
+    ] {
+        let error = refusal(root, arguments);
+        assert!(error.contains(word), "{arguments:?}: {error}");
+    }
+}

@@ -197,7 +197,9 @@ fn plan<'m>(
         width: input.shape.width.into(),
         start: -i32::from(window.padding[1]),
         dilation: window.dilation[1].into(),
-        row_step: u32::from(window.dilation[0]) * from.row_words,
+        // Beyond 16 bits it is of no use: two kernel rows inside the tensor would be further apart than the ring is long.
+        row_step: u16::try_from(u32::from(window.dilation[0]) * from.row_words)
+            .map_or(0, u32::from),
         ring: [from.first, from.words()],
         weights: 0,
         weight_words: 0,

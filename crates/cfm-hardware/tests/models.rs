@@ -107,3 +107,19 @@ fn row_buffers_hold_the_deepest_output() {
         assert_eq!(engine.description.parameters.row_words, expected);
     }
 }
+
+/// Kernel rows further apart than a ring is long are never read together.
+#[test]
+fn steps_between_rows_beyond_16_bits_do_no_harm() {
+    let bytes = one_convolution([2, 300], [1, 1], [255, 1], vec![1, -2, 3, 4])
+        .to_bytes()
+        .unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let folding = Folding::new(4, 1).unwrap();
+    let engine = compile(&model, folding, &Limits::FORMAT).unwrap();
+    let frame = Frame {
+        pixels: (0..600).map(|i| (i % 253) as u8).collect(),
+        segments: Vec::new(),
+    };
+    compare(&model, &engine, &frame, "far rows");
+}
