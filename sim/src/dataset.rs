@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DATASET/dataset.toml      name, source, license, the ignored label value, the classes
-//! DATASET/images/ID.jpg     photograph (or .png, .jpeg, .bmp, .ppm)
+//! DATASET/images/ID.jpg     photograph (or .png, .jpeg, .bmp, .ppm, .pgm)
 //! DATASET/labels/ID.png     8-bit class index (or palette index) per pixel
 //! DATASET/regions/ID.png    where there is one: 8-bit id of the ground-truth segment per pixel, 0 for none
 //! DATASET/NAME.txt          a split: one ID a line

@@ -23,6 +23,7 @@ use cfm_sim::photo;
 use cfm_sim::pipeline::{Pipeline, ProposalMemory};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::trace::Inputs;
+use clap::builder::RangedU64ValueParser;
 use prost::Message;
 use serde::Serialize;
 
@@ -39,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 500)]
     segments: usize,
     /// Times that everything runs; the shortest counts
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     rounds: usize,
     /// Python with onnxruntime and tract, to run the same networks there
     #[arg(long, value_name = "PYTHON")]

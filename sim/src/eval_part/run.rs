@@ -46,7 +46,7 @@ impl Run<'_> {
     /// labelling rule of the plan; `done` is called after each photograph, with the reason if it was skipped.
     ///
     /// # Errors
-    /// [`RunError::Part`]; [`RunError::Evaluate`] for the first photograph of no use, unless they are skipped. What was
+    /// [`RunError::Part`]; [`RunError::Evaluate`] for a photograph of no use (of several, any), unless they are skipped. What was
     /// measured before is in the file.
     pub fn finish<E: std::error::Error + Send + Sync + 'static>(
         &self,

@@ -95,6 +95,25 @@ pub fn compare(
         segments: inputs.segments.len() as u64,
         tensors: Vec::new(),
     };
+    // What one of them lacks must not go unnoticed because there is nothing to compare it with.
+    let hidden = |trace: &Trace| trace.segments.first().map_or(0, |s| s.hidden.len());
+    for (what, a, b) in [
+        (
+            "number of tensors",
+            core.tensors.len(),
+            reference.tensors.len(),
+        ),
+        (
+            "number of segments",
+            core.segments.len(),
+            reference.segments.len(),
+        ),
+        ("number of hidden layers", hidden(core), hidden(reference)),
+    ] {
+        if a != b {
+            report.compare(what, None, &[], &[a as u32], &[b as u32]);
+        }
+    }
     let tensors = core.tensors.iter().zip(&reference.tensors);
     for ((name, dimensions), (a, b)) in names.tensors.iter().zip(&names.dimensions).zip(tensors) {
         report.compare(name, None, dimensions, a, b);

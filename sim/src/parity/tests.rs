@@ -15,6 +15,7 @@ use fixed::types::U0F16;
 use super::*;
 use crate::built_in::STREET;
 use crate::import::Segments;
+use crate::pipeline::Pipeline;
 use crate::scene::Scene;
 use crate::trace::Trace;
 
@@ -249,6 +250,34 @@ fn segments_may_be_given() {
         report.segments as usize,
         segments.resized(240, 180).unwrap().len()
     );
+}
+
+#[test]
+fn what_a_trace_lacks_is_a_difference() {
+    let model = street();
+    let pipeline = Pipeline::new(&model).unwrap();
+    let photo = Scene::render(60, 45, 3).photo;
+    Inputs::of_photo(&pipeline, &photo, |inputs| {
+        let segments = &inputs.segments[..2];
+        let inputs = &Inputs {
+            segments,
+            ..*inputs
+        };
+        let whole = core_trace::trace(&model, inputs).unwrap();
+        let differences =
+            |less: &Trace| compare(&model, inputs, Naming::Layers, less, &whole).mismatches();
+        assert_eq!(differences(&whole), 0);
+        for lack in [
+            |trace: &mut Trace| trace.tensors.truncate(1),
+            |trace: &mut Trace| trace.segments.truncate(1),
+            |trace: &mut Trace| trace.segments[0].hidden.clear(),
+        ] {
+            let mut less = whole.clone();
+            lack(&mut less);
+            assert!(differences(&less) > 0);
+        }
+    })
+    .unwrap();
 }
 
 /// The message of a panic.

@@ -62,7 +62,7 @@ struct MeasureArgs {
     #[arg(
         long,
         value_name = "SPEC",
-        help = format!("{LABELLING_HELP}; given several times, photographs are scored once and labelled by each")
+        help = format!("{LABELLING_HELP}; given several times, photographs are scored once and labelled by each, but with --float once for each")
     )]
     labelling: Vec<RuleSpec>,
     /// Run the float network before quantization, from M.safetensors beside M.cfm

@@ -74,8 +74,8 @@ pub struct Args {
     /// Leave out ground-truth segments of fewer pixels
     #[arg(long, value_name = "PIXELS")]
     smallest: Option<u32>,
-    /// Where the picture goes: the superpixels of every scale and the first proposals. For a data set, a folder, and
-    /// no pictures without it
+    /// Where the picture goes: the superpixels of every scale and the first proposals [default: proposals.png]. For a data
+    /// set, a folder, and no pictures without it
     #[arg(long, value_name = "PNG|DIR")]
     out: Option<PathBuf>,
     /// Where the measures against the number of proposals go, as a table
