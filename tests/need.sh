@@ -4,17 +4,33 @@
 # need COMMAND PACKAGE: the command, from the Debian package if it is not there.
 need() {
     command -v "$1" >/dev/null && return
-    echo "apt-get install $2" >&2
-    if command -v apt-get >/dev/null; then
-        local root=()
-        [ "$(id -u)" = 0 ] || root=(sudo -n)
-        # Lists of packages may be old, or not there.
-        "${root[@]}" apt-get install --yes --quiet "$2" >&2 ||
-            { "${root[@]}" apt-get update --quiet && "${root[@]}" apt-get install --yes --quiet "$2"; } >&2 || true
-    fi
+    apt_install "$2"
     command -v "$1" >/dev/null && return
     echo "missing: $1 (Debian package $2)" >&2
     exit 1
+}
+
+# need_header COMPILER HEADER PACKAGE: a header that the compiler finds, from the Debian package if it does not.
+need_header() {
+    if ! finds_header "$1" "$2"; then apt_install "$3"; fi
+    finds_header "$1" "$2" && return
+    echo "missing: <$2> for $1 (Debian package $3)" >&2
+    exit 1
+}
+
+finds_header() {
+    echo "#include <$2>" | "$1" -E - >/dev/null 2>&1
+}
+
+# apt_install PACKAGE: tries to; the caller looks whether it helped.
+apt_install() {
+    echo "apt-get install $1" >&2
+    command -v apt-get >/dev/null || return 0
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    # Lists of packages may be old, or not there.
+    "${root[@]}" apt-get install --yes --quiet "$1" >&2 ||
+        { "${root[@]}" apt-get update --quiet && "${root[@]}" apt-get install --yes --quiet "$1"; } >&2 || true
 }
 
 # need_python FOLDER "MODULE, ..." PACKAGE...: prints a Python with these modules: $PYTHON, or one in a virtual environment in

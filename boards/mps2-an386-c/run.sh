@@ -15,10 +15,7 @@ LIMIT=${LIMIT:-1800}
 . "$ROOT/tests/need.sh"
 need arm-none-eabi-gcc gcc-arm-none-eabi
 # Its headers, for <string.h>; the C library itself is not linked.
-if ! echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1; then
-    echo "missing: <string.h> for arm-none-eabi-gcc (apt-get install libnewlib-arm-none-eabi)" >&2
-    exit 1
-fi
+need_header arm-none-eabi-gcc string.h libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need_target "$TARGET"
 
@@ -52,6 +49,13 @@ arm-none-eabi-gcc -std=c11 -Wall -Wextra -Werror -pedantic -Os -ffreestanding -f
     crates/cfm-c/examples/label/label.c crates/cfm-c/tests/c/misuse.c \
     "$TARGET_DIR/$TARGET/release/libcfm_c.a" -lgcc -o "$OUT/firmware.elf"
 arm-none-eabi-size "$OUT/firmware.elf"
+# No path to a panic is left, or the library's panic handler would be in the program.
+arm-none-eabi-nm "$OUT/firmware.elf" >"$OUT/symbols.txt"
+grep -q ' T cfm_image_push_row$' "$OUT/symbols.txt"
+if grep -E 'rust_begin_unwind|panick' "$OUT/symbols.txt" >&2; then
+    echo "a path to a panic is linked in" >&2
+    exit 1
+fi
 
 echo "-- QEMU: mps2-an386"
 # Semihosting opens files relative to QEMU's folder.

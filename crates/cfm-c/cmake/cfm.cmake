@@ -5,7 +5,7 @@
 #   cfm_model(my_program street)                     # NAME.h and NAME.c of a built-in model, or of PATH/NAME.cfm, where a
 #                                                    # relative PATH begins in the folder of CMakeLists.txt
 #
-# Set before, if needed:
+# Set before `include`, if needed, as a normal variable or with -D:
 #   CFM_RUST_TARGET   Rust target, e.g. thumbv7em-none-eabihf; empty for the host. On a target without an operating
 #                     system (`-none-` in its name) the library brings its own panic handler.
 #   CFM_CARGO         the cargo to use
@@ -15,10 +15,18 @@ include_guard(GLOBAL)
 
 get_filename_component(CFM_C_DIR "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 get_filename_component(CFM_ROOT_DIR "${CFM_C_DIR}/../.." ABSOLUTE)
-set(CFM_RUST_TARGET "" CACHE STRING "Rust target of the library; empty for the host")
-find_program(CFM_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
 
-set(CFM_TARGET_DIR "${CMAKE_BINARY_DIR}/cfm-cargo" CACHE PATH "Where cargo builds")
+# A normal variable (`set` before `include`) counts as much as one of the cache (`-D`). By the policies of CMake 3.20 the
+# commands that fill the cache would remove it.
+if(NOT DEFINED CFM_RUST_TARGET)
+    set(CFM_RUST_TARGET "" CACHE STRING "Rust target of the library; empty for the host")
+endif()
+if(NOT DEFINED CFM_TARGET_DIR)
+    set(CFM_TARGET_DIR "${CMAKE_BINARY_DIR}/cfm-cargo" CACHE PATH "Where cargo builds")
+endif()
+if(NOT CFM_CARGO)
+    find_program(CFM_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
+endif()
 
 set(_cfm_arguments build --release --locked --lib -p cfm-c --target-dir "${CFM_TARGET_DIR}")
 set(_cfm_library "${CFM_TARGET_DIR}/release/libcfm_c.a")

@@ -145,6 +145,10 @@ enum cfm_error
    */
   CFM_ERROR_NO_PROBABILITIES = 25,
   /**
+   * The model's weights are in another order than this library reads; `cfm pack --order rows` puts them into that.
+   */
+  CFM_ERROR_WEIGHT_ORDER = 26,
+  /**
    * The segment holds no pixel.
    */
   CFM_ERROR_SEGMENT_EMPTY = 40,

@@ -42,6 +42,8 @@ pub enum cfm_error {
     CFM_ERROR_LOGIT_COUNT = 24,
     /// The model's classifier is a set of support vector machines, whose scores are no probabilities.
     CFM_ERROR_NO_PROBABILITIES = 25,
+    /// The model's weights are in another order than this library reads; `cfm pack --order rows` puts them into that.
+    CFM_ERROR_WEIGHT_ORDER = 26,
     /// The segment holds no pixel.
     CFM_ERROR_SEGMENT_EMPTY = 40,
     /// A run ends before it starts, or leaves the image.
@@ -172,6 +174,7 @@ impl cfm_error {
         E::CFM_ERROR_INCOMPLETE,
         E::CFM_ERROR_LOGIT_COUNT,
         E::CFM_ERROR_NO_PROBABILITIES,
+        E::CFM_ERROR_WEIGHT_ORDER,
         E::CFM_ERROR_SEGMENT_EMPTY,
         E::CFM_ERROR_RUN_OUTSIDE,
         E::CFM_ERROR_RUN_ORDER,
@@ -250,6 +253,9 @@ impl cfm_error {
             E::CFM_ERROR_LOGIT_COUNT => c"there must be one logit per class of the model",
             E::CFM_ERROR_NO_PROBABILITIES => {
                 c"the scores of support vector machines are no probabilities"
+            }
+            E::CFM_ERROR_WEIGHT_ORDER => {
+                c"the model's weights are not in the order that this library reads (cfm pack --order rows)"
             }
             E::CFM_ERROR_SEGMENT_EMPTY => c"the segment holds no pixel",
             E::CFM_ERROR_RUN_OUTSIDE => c"a run is empty or leaves the image",
@@ -408,6 +414,7 @@ impl From<ExecuteError> for cfm_error {
             ExecuteError::InputSize => E::CFM_ERROR_INPUT_SIZE,
             ExecuteError::TooManyRows => E::CFM_ERROR_TOO_MANY_ROWS,
             ExecuteError::Incomplete => E::CFM_ERROR_INCOMPLETE,
+            ExecuteError::WeightOrder => E::CFM_ERROR_WEIGHT_ORDER,
             _ => E::CFM_ERROR_UNKNOWN,
         }
     }
@@ -436,6 +443,7 @@ impl From<ScoreError> for cfm_error {
         match error {
             ScoreError::ScratchTooSmall => E::CFM_ERROR_ARENA,
             ScoreError::LogitsLength => E::CFM_ERROR_LOGIT_COUNT,
+            ScoreError::WeightOrder => E::CFM_ERROR_WEIGHT_ORDER,
             ScoreError::Segment(error) => error.into(),
             _ => E::CFM_ERROR_UNKNOWN,
         }

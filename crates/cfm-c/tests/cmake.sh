@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The example in CMake: built for the host and run, its labels compared with those of `cfm segment`; and built, but not
-# run, for a Cortex-M4F with newlib. Models: from a path, and made anew when, and only when, they have changed.
+# run, for a Cortex-M4F with newlib. Models: from a path, and made anew when, and only when, they have changed. Settings:
+# by -D, and by `set`.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -14,6 +15,7 @@ need make make
 need cc gcc
 need_target thumbv7em-none-eabihf
 need arm-none-eabi-gcc gcc-arm-none-eabi
+need_header arm-none-eabi-gcc string.h libnewlib-arm-none-eabi
 
 rm -rf "$OUT"
 mkdir -p "$OUT"
@@ -68,6 +70,33 @@ cmake --build "$OUT/arm"
 # Through a file: grep -q would leave before nm has written everything, and pipefail takes that for a failure.
 arm-none-eabi-nm "$OUT/arm/label" >"$OUT/arm/symbols.txt"
 grep -q ' T cfm_image_push_row$' "$OUT/arm/symbols.txt"
-echo "cmake: the same labels on the host; linked for Arm"
+
+# What `set` says before `include` counts as well, the first time and when CMake runs again.
+library=$TARGET_DIR/thumbv7em-none-eabihf/release/libcfm_c.a
+cargo=$(command -v cargo)
+cat >"$OUT/path/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.20)
+project(set NONE)
+set(CFM_RUST_TARGET thumbv7em-none-eabihf)
+set(CFM_TARGET_DIR "$TARGET_DIR")
+set(CFM_CARGO "$cargo")
+include($PWD/crates/cfm-c/cmake/cfm.cmake)
+get_target_property(library cfm::cfm IMPORTED_LOCATION)
+file(WRITE "\${CMAKE_BINARY_DIR}/library.txt" "\${library} \${CFM_CARGO}")
+CMAKE
+for time in first second; do
+    cmake -S "$OUT/path" -B "$OUT/set" >/dev/null
+    [ "$(cat "$OUT/set/library.txt")" = "$library $cargo" ] || {
+        echo "a variable that is set before include is lost the $time time: $(cat "$OUT/set/library.txt")" >&2
+        exit 1
+    }
+done
+rm -f "$library"
+cmake --build "$OUT/set" --target cfm_cargo >/dev/null
+[ -e "$library" ] || {
+    echo "with CFM_RUST_TARGET set before include, another library than $library is built" >&2
+    exit 1
+}
+echo "cmake: the same labels on the host; linked for Arm, with -D and with set"
 
 bash crates/cfm-c/tests/no_panic.sh

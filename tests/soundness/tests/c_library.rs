@@ -9,7 +9,8 @@ use cfm_c::cfm_error::*;
 use cfm_c::*;
 use cfm_conformance::case::{Case, Content, runs, u16s};
 use cfm_conformance::cases::CASES;
-use cfm_core::model::{Classifier, Model};
+use cfm_core::model::reorder::reorder;
+use cfm_core::model::{Classifier, Model, WeightOrder};
 use cfm_soundness::portion;
 
 /// Cases, the smallest first.
@@ -457,4 +458,25 @@ fn strings_end_with_a_zero_byte() {
     };
     assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
     assert!(message.to_str().is_ok_and(|message| message.len() > 10));
+}
+
+#[test]
+fn packed_models_are_refused_by_name() {
+    let file = include_bytes!("../../../crates/cfm-core/data/small.cfm");
+    let mut memory = vec![0; file.len()];
+    let plain = Model::parse(file).unwrap();
+    let packed = reorder(&plain, WeightOrder::Quads, &mut memory).unwrap();
+    let (model, _bytes) = parse(packed);
+    let arena = Owned::new(vec![0_u8; info(&model).arena_bytes]);
+    let storage = Owned::one(cfm_image::new());
+    // SAFETY: model and storage are valid, the arena is as long as said.
+    let begun = unsafe {
+        cfm_image_begin(
+            storage.start(),
+            model.start(),
+            arena.start().cast(),
+            arena.len(),
+        )
+    };
+    assert_eq!(begun, CFM_ERROR_WEIGHT_ORDER);
 }
