@@ -65,7 +65,7 @@ emulate() {
 check_defmt() {
     local board=$1 target=$2 log=$CARGO_TARGET_DIR/run/$1/defmt.log tools=$CARGO_TARGET_DIR/tools print
     step "$board: defmt frames"
-    in_board "$board" env DEFMT_LOG=info CARGO_TARGET_DIR="$CARGO_TARGET_DIR/defmt" \
+    in_board "$board" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/defmt" \
         cargo build --release --locked --features defmt
     print=$(command -v defmt-print || echo "$tools/bin/defmt-print")
     if ! command -v "$print" >/dev/null; then

@@ -1,9 +1,10 @@
-/* A QEMU plugin (TCG plugin interface 1, QEMU 6.0 or newer) that counts what a program executes between two of its
- * addresses: instructions, loads and stores (a load of several words counts once a word). One line a region:
+/* A QEMU plugin that counts what a program executes between two of its addresses: instructions, loads and stores (a load of
+ * several words counts once a word; one of two words only once in QEMU 10.0). One line a region:
  *
  *     REGION <number> instructions=<n> loads=<n> stores=<n>
  *
- * The few declarations it needs are its own, so it builds with nothing but a C compiler. */
+ * The few declarations it needs are its own, so it builds with nothing but a C compiler. They are the same in all versions of
+ * QEMU's plugin interface; INTERFACE is the version to ask for: 1 before QEMU 9.0, 2 from there on. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,16 +24,15 @@ typedef void (*memory_callback)(unsigned, uint32_t, uint64_t, void *);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, block_callback);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, instruction_callback, int, void *);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int, void *, uint64_t);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, memory_callback, int, int, void *);
 bool qemu_plugin_mem_is_store(uint32_t);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 
-EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_version = INTERFACE;
 
-enum { NO_REGISTERS = 0, INLINE_ADD = 0, READ_AND_WRITE = 3 };
+enum { NO_REGISTERS = 0, READ_AND_WRITE = 3 };
 
 struct counts {
     uint64_t instructions, loads, stores;
@@ -53,6 +53,11 @@ static void end(unsigned cpu, void *data) {
             now.instructions - start.instructions, now.loads - start.loads, now.stores - start.stores);
 }
 
+static void executed(unsigned cpu, void *data) {
+    (void)cpu, (void)data;
+    now.instructions++;
+}
+
 static void access(unsigned cpu, uint32_t info, uint64_t address, void *data) {
     (void)cpu, (void)address, (void)data;
     if (qemu_plugin_mem_is_store(info))
@@ -71,7 +76,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *block) {
             qemu_plugin_register_vcpu_insn_exec_cb(instruction, begin, NO_REGISTERS, NULL);
         if (address == end_address)
             qemu_plugin_register_vcpu_insn_exec_cb(instruction, end, NO_REGISTERS, NULL);
-        qemu_plugin_register_vcpu_insn_exec_inline(instruction, INLINE_ADD, &now.instructions, 1);
+        qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, NO_REGISTERS, NULL);
         qemu_plugin_register_vcpu_mem_cb(instruction, access, NO_REGISTERS, READ_AND_WRITE, NULL);
     }
 }

@@ -18,7 +18,24 @@ need qemu-aarch64 qemu-user
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need cc gcc
 need readelf binutils
-cc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$OUT/regions.so" regions.c
+
+# plugin EMULATOR: the plugin with the version of the interface that the emulator takes; prints its path.
+plugin() {
+    local version help interface=1
+    # Through a variable: grep -q would leave early.
+    help=$("$1" --help)
+    grep -q -e '-plugin' <<<"$help" || {
+        echo "$1 is built without plugins, as Debian's qemu-user 10.0 is" >&2
+        exit 1
+    }
+    version=$("$1" --version | sed -nE '1s/.* version ([0-9]+)\..*/\1/p')
+    if [ "$version" -ge 9 ]; then interface=2; fi
+    cc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -DINTERFACE=$interface \
+        -o "$OUT/regions-$interface.so" regions.c
+    echo "$OUT/regions-$interface.so"
+}
+system_plugin=$(plugin qemu-system-arm)
+user_plugin=$(plugin qemu-aarch64)
 
 # limit CORE KERNEL: most instructions per operation, where there is a limit: what CMSIS-NN needs on Cortex-M, and less.
 limit() {
@@ -72,7 +89,7 @@ count() {
 cortex_m() {
     build "$2" "$4" "-C link-arg=-Tlink.x -C target-cpu=$1"
     count "$1" qemu-system-arm -M "$3" -display none -monitor none -serial null \
-        -semihosting-config enable=on,target=native -kernel "$elf" -plugin "$OUT/regions.so,begin=$begin,end=$end"
+        -semihosting-config enable=on,target=native -kernel "$elf" -plugin "$system_plugin,begin=$begin,end=$end"
 }
 
 # cortex_a CORE...: the same program everywhere; it looks for itself what the core can do.
@@ -82,7 +99,7 @@ cortex_a() {
         build aarch64-unknown-linux-gnu neon "-C relocation-model=static -C link-arg=-no-pie"
     for core; do
         count "$core" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu "$core" \
-            -plugin "$OUT/regions.so,begin=$begin,end=$end" "$elf"
+            -plugin "$user_plugin,begin=$begin,end=$end" "$elf"
     done
 }
 

@@ -7,6 +7,13 @@
 #
 # MODEL, PE, LANES and SEED choose another model (file or name), folding or seed.
 set -euo pipefail
+case $#-${1:-bitstream} in
+    [01]-bitstream | 1-synthesis) ;;
+    *)
+        echo "usage: build.sh [bitstream|synthesis]" >&2
+        exit 2
+        ;;
+esac
 cd "$(dirname "$0")"
 HERE=$PWD
 cd ../..

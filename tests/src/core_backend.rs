@@ -15,6 +15,7 @@ use heapless::Vec;
 use crate::backend::Backend;
 use crate::case::{BrokenCase, Case, Content, runs, u16s};
 use crate::check::{Checker, Failure};
+use crate::street::StreetArena;
 
 /// Most superpixel maps in a case.
 pub const MAX_MAPS: usize = 4;
@@ -22,13 +23,18 @@ pub const MAX_MAPS: usize = 4;
 pub const MAX_SEGMENTS: usize = 16;
 /// Most classes of a case's model.
 pub const MAX_CASE_CLASSES: usize = 16;
+/// Bytes of the longest model file of a case.
+pub const MAX_CASE_MODEL: usize = 16 * 1024;
 
-/// Memory for running cases; firmware keeps one in a `static`. [`MEMORY`] is enough for every committed case.
+/// Memory for running cases; firmware keeps one in a `static`. [`MEMORY`] is enough for every committed case. Between cases
+/// it holds nothing: other tests may use it.
 #[derive(Debug)]
 #[repr(align(16))]
 pub struct Memory {
-    arena: [i8; 64 * 1024],
-    model: [u8; 16 * 1024],
+    /// The arena: larger than any case needs, so that it is one for the default model, too.
+    pub arena: StreetArena,
+    /// A model file.
+    pub model: [u8; MAX_CASE_MODEL],
     ids: [u16; 8 * 1024],
     runs: [Run; 2 * 1024],
     superpixels: [Superpixel; 1280],
@@ -39,8 +45,8 @@ pub struct Memory {
 
 /// Fresh memory.
 pub const MEMORY: Memory = Memory {
-    arena: [0; 64 * 1024],
-    model: [0; 16 * 1024],
+    arena: StreetArena::new(),
+    model: [0; MAX_CASE_MODEL],
     ids: [0; 8 * 1024],
     runs: [Run { y: 0, x0: 0, x1: 0 }; 2 * 1024],
     superpixels: [Superpixel::EMPTY; 1280],
@@ -112,7 +118,7 @@ pub fn run_case<B: Backend>(
     let kernels = backend.kernels(&model);
     let mut checker = Checker::new(case);
 
-    let mut executor = Executor::with_kernels(&model, &mut memory.arena, &kernels)?;
+    let mut executor = Executor::with_kernels(&model, memory.arena.as_mut_slice(), &kernels)?;
     let image = case.get(Content::Image).ok_or(BrokenCase)?;
     for row in image.chunks_exact(model.input().row_len()) {
         executor.push_row_observed(row, |tensor, y, values| {

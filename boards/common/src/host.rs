@@ -1,4 +1,6 @@
 //! The host that an emulator or debugger offers by semihosting: a console, the image, a place for the label map.
+//!
+//! Something must serve these calls. Without it a call is an exception that nobody handles, and the program stops there.
 
 use core::ffi::CStr;
 
@@ -29,7 +31,7 @@ pub enum FileError {
 pub struct HostConsole(Option<Descriptor>);
 
 impl HostConsole {
-    /// Opens it. Without a host, what is written is lost.
+    /// Opens it. If the host refuses, what is written is lost.
     #[must_use]
     pub fn open() -> Self {
         // The name that stands for the console.

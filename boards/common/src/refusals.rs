@@ -2,7 +2,8 @@
 
 use cfm_conformance::case::{Case, Content};
 use cfm_conformance::cases::CASES;
-use cfm_conformance::street::{MODEL, StreetArena};
+use cfm_conformance::core_backend::{MAX_CASE_MODEL, Memory};
+use cfm_conformance::street::MODEL;
 use cfm_core::executor::{ExecuteError, Executor};
 use cfm_core::image::{ImageError, ImageView};
 use cfm_core::kernels::Kernels;
@@ -13,42 +14,26 @@ use cfm_core::scorer::{ScoreError, Scorer};
 use cfm_core::segment::{Run, Segment, SegmentError};
 use cfm_proposals::{Params, ProposalError, Workspace, propose};
 
-/// Bytes of the longest model file that is changed and tried here.
-const FILE: usize = 16 * 1024;
-/// Samples of a row of the default model's image.
-const ROW: usize = MODEL.input().row_len();
+/// A row of the default model's image.
+static ROW: [u8; MODEL.input().row_len()] = [0; _];
 
-/// Memory of the tests.
-#[derive(Debug)]
-pub struct Memory {
-    arena: StreetArena,
-    row: [u8; ROW],
-    file: [u8; FILE],
-}
-
-/// Fresh memory.
-pub const MEMORY: Memory = Memory {
-    arena: StreetArena::new(),
-    row: [0; ROW],
-    file: [0; FILE],
-};
-
-/// Tries every wrong use; `verdict` is told its name, and whether it was refused with the right error.
+/// Tries every wrong use, in the memory of the cases; `verdict` is told its name, and whether it was refused with the right
+/// error.
 pub fn run<K: Kernels + Clone>(
     kernels: &K,
     memory: &mut Memory,
     mut verdict: impl FnMut(&'static str, bool),
 ) {
-    models(&mut memory.file, &mut verdict);
+    models(&mut memory.model, &mut verdict);
     weight_order(kernels, memory, &mut verdict);
     executor(kernels, memory, &mut verdict);
     scorer(kernels, memory, &mut verdict);
-    images(&memory.row, &mut verdict);
+    images(&ROW, &mut verdict);
 }
 
 /// A small valid model file of the golden cases, copied to where it can be changed.
-fn small_model(file: &mut [u8; FILE]) -> Option<&mut [u8]> {
-    let fits = |bytes: &&[u8]| bytes.len() <= FILE;
+fn small_model(file: &mut [u8; MAX_CASE_MODEL]) -> Option<&mut [u8]> {
+    let fits = |bytes: &&[u8]| bytes.len() <= MAX_CASE_MODEL;
     let model = CASES
         .iter()
         .filter_map(|(_, case)| Case::parse(case).ok()?.get(Content::Model))
@@ -58,7 +43,7 @@ fn small_model(file: &mut [u8; FILE]) -> Option<&mut [u8]> {
     Some(copy)
 }
 
-fn models(file: &mut [u8; FILE], verdict: &mut impl FnMut(&'static str, bool)) {
+fn models(file: &mut [u8; MAX_CASE_MODEL], verdict: &mut impl FnMut(&'static str, bool)) {
     let refused = |bytes: &[u8], kind| Model::parse(bytes).err().is_some_and(|e| e.kind == kind);
     let Some(model) = small_model(file) else {
         verdict("models: no golden case has a small one", false);
@@ -113,7 +98,7 @@ fn weight_order<K: Kernels + Clone>(
         .iter()
         .filter_map(|(_, case)| Model::parse(Case::parse(case).ok()?.get(Content::Model)?).ok());
     for model in models {
-        let Ok(file) = reorder(&model, other, &mut memory.file) else {
+        let Ok(file) = reorder(&model, other, &mut memory.model) else {
             continue;
         };
         let refused = Model::parse(file).is_ok_and(|model| {
@@ -132,8 +117,8 @@ fn executor<K: Kernels + Clone>(
     memory: &mut Memory,
     verdict: &mut impl FnMut(&'static str, bool),
 ) {
-    let Memory { arena, row, .. } = memory;
-    let arena = arena.as_mut_slice();
+    let arena = memory.arena.as_mut_slice();
+    let row = ROW.as_slice();
     if let Some((_, short)) = arena.split_last_mut() {
         verdict(
             "executor: an arena that is a byte too small",
@@ -180,13 +165,12 @@ fn scorer<K: Kernels + Clone>(
     memory: &mut Memory,
     verdict: &mut impl FnMut(&'static str, bool),
 ) {
-    let Memory { arena, row, .. } = memory;
-    let Ok(mut executor) = Executor::with_kernels(&MODEL, arena.as_mut_slice(), kernels.clone())
-    else {
+    let arena = memory.arena.as_mut_slice();
+    let Ok(mut executor) = Executor::with_kernels(&MODEL, arena, kernels.clone()) else {
         return verdict("scorer: an executor", false);
     };
     for _ in 0..MODEL.input().height {
-        let _ = executor.push_row(row);
+        let _ = executor.push_row(&ROW);
     }
     let Ok((features, scratch)) = executor.finish() else {
         return verdict("scorer: a feature map", false);

@@ -1,24 +1,13 @@
 //! The conformance suite on the target: the host's golden cases, and wrong use.
 
 use cfm_conformance::cases::CASES;
-use cfm_conformance::core_backend::{self, run_case};
+use cfm_conformance::core_backend::run_case;
 use cfm_core::kernels::{Kernels, Portable};
 
 use crate::refusals;
 use crate::report::{Event, Outcome, Report};
 
-/// Memory of the suite; firmware keeps one in a `static`.
-#[derive(Debug)]
-pub struct Memory {
-    cases: core_backend::Memory,
-    refusals: refusals::Memory,
-}
-
-/// Fresh memory.
-pub const MEMORY: Memory = Memory {
-    cases: core_backend::MEMORY,
-    refusals: refusals::MEMORY,
-};
+pub use cfm_conformance::core_backend::{MEMORY, Memory};
 
 /// Runs every case with `kernels`, and every wrong use.
 pub fn run<K: Kernels + Clone>(
@@ -52,7 +41,7 @@ fn cases<K: Kernels + Clone>(
     outcome: &mut Outcome,
 ) {
     for &(name, file) in CASES {
-        let result = run_case(file, kernels, &mut memory.cases);
+        let result = run_case(file, kernels, memory);
         outcome.cases += 1;
         match result {
             Ok(bytes) => outcome.bytes += bytes,
@@ -68,7 +57,7 @@ fn wrong_use<K: Kernels + Clone>(
     memory: &mut Memory,
     outcome: &mut Outcome,
 ) {
-    refusals::run(kernels, &mut memory.refusals, |name, refused| {
+    refusals::run(kernels, memory, |name, refused| {
         outcome.refusals += 1;
         outcome.accepted += usize::from(!refused);
         report.event(&Event::Refusal(name, refused));
@@ -107,7 +96,7 @@ mod tests {
     #[test]
     fn every_refusal_has_a_name_of_its_own() {
         let mut names = Vec::new();
-        let mut memory = Box::new(refusals::MEMORY);
+        let mut memory = Box::new(MEMORY);
         refusals::run(&Portable, &mut memory, |name, _| names.push(name));
         let count = names.len();
         names.sort_unstable();

@@ -3,8 +3,8 @@
 use core::cell::Cell;
 
 use cortex_m::interrupt::{Mutex, free};
-use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{SCB, SYST};
 
 use crate::clock::Clock;
 use crate::stack::Stack;
@@ -22,7 +22,8 @@ pub fn on_wrap() {
     });
 }
 
-/// The processor's clock, counted by SysTick and its exception.
+/// The processor's clock, counted by SysTick and its exception. Interrupts must not be off
+/// for a whole turn of the counter: then it would be lost.
 #[derive(Debug)]
 pub struct SysTick {
     frequency: u32,
@@ -38,23 +39,24 @@ impl SysTick {
         peripheral.clear_current();
         peripheral.enable_interrupt();
         peripheral.enable_counter();
-        // Cleared, it reads zero until its first tick, as at the end of a period.
-        while SYST::get_current() == 0 {}
         Self { frequency }
     }
 }
 
 impl Clock for SysTick {
     fn ticks(&mut self) -> u64 {
-        // The counter runs down. A wrap between the two readings shows as other wraps: read again then.
-        let wraps = || free(|section| WRAPS.borrow(section).get());
-        loop {
-            let before = wraps();
-            let left = u64::from(SYST::get_current());
-            if wraps() == before {
-                return before * PERIOD + (PERIOD - 1 - left.min(PERIOD - 1));
+        // The counter runs down, and wraps when it gets to zero. The exception of a wrap waits for the end of this critical
+        // section, or of another one: if it does, the counter is read again, now surely after the wrap.
+        let (wraps, left) = free(|section| {
+            let wraps = WRAPS.borrow(section).get();
+            let left = SYST::get_current();
+            if SCB::is_pendst_pending() {
+                (wraps + 1, SYST::get_current())
+            } else {
+                (wraps, left)
             }
-        }
+        });
+        wraps * PERIOD + (PERIOD - u64::from(left)) % PERIOD
     }
 
     fn ticks_per_second(&self) -> u32 {

@@ -40,6 +40,9 @@ static IMAGE_DEFINITION: ImageDef = ImageDef::secure_exe();
 /// The crystal of the Pico 2, in hertz.
 const CRYSTAL: u32 = 12_000_000;
 
+/// The clock of the display's bus, in hertz: an ILI9341 takes a bit in no less than 100 ns.
+const DISPLAY_CLOCK: u32 = 10_000_000;
+
 static IMAGE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
 
 /// The chip's timer, in microseconds.
@@ -101,7 +104,7 @@ fn main() -> ! {
     let bus = Spi::<_, _, _, 8>::new(pac.SPI1, display_pins).init(
         &mut pac.RESETS,
         clocks.peripheral_clock.freq(),
-        32.MHz(),
+        DISPLAY_CLOCK.Hz(),
         MODE_0,
     );
     let Ok(device) = ExclusiveDevice::new(bus, pins.gpio13.into_push_pull_output(), timer);

@@ -40,6 +40,9 @@ bind_interrupts!(
     }
 );
 
+/// The clock of the display's bus, in hertz: an ILI9341 takes a bit in no less than 100 ns.
+const DISPLAY_CLOCK: u32 = 10_000_000;
+
 static IMAGE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
 
 /// The runtime's clock.
@@ -90,7 +93,7 @@ async fn main(_spawner: Spawner) {
         p.DMA1_CH2,
         p.DMA1_CH3,
         Interrupts,
-        spi_at(32_000_000),
+        spi_at(DISPLAY_CLOCK),
     );
     let select = Output::new(p.PD15, Level::High, Speed::High);
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);

@@ -6,7 +6,8 @@ use cfm_boards::host::leave;
 use cfm_boards::stack::PAINT;
 
 // In Arm state, as the processor starts. Every exception ends the program: none is expected, as interrupts stay off and
-// semihosting calls never reach the processor's own supervisor call vector.
+// semihosting calls do not get to the vectors when an emulator or a debugger serves them. When nobody does, the call that
+// ends the program is an exception, too, and this second one stops.
 global_asm!(
     ".section .vectors, \"ax\"",
     ".arm",
@@ -21,9 +22,18 @@ global_asm!(
     "b 1f",         // unused
     "b 1f",         // interrupt
     "b 1f",         // fast interrupt
-    "1: ldr sp, =_stack_start", // an exception's mode has a stack pointer of its own
+    "1: ldr r0, =_stopped",
+    "mcr p15, 0, r0, c12, c0, 0",
+    "isb",
+    "ldr sp, =_stack_start", // an exception's mode has a stack pointer of its own
     "bl {exception}",
     "b .",
+    // The vectors after an exception.
+    ".balign 32",
+    "_stopped:",
+    ".rept 8",
+    "b .",
+    ".endr",
     "2:",
     "cpsid if",
     // Only the first core goes on.
