@@ -244,7 +244,8 @@ fn kernels() -> impl Kernels {
     #[cfg(feature = "dsp")]
     return cfm_core::kernels::Dsp;
     #[cfg(feature = "mve")]
-    return cfm_core::kernels::Mve;
+    // SAFETY: with this feature the program is for a Cortex-M55 with the vector extension, which `cortex-m-rt` has switched on.
+    return unsafe { cfm_core::kernels::Mve::new() };
     #[cfg(not(any(feature = "dsp", feature = "mve")))]
     return cfm_core::kernels::native();
 }

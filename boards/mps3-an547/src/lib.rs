@@ -4,6 +4,7 @@
 
 use cfm_boards::report::{Event, Report};
 use cfm_boards::systick::{self, SysTick};
+use cfm_core::kernels::Mve;
 use cortex_m_rt::exception;
 
 #[cfg(feature = "defmt")]
@@ -15,6 +16,13 @@ pub const CLOCK: u32 = 32_000_000;
 #[exception]
 fn SysTick() {
     systick::on_wrap();
+}
+
+/// The kernels for this board's processor.
+#[must_use]
+pub const fn kernels() -> Mve {
+    // SAFETY: it is a Cortex-M55 with the vector extension, and `cortex-m-rt` has switched that on before `main`.
+    unsafe { Mve::new() }
 }
 
 /// The clock, or `None` if it was taken before.

@@ -102,7 +102,8 @@ pub enum cfm_error {
     CFM_ERROR_MODEL_SECTION_LENGTH = 107,
     /// Model file: reserved bytes, or fields that a layer kind does not use, are not what the format fixes them to.
     CFM_ERROR_MODEL_RESERVED = 108,
-    /// Model file: a height, width or channel count is zero or too large.
+    /// Model file: a height, width or channel count is zero or too large, or the channels of pooling or an addition are
+    /// not its input's.
     CFM_ERROR_MODEL_DIMENSION = 109,
     /// Model file: a kernel, stride or dilation is zero, or no window fits into the padded input.
     CFM_ERROR_MODEL_WINDOW = 110,
@@ -143,7 +144,8 @@ pub enum cfm_error {
     CFM_ERROR_MODEL_PATH_SCALES = 127,
     /// Model file: the classifier's exponent is not the logits', or out of range.
     CFM_ERROR_MODEL_LOGIT_SCALE = 128,
-    /// Model file: the class list does not fit the classifier, or no class can label a pixel.
+    /// Model file: the class list does not fit the classifier, two classes have one label or one has 255, or no class can
+    /// label a pixel.
     CFM_ERROR_MODEL_CLASSES = 129,
     /// Model file: a power, the area factor or the superpixel map of the labelling rule is out of range.
     CFM_ERROR_MODEL_LABELLING = 130,

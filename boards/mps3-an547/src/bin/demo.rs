@@ -5,9 +5,8 @@
 use cfm_boards::demo::{self, MEMORY, Memory};
 use cfm_boards::host::{FileLabels, FileRows, leave};
 use cfm_boards::report::{Event, Report};
-use cfm_core::kernels::Mve;
 use cortex_m_rt::entry;
-use mps3_an547::{clock, report, report_stack};
+use mps3_an547::{clock, kernels, report, report_stack};
 use static_cell::ConstStaticCell;
 
 static IMAGE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
@@ -20,7 +19,7 @@ fn main() -> ! {
     };
     let (mut camera, mut labels) = (FileRows::default(), FileLabels::default());
     let result = demo::run(
-        &Mve,
+        &kernels(),
         &mut camera,
         &mut labels,
         &mut clock,

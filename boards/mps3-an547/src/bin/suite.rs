@@ -4,9 +4,8 @@
 
 use cfm_boards::host::leave;
 use cfm_boards::suite::{self, MEMORY, Memory};
-use cfm_core::kernels::Mve;
 use cortex_m_rt::entry;
-use mps3_an547::{report, report_stack};
+use mps3_an547::{kernels, report, report_stack};
 use static_cell::ConstStaticCell;
 
 static SUITE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
@@ -16,7 +15,7 @@ fn main() -> ! {
     let mut report = report();
     let passed = SUITE
         .try_take()
-        .is_some_and(|memory| suite::run_both(&Mve, &mut report, memory).passed());
+        .is_some_and(|memory| suite::run_both(&kernels(), &mut report, memory).passed());
     report_stack(&mut report);
     leave(passed)
 }

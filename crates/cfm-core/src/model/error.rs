@@ -25,7 +25,8 @@ pub enum ModelErrorKind {
     SectionLength,
     /// Reserved bytes, or fields that a layer kind does not use, are not what the format fixes them to.
     Reserved,
-    /// A height, width or channel count is zero or too large.
+    /// A height, width or channel count is zero or too large, or the channels of pooling or an addition are
+    /// not its input's.
     Dimension,
     /// A kernel, stride or dilation is zero, or no window fits into the padded input.
     Window,
@@ -66,7 +67,8 @@ pub enum ModelErrorKind {
     PathScales,
     /// The classifier's exponent is not the logits', or out of range.
     LogitScale,
-    /// The class list does not fit the classifier, or no class can label a pixel.
+    /// The class list does not fit the classifier, two classes have one label or one has 255, or no class can
+    /// label a pixel.
     Classes,
     /// A power, the area factor or the superpixel map of the labelling rule is out of range.
     Labelling,

@@ -70,7 +70,7 @@
 //! - Kernel, stride and dilation are at least 1. Along each axis an input of length `n` becomes an output of length
 //!   `floor((n + padding - extent) / stride) + 1`, where `padding` is that of both ends and the window's extent,
 //!   `dilation * (kernel - 1) + 1`, is at most `n + padding`.
-//! - The centre of the receptive field of cell 0 is within 2^24 half pixels of the image's first edge, and the centres of
+//! - The centre of the receptive field of cell 0 is within 2^24 half pixels of the first pixel's centre, and the centres of
 //!   neighbouring cells at most 2^24 pixels apart ([`receptive_field`](crate::receptive_field)).
 //! - Exponents are in `-64 ..= 63` and `low <= high`; the zero point may lie outside the clamp range.
 //! - Pooling keeps channels, zero point and exponent of its input, and its clamp is `-128 ..= 127`. Every window has a

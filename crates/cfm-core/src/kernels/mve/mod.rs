@@ -20,9 +20,23 @@ const QUAD: usize = 4;
 ///
 /// Grouped convolutions that are not depthwise, and layers whose outputs are no multiple of four, run on the portable
 /// kernels.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Mve;
+pub struct Mve(());
+
+#[allow(unsafe_code)] // who makes the value says that there are the instructions
+impl Mve {
+    /// The kernels.
+    ///
+    /// # Safety
+    /// The core that they run on has the M-profile vector extension (integers are enough), and it is switched on: `CPACR`
+    /// allows coprocessors 10 and 11, as `cortex-m-rt` has it for targets with floating point (`eabihf`). Stable Rust cannot tell
+    /// this from the target.
+    #[must_use]
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Kernels for Mve {
     fn conv2d_row(

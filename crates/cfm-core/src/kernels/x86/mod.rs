@@ -67,7 +67,8 @@ impl InstructionSet {
 
 /// Kernels for x86-64, with the packed layers of a model.
 ///
-/// They compute other layers as well, on the portable kernels. Share them by reference between threads. Each thread keeps
+/// They compute other layers as well, on the portable kernels. The processor must round to nearest (bits 13 and 14 of `MXCSR` are
+/// 0), as Rust takes for granted everywhere. Share them by reference between threads. Each thread keeps
 /// memory to work in, some hundred kilobytes for a model like those of this project.
 #[derive(Debug)]
 pub struct X86<'m> {
