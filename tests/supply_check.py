@@ -4,9 +4,9 @@
     python3 tests/supply_check.py packages FOLDER      the .crate files that `cargo package` left in FOLDER
     python3 tests/supply_check.py msrv MANIFEST        the lock file of a workspace
 
-A package has what crates.io and its users expect: licences, a README whose links work, a complete manifest, and every file
-that its sources include. The dependencies of a crate, those of its tests aside, ask for no newer compiler than its own
-`rust-version`. Exits 1 when something is wrong.
+A package has what crates.io and its users expect: licences, a README whose links work and that says what licence the weights
+in the package are under, a complete manifest, and every file that its sources include or read. The dependencies of a crate,
+those of its tests aside, ask for no newer compiler than its own `rust-version`. Exits 1 when something is wrong.
 """
 
 import json
@@ -21,7 +21,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Of a package on crates.io.
 LARGEST = 10 << 20
-INCLUDE = re.compile(r'\b(?:include(?:_str|_bytes|_model|_dir)?!\(|#\[path = )"([^"]+)"')
+INCLUDE = re.compile(r'(?:\binclude(?:_str|_bytes|_model|_dir)?!\(|#\[path = )"([^"]+)"')
+# A path that leads out of a folder, in a string of its own.
+READ = re.compile(r'"/?(\.\.(?:/[^"]*)?)"')
+# Files of weights, and what the README must call their licence. Those of RANDOM were not trained.
+WEIGHTS = {
+    "street.cfm": "CC BY-NC 4.0",
+    "street.safetensors": "CC BY-NC 4.0",
+    "scene.cfm": "MSRC",
+    "scene.safetensors": "MSRC",
+    "efficientnet_lite0.safetensors": "Apache License 2.0",
+}
+RANDOM = {"small.cfm"}
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 REQUIRED = ("description", "license", "readme", "rust-version", "keywords", "categories")
 
@@ -58,9 +69,22 @@ def check_package(archive, ours):
                 wrong.append(f"{kind}: {name} has no version")
     readme = files.get(package.get("readme"), b"").decode()
     wrong += [f"README.md: {link} is not in the package" for link in LINK.findall(readme) if not inside(files, "", link)]
+    for name in files:
+        if name.endswith((".cfm", ".safetensors")) and posixpath.basename(name) not in RANDOM:
+            licence = WEIGHTS.get(posixpath.basename(name))
+            # The file, or the model that it belongs to, in code; lines may be broken anywhere.
+            words, model = " ".join(readme.split()), posixpath.basename(name).split(".")[0]
+            if licence is None or licence not in words or not re.search(rf"`{model}(\.[a-z]+)?`", words):
+                wrong.append(f"README.md does not say what licence {name} is under")
     for name, content in files.items():
         if name.endswith(".rs"):
+            # Tests that leave out what a package does not have look for the file that makes it one.
+            anywhere = b"Cargo.toml.orig" in content
             for line in content.decode().splitlines():
+                if not INCLUDE.search(line) and not line.lstrip().startswith("//") and not anywhere:
+                    # Such paths begin at the manifest.
+                    out = [path for path in READ.findall(line) if posixpath.normpath(path).startswith("..")]
+                    wrong += [f"{name}: {path} is read, but not in the package" for path in out]
                 # Examples in documentation may be of a file of the reader's own.
                 example = line.lstrip().startswith(("//!", "///"))
                 for path in INCLUDE.findall(line):

@@ -265,7 +265,8 @@ enum cfm_error
    */
   CFM_ERROR_MODEL_RESERVED = 108,
   /**
-   * Model file: a height, width or channel count is zero or too large.
+   * Model file: a height, width or channel count is zero or too large, or the channels of pooling or an addition are
+   * not its input's.
    */
   CFM_ERROR_MODEL_DIMENSION = 109,
   /**
@@ -346,7 +347,8 @@ enum cfm_error
    */
   CFM_ERROR_MODEL_LOGIT_SCALE = 128,
   /**
-   * Model file: the class list does not fit the classifier, or no class can label a pixel.
+   * Model file: the class list does not fit the classifier, two classes have one label or one has 255, or no class can
+   * label a pixel.
    */
   CFM_ERROR_MODEL_CLASSES = 129,
   /**
