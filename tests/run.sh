@@ -33,6 +33,11 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 
 step "cargo test"
 cargo test --workspace --locked
+for extension in avx2 avx512_vnni; do
+    if [ -r /proc/cpuinfo ] && ! grep -qw "$extension" /proc/cpuinfo; then
+        echo "note: this processor has no $extension; its kernels were not run"
+    fi
+done
 
 step "inputs of the fuzz targets"
 CARGO_TARGET_DIR=$OUT cargo test --manifest-path tests/fuzz/Cargo.toml --locked
