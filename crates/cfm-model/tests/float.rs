@@ -438,6 +438,17 @@ fn what_cannot_be_quantized_names_its_channel() {
     assert_eq!(quantize(&float), Err(QuantizeError::PathScales));
 
     let mut float = network(1);
+    for fcs in [&mut float.head.segment_fcs, &mut float.head.region_fcs] {
+        let output = &mut fcs.last_mut().unwrap().output;
+        output.zero_point = i8::MIN;
+        output.activation = Activation::Relu;
+    }
+    assert!(quantize(&float).is_ok());
+    float.head.region_fcs[0].output.activation = Activation::None;
+    let place = Place::FullyConnected(Path::Region, 0);
+    assert_eq!(quantize(&float), Err(QuantizeError::PathRange { place }));
+
+    let mut float = network(1);
     float.head.joint_fcs.clear();
     assert_eq!(quantize(&float), Err(QuantizeError::NoClassifier));
 

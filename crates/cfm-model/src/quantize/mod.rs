@@ -74,7 +74,7 @@ use cfm_core::model::Path;
 use thiserror::Error;
 
 use crate::Place;
-use crate::float_model::{FloatFc, FloatLayer, FloatModel};
+use crate::float_model::{Activation, FloatFc, FloatLayer, FloatModel};
 use crate::shape::ShapeError;
 use crate::spec::{
     AddSpec, Channel, ConvSpec, Design, FcSpec, HeadSpec, IMAGE_SCALE, LayerSpec, ModelSpec,
@@ -120,6 +120,15 @@ pub enum QuantizeError {
     /// The paths of Design A are concatenated, but end with different scales.
     #[error("the two paths of the head end with different scales")]
     PathScales,
+    /// A path of Design A ends without an activation, at the scale of values that are never negative: those of a feature map
+    /// behind an activation, which the other path passes on.
+    #[error(
+        "{place}: its values below zero have no place at the scale of the other path, which has none"
+    )]
+    PathRange {
+        /// The path's last layer.
+        place: Place,
+    },
     /// The scales of an addition's inputs and output are too far apart to be aligned by shifts.
     #[error(
         "layer {layer}: the scales of the addition are 2^{distance} apart, more than 2^{MAX_ADD_DISTANCE}"
@@ -328,6 +337,16 @@ fn quantize_head(
     let same = joined.zero_point == region_end.zero_point && joined.exponent == region_end.exponent;
     if head.design == Design::A && !same {
         return Err(QuantizeError::PathScales);
+    }
+    for path in [Path::Segment, Path::Region] {
+        if head.design == Design::A
+            && let Some((last, fc)) = head.fcs(path).iter().enumerate().last()
+            && fc.output.activation == Activation::None
+            && fc.output.zero_point == i8::MIN
+        {
+            let place = Place::FullyConnected(path, last);
+            return Err(QuantizeError::PathRange { place });
+        }
     }
     let (joint_fcs, _) = path(Path::Joint, &joint_inputs, joined)?;
     Ok(HeadSpec {
