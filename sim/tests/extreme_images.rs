@@ -129,7 +129,7 @@ fn labels_in_too_many_pieces_are_refused() {
     assert!(taken < 4 * 100_000_000 + 4 * MIB, "{taken}");
     labels.save(&root.join("bad.png")).unwrap();
     assert!(fs::metadata(root.join("bad.png")).unwrap().len() < 1_000_000);
-    RgbImage::from_pixel(60, 40, Rgb([9; 3]))
+    RgbImage::from_pixel(60, 60, Rgb([9; 3]))
         .save(root.join("p.png"))
         .unwrap();
     let arguments = [
@@ -144,6 +144,18 @@ fn labels_in_too_many_pieces_are_refused() {
     ];
     assert_eq!(refusal(root, &arguments), format!("cfm: bad.png: {error}"));
     assert!(!root.join("proposals.png").exists());
+}
+
+/// Of one label, many pixels wait to be looked at.
+#[test]
+fn labels_in_one_piece_take_a_few_bytes_a_pixel() {
+    let _turn = turn();
+    let side = 5000;
+    let labels = LabelMap::new(side, side, vec![1; side * side]).unwrap();
+    let classes = TruthClasses::of_values(0);
+    let (truth, taken) = peak(|| Truth::from_labels(&labels, &classes));
+    assert_eq!(truth.unwrap().segments().len(), 1);
+    assert!(taken < 8 * side * side, "{taken}");
 }
 
 /// As many ground-truth segments as there may be, all of them in every candidate: they are pasted once, not once each.

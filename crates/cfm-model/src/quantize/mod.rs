@@ -340,7 +340,7 @@ fn quantize_head(
     }
     for path in [Path::Segment, Path::Region] {
         if head.design == Design::A
-            && let Some((last, fc)) = head.fcs(path).iter().enumerate().last()
+            && let Some((last, fc)) = head.fcs(path).iter().enumerate().next_back()
             && fc.output.activation == Activation::None
             && fc.output.zero_point == i8::MIN
         {
