@@ -205,7 +205,7 @@ mod tests {
         let mut files = OutputFiles::new().keeping(&input);
         let same = folder
             .path()
-            .join("../")
+            .join("..")
             .join(folder.path().file_name().unwrap());
         for path in [&input, &same.join("in.png")] {
             assert!(files.add(path, b"new".to_vec()).is_err());
