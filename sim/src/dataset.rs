@@ -382,21 +382,30 @@ impl Dataset {
     /// As [`Dataset::photo`] and [`Dataset::labels`]; [`DatasetError::LabelsShape`] where no scale fits to a pixel.
     pub fn sample(&self, id: &str) -> Result<Sample, DatasetError> {
         let (photo, labels) = (self.photo(id)?, self.labels(id)?);
-        let (width, height) = (labels.width(), labels.height());
-        if !same_shape(photo.dimensions(), (width as u32, height as u32)) {
-            return Err(DatasetError::LabelsShape {
-                path: self.labels_path(id).display().to_string(),
-                width,
-                height,
-                photo: photo.dimensions(),
-            });
-        }
+        check_shape(&self.labels_path(id).display().to_string(), &photo, &labels)?;
         Ok(Sample {
             id: id.to_owned(),
             photo,
             labels,
         })
     }
+}
+
+/// Refuses the label image at `path` if neither it nor the photograph is the other one scaled.
+///
+/// # Errors
+/// [`DatasetError::LabelsShape`].
+pub fn check_shape(path: &str, photo: &RgbImage, labels: &LabelMap) -> Result<(), DatasetError> {
+    let (width, height) = (labels.width(), labels.height());
+    if same_shape(photo.dimensions(), (width as u32, height as u32)) {
+        return Ok(());
+    }
+    Err(DatasetError::LabelsShape {
+        path: path.to_owned(),
+        width,
+        height,
+        photo: photo.dimensions(),
+    })
 }
 
 fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {

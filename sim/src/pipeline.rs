@@ -24,11 +24,11 @@ use serde::{Serialize, Serializer};
 
 use crate::core_trace::IndexMemory;
 use crate::float_network::{FloatNetwork, FloatNetworkError};
-use crate::import::{Segments, TooManyRuns};
+use crate::import::{FitError, Segments};
 use crate::label_map::{LabelMap, LabelMapError};
 use crate::labelling::label;
 use crate::memory_bound::{MemoryError, check_run};
-use crate::photo::{self, same_shape};
+use crate::photo;
 use crate::trace::Inputs;
 
 /// Why a photograph cannot be segmented.
@@ -84,21 +84,9 @@ pub enum PipelineError {
     /// The float network cannot compute.
     #[error(transparent)]
     Float(#[from] FloatNetworkError),
-    /// The given segments are of another shape than the photograph: turned, or cropped.
-    #[error(
-        "the segments' {width}x{height} pixels are of another shape than the photograph's {}x{} and the network's input", .photo.0, .photo.1
-    )]
-    SegmentsShape {
-        /// Their columns.
-        width: u16,
-        /// Their rows.
-        height: u16,
-        /// Columns and rows of the photograph, turned upright.
-        photo: (u32, u32),
-    },
-    /// The given segments have too many runs at the size of the network's input.
+    /// The given segments do not fit the photograph.
     #[error(transparent)]
-    Runs(#[from] TooManyRuns),
+    Fit(#[from] FitError),
     /// None of the given segments has a pixel of the network's input.
     #[error("no segment has a pixel at the size of the network's input")]
     NoSegment,
@@ -456,20 +444,10 @@ impl<'m> Pipeline<'m> {
     /// Segments from elsewhere, brought to the size of the network's input.
     ///
     /// # Errors
-    /// [`PipelineError::SegmentsShape`], [`PipelineError::Runs`] or [`PipelineError::NoSegment`].
+    /// [`PipelineError::Fit`] or [`PipelineError::NoSegment`].
     pub fn fitted(&self, photo: &RgbImage, segments: &Segments) -> Result<Segments, PipelineError> {
         let Shape { height, width, .. } = self.model.input();
-        let size = (segments.width(), segments.height());
-        let (columns, rows) = (u32::from(size.0), u32::from(size.1));
-        // Masks that were made at the network's size are of its shape, which photographs are stretched to.
-        if size != (width, height) && !same_shape(photo.dimensions(), (columns, rows)) {
-            return Err(PipelineError::SegmentsShape {
-                width: size.0,
-                height: size.1,
-                photo: photo.dimensions(),
-            });
-        }
-        let resized = segments.resized(width, height)?;
+        let resized = segments.fitted(photo.dimensions(), width, height)?;
         if resized.is_empty() {
             return Err(PipelineError::NoSegment);
         }

@@ -7,7 +7,8 @@
 //   c        answers the number of system clocks so far
 //   f N      half a period of the SPI clock takes N system clocks from here on; answers "ok"
 //
-// The memory for weights from outside is a plain array that answers a word a clock. SPI begins at half the system clock, as fast as it may.
+// The memory for weights from outside is a plain array that answers a word a clock. SPI begins at half the system clock,
+// as fast as it may.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -18,7 +19,6 @@
 #include "verilated.h"
 
 namespace {
-
 
 class Board {
 public:

@@ -25,7 +25,7 @@ use std::path::Path;
 use cfm_core::segment::Run;
 
 use crate::label_map::{LabelMapError, nearest_sources, read_indices};
-use crate::photo::{MAX_FILE, MAX_PIXELS};
+use crate::photo::{MAX_FILE, MAX_PIXELS, same_shape};
 use cfm_model::bounded_file;
 
 /// Most segments of a file.
@@ -36,6 +36,27 @@ pub const MAX_RUNS: usize = 1 << 25;
 
 /// Endings of files with segments, in the order in which they are looked for.
 pub const ENDINGS: [&str; 3] = ["png", "json", "npy"];
+
+/// Why segments do not fit a photograph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// They are of another shape than the photograph: turned, or cropped.
+    #[error(
+        "the segments' {width}x{height} pixels are of another shape than the photograph's {}x{}", .photo.0, .photo.1
+    )]
+    Shape {
+        /// Their columns.
+        width: u16,
+        /// Their rows.
+        height: u16,
+        /// Columns and rows of the photograph, turned upright.
+        photo: (u32, u32),
+    },
+    /// They have too many runs at the size that they are brought to.
+    #[error(transparent)]
+    Runs(#[from] TooManyRuns),
+}
 
 /// Segments have more than [`MAX_RUNS`] runs in an image of another size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -262,6 +283,27 @@ impl Segments {
     pub fn truncate(&mut self, count: usize) {
         self.ends.truncate(count);
         self.runs.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// The segments of a photograph of `photo` columns and rows, [`resized`](Self::resized) to the size at which it is looked
+    /// at. They must be of the photograph's shape, or of that size already.
+    ///
+    /// # Errors
+    /// [`FitError`].
+    ///
+    /// # Panics
+    /// As [`Segments::resized`].
+    pub fn fitted(&self, photo: (u32, u32), width: u16, height: u16) -> Result<Self, FitError> {
+        let size = (self.width.into(), self.height.into());
+        // Masks that were made at that size are of its shape, which photographs are stretched to.
+        if size != (width.into(), height.into()) && !same_shape(photo, size) {
+            return Err(FitError::Shape {
+                width: self.width,
+                height: self.height,
+                photo,
+            });
+        }
+        Ok(self.resized(width, height)?)
     }
 
     /// The segments of the image at another size: each pixel belongs to the segments of the one that holds its centre.

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use cfm_core::model::Shape;
 use cfm_core::segment::{Segment, SuperpixelMap};
 use cfm_proposals::{MAX_PIXELS, Params};
-use cfm_sim::dataset::{Dataset, DatasetError};
+use cfm_sim::dataset::{Dataset, check_shape};
 use cfm_sim::import::{self, Options, Segments};
 use cfm_sim::label_map::LabelMap;
 use cfm_sim::output::{OutputFiles, write_picture};
@@ -263,22 +263,10 @@ impl Setup {
         time: Duration,
     ) -> anyhow::Result<Made> {
         let (width, height) = self.size(photo)?;
-        let size = (segments.width(), segments.height());
-        if size != (width, height)
-            && !photo::same_shape(photo.dimensions(), (size.0.into(), size.1.into()))
-        {
-            bail!(
-                "the segments' {}x{} pixels are of another shape than the photograph's {}x{}",
-                size.0,
-                size.1,
-                photo.width(),
-                photo.height()
-            );
-        }
+        let resized = segments.fitted(photo.dimensions(), width, height)?;
         let quality = truth
             .map(|(truth, classes)| measure_segments(truth, classes, segments, self.void))
             .transpose()?;
-        let resized = segments.resized(width, height)?;
         let picture = drawn.then(|| {
             let first: Vec<Segment<'_>> = resized.iter().take(SHOWN).map(Segment::Runs).collect();
             draw(photo, (width, height), &[], &first)
@@ -392,16 +380,7 @@ fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<
     let truth = match &args.labels {
         Some(path) => {
             let labels = LabelMap::open(path)?;
-            let (width, height) = (labels.width(), labels.height());
-            if !photo::same_shape(photo.dimensions(), (width as u32, height as u32)) {
-                return Err(DatasetError::LabelsShape {
-                    path: display(path),
-                    width,
-                    height,
-                    photo: photo.dimensions(),
-                }
-                .into());
-            }
+            check_shape(&display(path), &photo, &labels)?;
             let truth = Truth::from_labels(&labels, &classes);
             Some(truth.with_context(|| display(path))?)
         }
