@@ -160,8 +160,11 @@ pub fn linked(path: &Path) -> PathBuf {
     path
 }
 
-/// A file's name in its folder, without links on the way there.
-fn real_name(path: &Path) -> io::Result<PathBuf> {
+/// A file's name in its folder, without links on the way there: two paths are of one file if these are equal.
+///
+/// # Errors
+/// What the file system reports of the folder.
+pub fn real_name(path: &Path) -> io::Result<PathBuf> {
     let folder = fs::canonicalize(folder(path))?;
     Ok(path
         .file_name()

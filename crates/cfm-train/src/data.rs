@@ -8,7 +8,7 @@ use cfm_sim::label_map::LabelMap;
 use cfm_sim::photo;
 use rayon::prelude::*;
 
-use crate::config::{DataConfig, InputSize};
+use crate::config::{Config, DataConfig, InputSize};
 
 /// Class of the pixels that count for nothing, whatever their label in the data set.
 pub const IGNORE: u8 = u8::MAX;
@@ -27,8 +27,8 @@ pub struct Photo {
     pub classes: LabelMap,
     /// Label values as they are in the data set, on which results are measured; only of photographs that are measured on.
     pub labels: Option<LabelMap>,
-    /// Width and height in the data set.
-    pub size: (usize, usize),
+    /// Width and height of the labels in the data set.
+    pub labels_size: (usize, usize),
 }
 
 /// Why a data set cannot be trained on.
@@ -56,18 +56,22 @@ pub enum DataError {
     /// Nothing, or everything, is held out.
     #[error("hold_out = {0:?} leaves nothing to train on or nothing to validate on")]
     HoldOut(String),
-    /// Photograph and labels have different sizes.
-    #[error("{0}: it does not have the size of its photograph")]
-    Size(String),
 }
 
-/// The names of the photographs to train on and to validate on, in the order of their splits' files.
+/// The names of the photographs to train on and to validate on, in the order of their splits' files. A run that never
+/// validates needs no split for that, and has none to validate on.
 ///
 /// # Errors
 /// When a split cannot be read, or nothing is left to train or to validate on.
-pub fn ids(dataset: &Dataset, config: &DataConfig) -> Result<[Vec<String>; 2], DataError> {
+pub fn ids(dataset: &Dataset, config: &Config) -> Result<[Vec<String>; 2], DataError> {
+    let validated = config.validate_every > 0;
+    let config = &config.data;
     let mut train = dataset.split(&config.train)?;
-    let mut val = dataset.split(&config.val)?;
+    let mut val = if validated || config.hold_out.is_some() {
+        dataset.split(&config.val)?
+    } else {
+        Vec::new()
+    };
     if let Some(held_out) = &config.hold_out {
         train.extend(val);
         train.sort_unstable();
@@ -76,6 +80,9 @@ pub fn ids(dataset: &Dataset, config: &DataConfig) -> Result<[Vec<String>; 2], D
         if train.is_empty() || val.is_empty() {
             return Err(DataError::HoldOut(held_out.clone()));
         }
+    }
+    if !validated {
+        val.clear();
     }
     for ids in [&mut train, &mut val] {
         ids.truncate(config.limit.unwrap_or(usize::MAX));
@@ -144,12 +151,6 @@ pub fn read(
     ids.into_par_iter()
         .map(|id| {
             let sample = dataset.sample(&id)?;
-            let (width, height) = sample.photo.dimensions();
-            let full = (width as usize, height as usize);
-            if (sample.labels.width(), sample.labels.height()) != full {
-                let path = dataset.labels_path(&id);
-                return Err(DataError::Size(path.display().to_string()));
-            }
             let pixels = photo::resized(&sample.photo, size.width.into(), size.height.into());
             let classes = sample
                 .labels
@@ -159,8 +160,8 @@ pub fn read(
                 id,
                 pixels: pixels.into_raw(),
                 classes,
+                labels_size: (sample.labels.width(), sample.labels.height()),
                 labels: measured.then_some(sample.labels),
-                size: full,
             })
         })
         .collect()

@@ -129,7 +129,9 @@ pub fn weights<const D: usize>(
 /// The multiple of `2^exponent` nearest `x`, ties to the even one.
 #[must_use]
 pub fn nearest(x: f32, exponent: i32) -> f32 {
-    (x * 2f32.powi(-exponent)).round_ties_even() * 2f32.powi(exponent)
+    // In double precision: the reciprocal of a step that a dead channel's tiny weights have is beyond single precision.
+    let steps = (f64::from(x) * 2f64.powi(-exponent)).round_ties_even();
+    (steps * 2f64.powi(exponent)) as f32
 }
 
 /// The values of a tensor, in row-major order.
@@ -181,6 +183,24 @@ mod tests {
             let q = rne(a, 5).clamp(-128, 127);
             assert_eq!(value, q as f32 / 32.0, "accumulator {a}");
         }
+    }
+
+    #[test]
+    fn channels_of_tiny_weights_stay_numbers() {
+        let device = Device::flex();
+        let tiny = [1e-35, f32::MIN_POSITIVE, 1e-38, 1e-40];
+        let rows: Vec<f32> = tiny.iter().flat_map(|&w| [w, -w / 3.0]).collect();
+        let weight = Tensor::<2>::from_data(TensorData::new(rows.clone(), [4, 2]), &device);
+        let bias = Tensor::<1>::from_data([0.25; 4], &device);
+        let (weight, bias) = weights(weight, bias, -20);
+        for (quantized, given) in to_vec(weight).chunks(2).zip(rows.chunks(2)) {
+            let step = 2f64.powi(weight_exponent(given[0]));
+            for (&q, &w) in quantized.iter().zip(given) {
+                let error = (f64::from(q) - f64::from(w)).abs();
+                assert!(error <= step / 2.0, "{w:e} became {q:e}");
+            }
+        }
+        assert_eq!(to_vec(bias), [0.25; 4]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use cfm_sim::pipeline::{Pipeline, PipelineError};
 use crate::export::{self, ExportError};
 
 /// A model's measures on some photographs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Measured {
     /// The integer core's.
     pub int8: Evaluation,

@@ -91,7 +91,8 @@ fn dot(weights: &[f64], row: &[u8]) -> f64 {
         .sum()
 }
 
-/// Trains a machine for each of `outputs` classes against all others; `classes` holds the class of every vector.
+/// Trains a machine for each of `outputs` classes against all others; `classes` holds the class of every vector. `done` is
+/// called after each.
 #[must_use]
 pub fn one_against_the_rest(
     features: &Features,
@@ -99,6 +100,7 @@ pub fn one_against_the_rest(
     outputs: usize,
     config: &SvmConfig,
     seed: u64,
+    done: impl Fn() + Sync,
 ) -> Vec<Machine> {
     let scale = features.scale();
     (0..outputs)
@@ -108,6 +110,7 @@ pub fn one_against_the_rest(
             let mut solver = Solver::new(features, scale, config);
             let positive = |index: usize| usize::from(classes[index]) == output;
             mine(&mut solver, positive, config, &mut random);
+            done();
             solver.machine()
         })
         .collect()
@@ -384,7 +387,7 @@ mod tests {
             cost: 100.0,
             ..EXACT
         };
-        let machines = one_against_the_rest(&features, &classes, 3, &config, 9);
+        let machines = one_against_the_rest(&features, &classes, 3, &config, 9, || ());
         for (output, machine) in (0_u8..).zip(&machines) {
             for (index, &class) in classes.iter().enumerate() {
                 let margin = machine.margin(&features, index);
@@ -400,7 +403,7 @@ mod tests {
     fn mined_machines_are_the_optimum_over_all_samples() {
         for (seed, noise, wrong) in [(2, 20.0, 0.0), (3, 60.0, 0.1), (4, 90.0, 0.3)] {
             let (features, classes) = clouds(60, noise, wrong, seed);
-            let machines = one_against_the_rest(&features, &classes, 3, &EXACT, 5);
+            let machines = one_against_the_rest(&features, &classes, 3, &EXACT, 5, || ());
             for (output, machine) in (0_u8..).zip(&machines) {
                 let problem = dense(&features, &classes, output, &EXACT);
                 let w = vector(machine, &features);
@@ -419,7 +422,8 @@ mod tests {
     fn the_gap_bounds_the_distance_to_the_optimum() {
         let (features, classes) = clouds(60, 70.0, 0.2, 6);
         let coarse = SvmConfig { gap: 0.05, ..EXACT };
-        let train = |config: &SvmConfig| one_against_the_rest(&features, &classes, 3, config, 5);
+        let train =
+            |config: &SvmConfig| one_against_the_rest(&features, &classes, 3, config, 5, || ());
         for (output, (fine, coarse)) in (0_u8..).zip(train(&EXACT).iter().zip(&train(&coarse))) {
             let problem = dense(&features, &classes, output, &EXACT);
             let value = |machine| objective(&problem, &vector(machine, &features));
@@ -435,7 +439,7 @@ mod tests {
             rounds: 1,
             ..SvmConfig::default()
         };
-        let train = |seed| one_against_the_rest(&features, &classes, 4, &config, seed);
+        let train = |seed| one_against_the_rest(&features, &classes, 4, &config, seed, || ());
         assert_eq!(train(1), train(1));
         assert_ne!(train(1), train(2));
         // No sample of the fourth class: its machine says no to everything.

@@ -36,7 +36,7 @@ pub enum FitError {
 
 /// Trains a machine for every output of the head; gives them with the exponent of their margins.
 ///
-/// `network` is folded and without gradients; `model` has its geometry.
+/// `network` is folded and without gradients; `model` has its geometry. `done` is called after each machine.
 ///
 /// # Errors
 /// [`FitError`].
@@ -46,6 +46,7 @@ pub fn fit(
     sources: &[Source<'_>],
     model: &Model<'_>,
     config: &Config,
+    done: impl Fn() + Sync,
 ) -> Result<(Vec<Machine>, i32), FitError> {
     let seen = sources
         .par_iter()
@@ -62,7 +63,8 @@ pub fn fit(
     if classes.is_empty() {
         return Err(FitError::NoExample);
     }
-    let machines = one_against_the_rest(&features, &classes, outputs, &config.svm, config.seed);
+    let machines =
+        one_against_the_rest(&features, &classes, outputs, &config.svm, config.seed, done);
     let margins: Vec<f32> = machines
         .par_iter()
         .flat_map_iter(|machine| {

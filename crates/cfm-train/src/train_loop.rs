@@ -118,11 +118,13 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Take the backbone and the side classifier from the end of another run's float phase: its folder.
     pub init: Option<&'a Path>,
+    /// What the model says of how it was made.
+    pub provenance: &'a [(String, String)],
     /// Where to compute.
     pub backend: Backend,
     /// Continue from the folder's checkpoint, if there is one.
     pub resume: bool,
-    /// Asked before every step: true saves the checkpoint and stops.
+    /// Asked before every step, and after the last: true saves the checkpoint and stops.
     pub stop: &'a (dyn Fn(&Position) -> bool + Sync),
     /// Where progress is shown.
     pub progress: &'a MultiProgress,
@@ -204,6 +206,10 @@ pub fn train(run: &Run<'_>) -> Result<Outcome, TrainError> {
     if !trainer.phase(&mut state, &checkpoint)? {
         return Ok(Outcome::Stopped(state.position));
     }
+    // What follows is made anew when the run is continued.
+    if (run.stop)(&state.position) {
+        return Ok(Outcome::Stopped(state.position));
+    }
     trainer.fit_svm(&mut state)?;
     let validation = trainer.validate(&state)?;
     if let Some(validation) = &validation {
@@ -242,13 +248,9 @@ impl<'a> Trainer<'a> {
     fn read(&mut self) -> Result<(), TrainError> {
         let run = self.run;
         let config = run.config;
-        let [train, val] = data::ids(run.dataset, &config.data)?;
+        let [train, val] = data::ids(run.dataset, config)?;
         let train = data::read(run.dataset, train, config.input, false)?;
-        let val = if config.validate_every > 0 {
-            data::read(run.dataset, val, config.input, true)?
-        } else {
-            Vec::new()
-        };
+        let val = data::read(run.dataset, val, config.input, true)?;
         let bar = bar(run.progress, (train.len() + val.len()) as u64, "segments");
         let params = config.proposals.params()?;
         let propose = |photos: &[Photo]| candidates(photos, config.input, &params, || bar.inc(1));
@@ -523,8 +525,18 @@ impl<'a> Trainer<'a> {
         let model = Model::parse(&bytes)?;
         let sources: Vec<Source<'_>> = (0..self.train.len()).map(|i| self.source(i)).collect();
         let network = state.network.valid();
-        let (machines, logits) =
-            svm_head::fit(&network, exponents, &sources, &model, self.run.config)?;
+        let outputs = network.head.classifier.weight.val().dims()[0];
+        let bar = bar(self.run.progress, outputs as u64, "vector machines");
+        let fitted = svm_head::fit(
+            &network,
+            exponents,
+            &sources,
+            &model,
+            self.run.config,
+            || bar.inc(1),
+        );
+        bar.finish_and_clear();
+        let (machines, logits) = fitted?;
         state.network.head = state.network.head.clone().with_machines(&machines);
         state.position.exponents = Some(Exponents {
             logits,
@@ -631,9 +643,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn model_bytes(&self, network: &Network, exponents: &Exponents) -> Result<Vec<u8>, TrainError> {
+        // With all that the trained model will have, which cannot fail then what it does not fail now.
         let description = self.run.dataset.description();
+        let provenance = self.run.provenance.to_vec();
         let model =
-            export::float_model(network, exponents, self.run.config, description, Vec::new())?;
+            export::float_model(network, exponents, self.run.config, description, provenance)?;
         Ok(export::to_cfm(&model)?)
     }
 

@@ -325,10 +325,10 @@ fn a_drive_is_no_beginning_of_another() {
     std::fs::write(data.join("train.txt"), "1_0\n10_0\n4\n").unwrap();
     std::fs::write(data.join("val.txt"), "1_1\n1x_0\n5\n").unwrap();
     let dataset = cfm_sim::dataset::Dataset::open(&data).unwrap();
-    let mut config = common::config().data;
-    let drives = cfm_train::data::drives(&dataset, &config).unwrap();
+    let mut config = common::config();
+    let drives = cfm_train::data::drives(&dataset, &config.data).unwrap();
     assert_eq!(drives, ["1", "10", "1x", "4", "5"]);
-    config.hold_out = Some("1".to_owned());
+    config.data.hold_out = Some("1".to_owned());
     let [train, val] = cfm_train::data::ids(&dataset, &config).unwrap();
     assert_eq!(val, ["1_0", "1_1"]);
     assert_eq!(train, ["10_0", "1x_0", "4", "5"]);

@@ -12,7 +12,9 @@ use cfm_sim::dataset::Dataset;
 use cfm_train::config::Config;
 use cfm_train::data;
 use cfm_train::device::Backend;
+use cfm_train::measure::Measured;
 use indicatif::MultiProgress;
+use serde::Serialize;
 
 use super::{STOPPED, Session, stop_flag};
 
@@ -27,6 +29,9 @@ pub struct Args {
     /// Change one value of every configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Seed of everything random; short for --set seed=N
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Folder with a run's folder for each configuration and drive; finished runs are not repeated
     #[arg(long, value_name = "FOLDER")]
     runs: PathBuf,
@@ -36,6 +41,32 @@ pub struct Args {
     /// Where the training framework computes
     #[arg(long, value_enum, default_value_t)]
     backend: Backend,
+    /// Print the measures as JSON, at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told of a configuration: the measures without each drive, and their means.
+#[derive(Serialize)]
+struct Row {
+    configuration: String,
+    drives: Vec<DriveRow>,
+    mean_miou: Mious,
+}
+
+/// What is told of a model: the drive that it was trained without and measured on.
+#[derive(Serialize)]
+struct DriveRow {
+    drive: String,
+    #[serde(flatten)]
+    measured: Measured,
+}
+
+/// Mean IoU of the integer core and of the float network, between 0 and 1.
+#[derive(Serialize)]
+struct Mious {
+    int8: f64,
+    float: f64,
 }
 
 /// Runs the command.
@@ -44,12 +75,13 @@ pub struct Args {
 /// When an input is broken or an output cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
+    let settings = super::settings(&args.set, args.seed);
     let configs = args
         .config
         .iter()
         .map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            Ok((name.into_owned(), Config::read(Some(path), &args.set)?))
+            Ok((name.into_owned(), Config::read(Some(path), &settings)?))
         })
         .collect::<Result<Vec<_>>>()?;
     for (index, (name, config)) in configs.iter().enumerate() {
@@ -71,11 +103,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         progress: &MultiProgress::new(),
     };
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:>20} {:>12} {:>7} {:>7} {:>9}",
-        "configuration", "drive", "frames", "int8", "float"
-    )?;
+    if !args.json {
+        writeln!(
+            out,
+            "{:>20} {:>12} {:>7} {:>7} {:>9}",
+            "configuration", "drive", "frames", "int8", "float"
+        )?;
+    }
+    let mut rows = Vec::new();
     for (name, config) in &configs {
         let drives = if args.drive.is_empty() {
             data::drives(&dataset, &config.data)?
@@ -85,8 +120,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if drives.len() < 2 && args.drive.is_empty() {
             bail!("all photographs are of one drive; none can be left out");
         }
-        let mut sums = [0.0; 2];
-        for drive in &drives {
+        let mut measures = Vec::new();
+        for drive in drives {
             let mut config = config.clone();
             config.data.hold_out = Some(drive.clone());
             let folder = args.runs.join(format!("{name}-{drive}"));
@@ -99,23 +134,50 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let Some(measured) = session.measure(&config, &model)? else {
                 bail!("no pixel of {drive} has a class");
             };
-            let mious = [&measured.int8, &measured.float].map(|e| 100.0 * e.miou);
-            for (sum, miou) in sums.iter_mut().zip(mious) {
-                *sum += miou;
+            if !args.json {
+                let frames = measured.int8.images.to_string();
+                let mious = Mious {
+                    int8: measured.int8.miou,
+                    float: measured.float.miou,
+                };
+                print(&mut out, name, &drive, &frames, &mious)?;
             }
-            let [int8, float] = mious;
-            writeln!(
-                out,
-                "{name:>20} {drive:>12} {:>7} {int8:>7.2} {float:>9.2}",
-                measured.int8.images
-            )?;
+            measures.push(DriveRow { drive, measured });
         }
-        let [int8, float] = sums.map(|sum| sum / drives.len() as f64);
-        writeln!(
-            out,
-            "{name:>20} {:>12} {:>7} {int8:>7.2} {float:>9.2}",
-            "mean", ""
-        )?;
+        let mean = |of: fn(&Measured) -> f64| {
+            let sum: f64 = measures.iter().map(|row| of(&row.measured)).sum();
+            sum / measures.len() as f64
+        };
+        let mean_miou = Mious {
+            int8: mean(|measured| measured.int8.miou),
+            float: mean(|measured| measured.float.miou),
+        };
+        if !args.json {
+            print(&mut out, name, "mean", "", &mean_miou)?;
+        }
+        rows.push(Row {
+            configuration: name.clone(),
+            drives: measures,
+            mean_miou,
+        });
+    }
+    if args.json {
+        super::print_json(&mut out, &rows)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(
+    out: &mut impl Write,
+    configuration: &str,
+    drive: &str,
+    frames: &str,
+    miou: &Mious,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "{configuration:>20} {drive:>12} {frames:>7} {:>7.2} {:>9.2}",
+        100.0 * miou.int8,
+        100.0 * miou.float
+    )
 }

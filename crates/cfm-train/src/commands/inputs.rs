@@ -40,7 +40,7 @@ impl Inputs {
         folder: &Path,
         init: Option<&Path>,
     ) -> Result<Self> {
-        let [train, val] = data::ids(dataset, &config.data)?;
+        let [train, val] = data::ids(dataset, config)?;
         let photographs = |split, ids| Photographs::new(dataset.description(), split, ids);
         let init = init.map(|folder| {
             let classes = dataset.description().classes.len();

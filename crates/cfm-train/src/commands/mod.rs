@@ -2,6 +2,7 @@
 
 pub mod drives;
 mod inputs;
+mod table;
 pub mod train;
 
 use std::fs::{self, File, TryLockError};
@@ -23,6 +24,7 @@ use cfm_train::measure::{MeasureError, Measured, measure};
 use cfm_train::train_loop::{Outcome, Run, train};
 use cfm_train::{data, export};
 use indicatif::{MultiProgress, ProgressBar};
+use serde::Serialize;
 
 use self::inputs::Inputs;
 
@@ -48,6 +50,18 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// The changes of a configuration: those of `--set`, then `--seed`.
+pub fn settings(set: &[String], seed: Option<u64>) -> Vec<String> {
+    let seed = seed.map(|seed| format!("seed={seed}"));
+    set.iter().cloned().chain(seed).collect()
+}
+
+/// Prints a value as indented JSON.
+pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    writeln!(out, "{text}")
+}
+
 /// What every training run is given.
 pub struct Session<'a> {
     pub dataset: &'a Dataset,
@@ -67,11 +81,13 @@ impl Session<'_> {
         warn_of_shared(dataset, config)?;
         let inputs = Inputs::of(dataset, config, folder, self.init)?;
         let _lock = claim(config, &inputs, folder, self.resume)?;
+        let provenance = provenance(config, dataset, inputs.init.as_ref());
         let outcome = train(&Run {
             dataset,
             config,
             folder,
             init: self.init,
+            provenance: &provenance,
             backend: self.backend,
             resume: self.resume,
             stop: &|_| self.stop.load(Ordering::Relaxed),
@@ -96,18 +112,18 @@ impl Session<'_> {
             &trained.exponents,
             config,
             dataset.description(),
-            provenance(config, dataset, inputs.init.as_ref()),
+            provenance,
         )?))
     }
 
     /// Measures a trained model on the photographs that it was validated on; `None` when validation is switched off, or
     /// when none of their pixels has a class.
     pub fn measure(&self, config: &Config, model: &FloatModel) -> Result<Option<Measured>> {
-        if config.validate_every == 0 {
+        let dataset = &self.dataset(config)?;
+        let [_, ids] = data::ids(dataset, config)?;
+        if ids.is_empty() {
             return Ok(None);
         }
-        let dataset = &self.dataset(config)?;
-        let [_, ids] = data::ids(dataset, &config.data)?;
         let bar = self.progress.add(ProgressBar::new(ids.len() as u64));
         let measured = measure(model, dataset, &ids, || bar.inc(1));
         bar.finish_and_clear();
@@ -127,9 +143,9 @@ impl Session<'_> {
 
 /// Says when photographs are validated on that are trained on.
 fn warn_of_shared(dataset: &Dataset, config: &Config) -> Result<()> {
-    let [train, val] = data::ids(dataset, &config.data)?;
+    let [train, val] = data::ids(dataset, config)?;
     let shared = data::shared(&train, &val);
-    if config.validate_every > 0 && shared > 0 {
+    if shared > 0 {
         let _ = writeln!(
             io::stderr(),
             "warning: {shared} of the {} photographs that are validated on are trained on, too",
@@ -192,20 +208,25 @@ fn provenance(
     let config_line = serde_json::to_string(config).unwrap_or_default();
     let init = init.map(|network| ("init", format!("the backbone of a run, {network}")));
     [
-        ("name", config.name.clone()),
+        ("name", one_line(&config.name)),
         (
             "trained_by",
             concat!("cfm-train ", env!("CARGO_PKG_VERSION")).to_owned(),
         ),
-        ("data", description.name.clone()),
-        ("data_source", description.source.clone()),
-        ("data_license", description.license.clone()),
-        ("split", config.data.train.clone()),
+        ("data", one_line(&description.name)),
+        ("data_source", one_line(&description.source)),
+        ("data_license", one_line(&description.license)),
+        ("split", one_line(&config.data.train)),
         ("seed", config.seed.to_string()),
         ("config", config_line),
     ]
     .into_iter()
     .chain(init)
-    .map(|(key, value)| (key.to_owned(), value.replace(['\r', '\n'], " ")))
+    .map(|(key, value)| (key.to_owned(), value))
     .collect()
+}
+
+/// A line for a model's provenance: names and licences come from files in which they may have several.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

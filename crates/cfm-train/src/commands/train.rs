@@ -1,20 +1,21 @@
 //! `cfm-train train`: one run.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use cfm_model::output;
 use cfm_sim::dataset::Dataset;
-use cfm_sim::evaluate::Evaluation;
+use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
 use cfm_train::device::Backend;
 use cfm_train::export;
 use cfm_train::measure::Measured;
 use indicatif::MultiProgress;
 
-use super::{STOPPED, Session, stop_flag};
+use super::table::{self, MEASURES};
+use super::{STOPPED, Session, print_json, stop_flag};
 
 /// Arguments of `cfm-train train`.
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,19 @@ pub struct Args {
     /// Name of the row in --table
     #[arg(long, value_name = "NAME", requires = "table")]
     row: Option<String>,
+    /// Print the measures and the files as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    model: &'a Path,
+    weights: &'a Path,
+    /// Nothing where nothing was measured.
+    #[serde(flatten)]
+    measured: Option<&'a Measured>,
 }
 
 /// Runs the command.
@@ -58,8 +72,7 @@ pub struct Args {
 /// # Errors
 /// When an input is broken or an output cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut settings = args.set.clone();
-    settings.extend(args.seed.map(|seed| format!("seed={seed}")));
+    let settings = super::settings(&args.set, args.seed);
     let config = Config::read(args.config.as_deref(), &settings)?;
     let folder = args
         .run
@@ -67,6 +80,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .unwrap_or_else(|| args.out.with_extension("run"));
     check_outputs(args, &folder, &config)?;
     let dataset = Dataset::open(&args.dataset)?;
+    if args.resume && !Checkpoint::of(&folder).exists() {
+        let _ = writeln!(
+            io::stderr(),
+            "no checkpoint in {}: the run begins anew",
+            folder.display()
+        );
+    }
     let stop = stop_flag()?;
     let session = Session {
         dataset: &dataset,
@@ -86,16 +106,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if measured.is_none() && args.table.is_some() {
         bail!("nothing was measured that could be appended to the table");
     }
+    // Printed first: whatever becomes of the table, the measures are told.
     let mut out = io::stdout().lock();
-    if let Some(measured) = &measured {
-        if let (Some(table), Some(row)) = (&args.table, &args.row) {
-            append(table, row, config.seed, measured)
-                .with_context(|| format!("cannot write {}", table.display()))?;
+    if args.json {
+        print_json(
+            &mut out,
+            &Report {
+                model: &args.out,
+                weights: &weights,
+                measured: measured.as_ref(),
+            },
+        )?;
+    } else {
+        if let Some(measured) = &measured {
+            print(measured, &mut out)?;
         }
-        print(measured, &mut out)?;
+        writeln!(out, "{}", args.out.display())?;
+        writeln!(out, "{}", weights.display())?;
     }
-    writeln!(out, "{}", args.out.display())?;
-    writeln!(out, "{}", weights.display())?;
+    if let (Some(measured), Some(table), Some(row)) = (&measured, &args.table, &args.row) {
+        table::append(table, row, config.seed, measured)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,7 +154,18 @@ fn check_outputs(args: &Args, folder: &Path, config: &Config) -> Result<()> {
     {
         bail!("the name of the row in the table has several lines");
     }
-    Ok(())
+    let Some(table) = &args.table else {
+        return Ok(());
+    };
+    let name = |path: &Path| {
+        output::real_name(path).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for file in [&args.out, &weights] {
+        if name(table)? == name(file)? {
+            bail!("{}: the table and the model have one name", file.display());
+        }
+    }
+    table::check(table)
 }
 
 fn print(Measured { int8, float }: &Measured, out: &mut impl Write) -> io::Result<()> {
@@ -146,55 +188,4 @@ fn print(Measured { int8, float }: &Measured, out: &mut impl Write) -> io::Resul
         )?;
     }
     Ok(())
-}
-
-type Measure = fn(&Evaluation) -> f64;
-
-const MEASURES: [(&str, Measure); 3] = [
-    ("mIoU", |e| e.miou),
-    ("class average", |e| e.class_accuracy),
-    ("global accuracy", |e| e.global_accuracy),
-];
-
-const COLUMNS: [&str; 8] = [
-    "row",
-    "seed",
-    "int8_miou",
-    "int8_class_average",
-    "int8_accuracy",
-    "float_miou",
-    "float_class_average",
-    "float_accuracy",
-];
-
-/// Adds a row. Runs side by side take turns; a last row without its end, which a full disk may have left, is dropped.
-fn append(path: &Path, row: &str, seed: u64, measured: &Measured) -> io::Result<()> {
-    let mut table = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(path)?;
-    table.lock()?;
-    let mut text = Vec::new();
-    table.read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|&byte| byte == b'\n');
-    let end = whole.map_or(0, |end| end as u64 + 1);
-    table.set_len(end)?;
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    if end == 0 {
-        rows.write_record(COLUMNS)?;
-    }
-    let mut record = vec![row.to_owned(), seed.to_string()];
-    for evaluation in [&measured.int8, &measured.float] {
-        record.extend(MEASURES.map(|(_, of)| format!("{:.2}", 100.0 * of(evaluation))));
-    }
-    rows.write_record(record)?;
-    let rows = rows.into_inner().map_err(|error| error.into_error())?;
-    table
-        .write_all(&rows)
-        .and_then(|()| table.sync_all())
-        .inspect_err(|_| {
-            // The first error is the one worth telling; half a row is dropped by the next run, too.
-            let _ = table.set_len(end);
-        })
 }

@@ -42,7 +42,7 @@ impl Objects {
         let Some(regions) = dataset.regions(&photo.id)? else {
             return Ok(Self::components(classes.labels(), width, kinds));
         };
-        if (regions.width(), regions.height()) != photo.size {
+        if (regions.width(), regions.height()) != photo.labels_size {
             return Err(GroundTruthError::Size(dataset.regions_path(&photo.id)));
         }
         let regions = regions.resized(width, height);

@@ -185,7 +185,7 @@ mod tests {
             pixels: vec![0; 3 * labels.len()],
             classes: LabelMap::new(labels.len(), 1, labels.clone()).unwrap(),
             labels: None,
-            size: (labels.len(), 1),
+            labels_size: (labels.len(), 1),
         };
         let candidates = Candidates {
             maps: vec![Map {

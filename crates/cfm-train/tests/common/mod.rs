@@ -122,6 +122,7 @@ pub fn try_run(
         config,
         folder,
         init: None,
+        provenance: &[],
         backend: Backend::Flex,
         resume: true,
         stop,

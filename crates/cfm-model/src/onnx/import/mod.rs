@@ -156,10 +156,11 @@ pub fn import(backbone: &[u8], head: Option<&[u8]>, options: &Options) -> Result
 fn imported_from(model: &ModelProto) -> Vec<(String, String)> {
     let producer = format!("{} {}", model.producer_name, model.producer_version);
     let words: Vec<&str> = producer.split_whitespace().collect();
-    vec![(
-        "imported".to_owned(),
-        format!("from ONNX by {}", words.join(" ")),
-    )]
+    let from = match words.as_slice() {
+        [] => "from ONNX".to_owned(),
+        words => format!("from ONNX by {}", words.join(" ")),
+    };
+    vec![("imported".to_owned(), from)]
 }
 
 /// Classes for which no names are known, in colours that differ.
