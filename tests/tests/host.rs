@@ -55,8 +55,9 @@ fn every_case_passes(backend: &(impl Backend + Sync)) {
             })
             .sum()
     });
+    let least = if parts == 1 { 100_000 } else { count };
     assert!(
-        compared > 1000 * count,
+        compared > least,
         "{compared} bytes in {count} cases are too few to mean anything"
     );
 }

@@ -328,6 +328,7 @@ fn a_drive_is_no_beginning_of_another() {
     let mut config = common::config();
     let drives = cfm_train::data::drives(&dataset, &config.data).unwrap();
     assert_eq!(drives, ["1", "10", "1x", "4", "5"]);
+    config.validate_every = 1;
     config.data.hold_out = Some("1".to_owned());
     let [train, val] = cfm_train::data::ids(&dataset, &config).unwrap();
     assert_eq!(val, ["1_0", "1_1"]);
