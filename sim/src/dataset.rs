@@ -18,6 +18,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::label_map::{LabelMap, LabelMapError};
+use crate::output::one_line;
 use crate::photo::{self, PhotoError, same_shape};
 
 /// Endings of photographs, in the order in which they are looked for.
@@ -413,10 +414,6 @@ fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {
         path: path.display().to_string(),
         source,
     })
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

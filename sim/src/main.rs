@@ -5,7 +5,7 @@ mod commands;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use cfm_sim::output::is_broken_pipe;
+use cfm_sim::output::{is_broken_pipe, one_line};
 use clap::{Parser, Subcommand};
 
 use commands::{
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::from(141),
         Err(error) => {
             // Nothing is left to be done when even this cannot be written.
-            let _ = writeln!(io::stderr(), "cfm: {}", one_line(&error));
+            let _ = writeln!(io::stderr(), "cfm: {}", in_one_line(&error));
             ExitCode::from(2)
         }
     }
@@ -103,7 +103,7 @@ impl Write for StandardOutput {
 }
 
 /// The error and its causes, each said once: many errors already end with their cause.
-fn one_line(error: &anyhow::Error) -> String {
+fn in_one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -112,5 +112,5 @@ fn one_line(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    one_line(&text)
 }

@@ -1,13 +1,14 @@
-//! Pictures and label maps as files that are whole or not there at all.
+//! Pictures and label maps as files that are whole or not there at all, and what the programs print.
 
 use std::error::Error;
 use std::fs;
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use cfm_model::output::linked;
 pub use cfm_model::output::{Batch, FileError, write};
 use image::{ImageError, ImageFormat, RgbImage};
+use serde::Serialize;
 
 use crate::label_map::LabelMap;
 
@@ -152,6 +153,21 @@ pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<(), OutputError>
     let mut files = OutputFiles::new();
     files.add_picture(path, picture)?;
     files.commit()
+}
+
+/// Prints a value as indented JSON.
+///
+/// # Errors
+/// What the stream reports.
+pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    writeln!(out, "{text}")
+}
+
+/// A text in one line: white space of any kind, line ends included, is one space.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a write failed because nobody reads any more: the output was a pipe whose reader has seen enough.

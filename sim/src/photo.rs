@@ -11,6 +11,8 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rg
 
 use cfm_model::bounded_file;
 
+use crate::output::one_line;
+
 /// Most pixels of a photograph.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
@@ -59,16 +61,8 @@ pub enum PhotoProblem {
     #[error("the image has no pixels")]
     NoPixels,
     /// The image is broken.
-    #[error("{}", one_line(.0))]
+    #[error("{}", one_line(&.0.to_string()))]
     Decode(ImageError),
-}
-
-fn one_line(error: &ImageError) -> String {
-    error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Reads a photograph (PNG, JPEG, BMP or PNM) as 8-bit RGB, turned upright as its EXIF orientation says.

@@ -19,6 +19,7 @@ use cfm_sim::benchmark::layer::convolution;
 use cfm_sim::benchmark::peers::{PeerError, Peers, Runtime};
 use cfm_sim::benchmark::{Contestant, Timing, race};
 use cfm_sim::core_trace::{classification_time, logits, whole_image};
+use cfm_sim::output::print_json;
 use cfm_sim::photo;
 use cfm_sim::pipeline::{Pipeline, ProposalMemory};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
@@ -27,7 +28,7 @@ use clap::builder::RangedU64ValueParser;
 use prost::Message;
 use serde::Serialize;
 
-use super::{ModelArg, display, pipeline, print_json, progress};
+use super::{ModelArg, display, pipeline, progress};
 
 /// Arguments of `cfm bench`.
 #[derive(Debug, clap::Args)]

@@ -11,13 +11,14 @@ use cfm_hardware::project::{Language, Summary};
 use cfm_model::onnx::export::{self as onnx, Format};
 use cfm_sim::c_source::{CSource, identifier};
 use cfm_sim::onnx_inputs::{self, InputsError};
+use cfm_sim::output::print_json;
 use cfm_sim::photo;
 use cfm_sim::trace::Inputs;
 use cfm_sim::vectors::{self, Folder};
 use serde::Serialize;
 
 use super::engine_project::{Project, ProjectInput};
-use super::{ModelArg, display, pipeline, print_json};
+use super::{ModelArg, display, pipeline};
 
 /// Arguments of `cfm export`.
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ use cfm_model::quantize::blank;
 use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
 use cfm_sim::dataset::{Class, MAX_DESCRIPTION};
 use cfm_sim::labelling::RuleSpec;
-use cfm_sim::output::OutputFiles;
+use cfm_sim::output::{OutputFiles, print_json};
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::post_training::{LayerReport, quantize};
 use clap::ValueEnum;
@@ -21,7 +21,7 @@ use fixed::types::U0F16;
 use serde::{Deserialize, Serialize};
 
 use super::quantize::{Calibration, print_layers};
-use super::{LABELLING_HELP, display, print_json, progress};
+use super::{LABELLING_HELP, display, progress};
 
 /// Arguments of `cfm import`.
 #[derive(Debug, clap::Args)]

@@ -10,10 +10,10 @@ use cfm_hardware::description::Description;
 use cfm_hardware::fold::Estimate;
 use cfm_sim::inspect::{Inspection, inspect};
 use cfm_sim::model_file::ModelFile;
+use cfm_sim::output::print_json;
 use serde::Serialize;
 
 use super::hardware::{self, EngineArg};
-use super::print_json;
 
 /// Arguments of `cfm inspect`.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,6 @@ pub mod report;
 pub mod segment;
 mod twin;
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -24,7 +23,6 @@ use cfm_sim::import::Options;
 use cfm_sim::model_file::{ModelFile, ModelFileError};
 use cfm_sim::pipeline::Pipeline;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
-use serde::Serialize;
 
 /// Help for an option that takes a labelling rule.
 const LABELLING_HELP: &str = "Labelling rule instead of the model's: paste[,inhibit=SHARE][,refine=MAP] or \
@@ -79,15 +77,6 @@ impl SegmentsArg {
 /// When photographs do not fit the model.
 pub fn pipeline<'m>(file: &ModelFile, model: &'m Model<'m>) -> anyhow::Result<Pipeline<'m>> {
     Pipeline::new(model).with_context(|| file.name())
-}
-
-/// Prints a value as indented JSON.
-///
-/// # Errors
-/// What the stream reports.
-pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    writeln!(out, "{text}")
 }
 
 /// A progress bar on stderr, which is not drawn when `quiet` or when stderr is no terminal. Without a length it only

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use cfm_hardware::project::Language;
 use cfm_model::random::Options;
+use cfm_sim::output::print_json;
 use cfm_sim::parity::random::{RandomFailure, SEGMENTS, check_many};
 use cfm_sim::parity::{ParityReport, check_parity};
 use cfm_sim::photo;
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use super::engine_project::{Project, ProjectInput};
 use super::hardware::EngineArg;
-use super::{ModelArg, display, print_json, progress, twin};
+use super::{ModelArg, display, progress, twin};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use cfm_model::quantize::WeightScales;
 use cfm_model::quantize::range::RangeMethod;
 use cfm_sim::model_file::ModelFile;
+use cfm_sim::output::print_json;
 use cfm_sim::photo_list::photo_list;
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::post_training::{Equalization, LayerReport, Options, quantize};
@@ -16,7 +17,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{display, pipeline, print_json, progress};
+use super::{display, pipeline, progress};
 
 /// Arguments of `cfm quantize`.
 #[derive(Debug, clap::Args)]

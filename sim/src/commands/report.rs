@@ -9,13 +9,14 @@ use anyhow::Context;
 use cfm_sim::dataset::Dataset;
 use cfm_sim::evaluate::{ClassMatch, evaluate};
 use cfm_sim::output;
+use cfm_sim::output::print_json;
 use cfm_sim::photo;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::report::{OnDataset, Report, STEPS, Subject, html, measure};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use serde::Serialize;
 
-use super::{ModelArg, display, percent, pipeline, print_json, progress, spaced};
+use super::{ModelArg, display, percent, pipeline, progress, spaced};
 
 /// The split that is measured when none is named.
 const DEFAULT_SPLIT: &str = "val";

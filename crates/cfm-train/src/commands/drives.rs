@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use cfm_sim::dataset::Dataset;
+use cfm_sim::output::print_json;
 use cfm_train::config::Config;
 use cfm_train::data;
 use cfm_train::device::Backend;
@@ -162,7 +163,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         });
     }
     if args.json {
-        super::print_json(&mut out, &rows)?;
+        print_json(&mut out, &rows)?;
     }
     Ok(ExitCode::SUCCESS)
 }

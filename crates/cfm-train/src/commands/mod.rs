@@ -17,6 +17,7 @@ use cfm_model::output;
 use cfm_sim::dataset::Dataset;
 use cfm_sim::eval_part::Fingerprint;
 use cfm_sim::evaluate::EvaluateError;
+use cfm_sim::output::one_line;
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
 use cfm_train::device::Backend;
@@ -24,7 +25,6 @@ use cfm_train::measure::{MeasureError, Measured, measure};
 use cfm_train::train_loop::{Outcome, Run, train};
 use cfm_train::{data, export};
 use indicatif::{MultiProgress, ProgressBar};
-use serde::Serialize;
 
 use self::inputs::Inputs;
 
@@ -54,12 +54,6 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
 pub fn settings(set: &[String], seed: Option<u64>) -> Vec<String> {
     let seed = seed.map(|seed| format!("seed={seed}"));
     set.iter().cloned().chain(seed).collect()
-}
-
-/// Prints a value as indented JSON.
-pub fn print_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    writeln!(out, "{text}")
 }
 
 /// What every training run is given.
@@ -198,7 +192,7 @@ fn claim(config: &Config, inputs: &Inputs, folder: &Path, resume: bool) -> Resul
     Ok(file)
 }
 
-/// How the model was made, for the model file.
+/// How the model was made, for the model file. Names and licences come from files in which they may have several lines.
 fn provenance(
     config: &Config,
     dataset: &Dataset,
@@ -224,9 +218,4 @@ fn provenance(
     .chain(init)
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
-}
-
-/// A line for a model's provenance: names and licences come from files in which they may have several.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use cfm_model::output;
 use cfm_sim::dataset::Dataset;
+use cfm_sim::output::print_json;
 use cfm_train::checkpoint::Checkpoint;
 use cfm_train::config::Config;
 use cfm_train::device::Backend;
@@ -15,7 +16,7 @@ use cfm_train::measure::Measured;
 use indicatif::MultiProgress;
 
 use super::table::{self, MEASURES};
-use super::{STOPPED, Session, print_json, stop_flag};
+use super::{STOPPED, Session, stop_flag};
 
 /// Arguments of `cfm-train train`.
 #[derive(Debug, clap::Args)]

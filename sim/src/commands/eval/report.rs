@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use cfm_sim::eval_part::{Outcome, Part, Skipped};
 use cfm_sim::evaluate::Evaluation;
 use cfm_sim::labelling::RuleSpec;
+use cfm_sim::output::print_json;
 use serde::Serialize;
 
-use crate::commands::{percent, print_json};
+use crate::commands::percent;
 
 /// The measures under one labelling rule.
 #[derive(Serialize)]

@@ -15,7 +15,7 @@ use cfm_proposals::{MAX_PIXELS, Params};
 use cfm_sim::dataset::{Dataset, check_shape};
 use cfm_sim::import::{self, Options, Segments};
 use cfm_sim::label_map::LabelMap;
-use cfm_sim::output::{OutputFiles, write_picture};
+use cfm_sim::output::{OutputFiles, print_json, write_picture};
 use cfm_sim::pipeline::{NetworkInput, ProposalMemory};
 use cfm_sim::proposal_config;
 use cfm_sim::proposal_quality::{
@@ -26,7 +26,7 @@ use cfm_sim::{photo, picture};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::{ModelArg, SegmentsArg, display, pipeline, print_json, progress};
+use super::{ModelArg, SegmentsArg, display, pipeline, progress};
 use report::{ImageReport, Milliseconds, Number, Report, SetReport};
 
 /// Proposals that a picture shows.

@@ -10,14 +10,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
-use cfm_sim::output::{OutputError, OutputFiles};
+use cfm_sim::output::{OutputError, OutputFiles, print_json};
 use cfm_sim::photo_list::is_photo_list;
 use cfm_sim::pipeline::{Pipeline, Segmentation};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::{photo, picture};
 use image::RgbImage;
 
-use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, pipeline, print_json};
+use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, pipeline};
 use report::{Report, Size};
 
 /// Arguments of `cfm segment`.
