@@ -8,6 +8,8 @@ OUT=${CARGO_TARGET_DIR:-$PWD/target}
 # What is built once needs no incremental state, which takes gigabytes.
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
 mkdir -p "$OUT"
+# All golden cases, whatever share somebody has run before.
+unset CFM_CASES
 
 # With the seconds that have passed.
 step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }

@@ -62,7 +62,7 @@ if [ -n "$FULL" ]; then
     miri "$X86" -Ctarget-feature=+avx2 -p cfm-core --lib --features x86
     miri "$X86" -Ctarget-feature=+avx2 -p cfm-device --test driver
     step "Miri: golden cases on the AVX2 kernels"
-    # More than an hour for one interpreter, which uses one processor.
+    # An interpreter uses one processor.
     parts=$(getconf _NPROCESSORS_ONLN)
     parts=$((parts < 8 ? parts : 8))
     running=()

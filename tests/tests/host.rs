@@ -32,8 +32,8 @@ fn with_memory<T: Send>(run: impl FnOnce(&mut Memory) -> T + Send) -> T {
     })
 }
 
-/// Runs every case, or the share of them that `CFM_CASES=PART/PARTS` of the environment asks for, PART from 1 (an interpreter
-/// takes hours for all); panics where a bit differs.
+/// Runs every case, or the share of them that `CFM_CASES=PART/PARTS` of the environment asks for, PART from 1, so that several
+/// interpreters can divide them; panics where a bit differs.
 fn every_case_passes(backend: &(impl Backend + Sync)) {
     let (part, parts) = match std::env::var("CFM_CASES") {
         Ok(share) => {

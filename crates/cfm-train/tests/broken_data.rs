@@ -131,6 +131,23 @@ fn unknown_labels_are_refused() {
 }
 
 #[test]
+fn labels_of_another_scale_are_read() {
+    let whole = read_broken(|_| ()).unwrap();
+    let photos = read_broken(|root| {
+        let path = root.join("labels/2.png");
+        let labels = image::open(&path).unwrap().into_luma8();
+        let twice = GrayImage::from_fn(2 * common::WIDTH, 2 * common::HEIGHT, |x, y| {
+            *labels.get_pixel(x / 2, y / 2)
+        });
+        twice.save(path).unwrap();
+    })
+    .unwrap();
+    for (photo, whole) in photos.iter().zip(&whole) {
+        assert_eq!(photo.classes, whole.classes);
+    }
+}
+
+#[test]
 fn labels_of_another_size_are_refused() {
     let labels = GrayImage::new(common::WIDTH, common::HEIGHT + 1);
     let result = read_broken(|root| labels.save(root.join("labels/2.png")).unwrap());

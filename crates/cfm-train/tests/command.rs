@@ -175,6 +175,20 @@ fn a_model_that_cannot_be_measured_is_written() {
     assert!(root.path().join("gone.cfm").is_file());
 }
 
+/// Trains with a row in `table.csv`.
+fn cfm_train_table(root: &Path, out: &str, settings: &[&str], row: &str) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
+        .current_dir(root)
+        .args(["train", "data", "--config", "config.toml", "--out", out])
+        .args(settings)
+        .args(["--set", "validate_every=100", "--json"])
+        .args(["--table", "table.csv", "--row", row])
+        .output()
+        .unwrap();
+    assert_success(&output);
+    output
+}
+
 #[test]
 fn rows_of_the_table_are_csv() {
     let root = prepare();
@@ -182,22 +196,27 @@ fn rows_of_the_table_are_csv() {
     let short = ["--set", "float.epochs=1", "--set", "quantized.epochs=0"];
     let row = "a, \"b\"";
     for name in ["one", "two"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_cfm-train"))
-            .current_dir(root.path())
-            .args(["train", "data", "--config", "config.toml"])
-            .args(["--out", &format!("{name}.cfm")])
-            .args(short)
-            .args(["--set", "validate_every=100"])
-            .args(["--table", "table.csv", "--row", row])
-            .output()
-            .unwrap();
-        assert_success(&output);
+        // Into a folder that is not there yet.
+        let out = format!("{name}/model.cfm");
+        let output = cfm_train_table(root.path(), &out, &short, row);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["model"], out);
+        assert_eq!(report["int8"]["images"], common::IMAGES);
+        // As an editor leaves it, then as a full disk does.
+        let text = std::fs::read_to_string(&table).unwrap();
+        let ends = match name {
+            "one" => text.trim_end().to_owned(),
+            _ => format!("{text}half a row,1"),
+        };
+        std::fs::write(&table, ends).unwrap();
     }
+    cfm_train_table(root.path(), "three/model.cfm", &short, row);
     let mut reader = csv::Reader::from_path(&table).unwrap();
     assert_eq!(reader.headers().unwrap().len(), 8);
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), 2);
+    assert_eq!(rows.len(), 3);
     assert_eq!(rows[0], rows[1]);
+    assert_eq!(rows[0], rows[2]);
     assert_eq!(&rows[0][0], row);
     assert_eq!(&rows[0][1], "1");
 }
@@ -247,8 +266,42 @@ fn outputs_that_could_not_be_written_are_refused_at_once() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(why), "{error}");
     }
+    let validated = ["--set", "validate_every=1", "--row", "r"];
+    for (table, why) in [
+        ("model.cfm", "have one name"),
+        ("./data/../model.safetensors", "have one name"),
+        ("folder/none/t.csv", "cannot write"),
+        ("folder", "cannot write"),
+        ("config.toml", "no table of this program"),
+    ] {
+        let table = root.path().join(table);
+        let table = table.to_str().unwrap();
+        let output = run(root.path(), &[&validated[..], &["--table", table]].concat());
+        assert_eq!(output.status.code(), Some(1), "{table}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(why), "{error}");
+    }
     let left = std::fs::read_dir(root.path()).unwrap().count();
     assert_eq!(left, 3, "the data, the configuration and the folder");
+}
+
+/// Texts of a data set may have several lines, which a model's provenance has not; and who never validates needs no split
+/// to validate on.
+#[test]
+fn a_licence_of_several_lines_and_no_split_to_validate_on() {
+    let root = prepare();
+    let description = root.path().join("data/dataset.toml");
+    let text = std::fs::read_to_string(&description).unwrap();
+    let lines = text.replace("\"none\"", "\"\"\"\none\n  two \n\"\"\"");
+    std::fs::write(&description, lines).unwrap();
+    std::fs::remove_file(root.path().join("data/val.txt")).unwrap();
+    let short = ["--set", "float.epochs=1", "--set", "quantized.epochs=0"];
+    let output = run(root.path(), &[&short[..], &["--resume"]].concat());
+    assert_success(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("begins anew"));
+    let model = std::fs::read(root.path().join("model.cfm")).unwrap();
+    let text = String::from_utf8_lossy(&model).into_owned();
+    assert!(text.contains("data_license = one two\n"));
 }
 
 #[test]

@@ -50,6 +50,12 @@ fn resumed_equals_uninterrupted(config: &Config) {
             Outcome::Trained(_) => panic!("not stopped at {phase:?} {epoch} {step}"),
         }
     }
+    // After the last step, when vector machines are still to be fitted.
+    let end = |p: &Position| p.phase == Phase::Quantized && p.epoch == config.quantized.epochs;
+    assert!(matches!(
+        common::run(&data, config, &parts, &end),
+        Outcome::Stopped(position) if end(&position)
+    ));
     let resumed = common::run(&data, config, &parts, &|_| false);
     let resumed = bytes(&data, config, &finish(resumed));
     assert!(whole.0 == resumed.0, "the integers differ");

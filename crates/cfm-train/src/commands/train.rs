@@ -158,11 +158,11 @@ fn check_outputs(args: &Args, folder: &Path, config: &Config) -> Result<()> {
     let Some(table) = &args.table else {
         return Ok(());
     };
-    let name = |path: &Path| {
-        output::real_name(path).with_context(|| format!("cannot write {}", path.display()))
-    };
+    let name =
+        output::real_name(table).with_context(|| format!("cannot write {}", table.display()))?;
     for file in [&args.out, &weights] {
-        if name(table)? == name(file)? {
+        // A folder that is not there yet is made for the model, and holds no table.
+        if output::real_name(file).is_ok_and(|file| file == name) {
             bail!("{}: the table and the model have one name", file.display());
         }
     }
