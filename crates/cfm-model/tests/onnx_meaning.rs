@@ -81,6 +81,19 @@ fn a_maximum_that_tiles_the_map_of_a_quantized_network_is_a_pyramid_level() {
     refused(&pooled_integers(pooling, 24), None, expected);
 }
 
+/// Some programs do not name themselves in what they write.
+#[test]
+fn a_model_of_no_named_program_can_be_written() {
+    let pooling = vec![max_pool([3, 4]), node("Flatten", &["pooled"], "vector")];
+    let mut file = pooled_integers(pooling, 16);
+    for (producer, says) in [("", "from ONNX"), ("a program", "from ONNX by a program")] {
+        producer.clone_into(&mut file.producer_name);
+        let found = integers(&file, None).model;
+        assert_eq!(found.provenance, [("imported".to_owned(), says.to_owned())]);
+        found.to_bytes().unwrap();
+    }
+}
+
 #[test]
 fn what_does_nothing_may_lie_between_pooling_and_flattening() {
     for operator in ["Dropout", "Identity"] {
