@@ -190,7 +190,10 @@ module engine_axi #(
     // A word of LOGITS is taken by reading it.
     wire            take_logit = do_read && can_pull;
 
-    engine_registers #(.PE(PE), .L(L)) registers (
+    engine_registers #(
+        .PE(PE), .L(L), .FEATURE_WORDS(FEATURE_WORDS), .WEIGHT_WORDS(WEIGHT_WORDS), .CHANNELS(CHANNELS),
+        .STORE_WORDS(STORE_WORDS), .SIDE(SIDE), .CLASSES(CLASSES), .GENERAL_SCALE(GENERAL_SCALE), .AVERAGE_POOL(AVERAGE_POOL)
+    ) registers (
         .clock, .reset, .register_write(do_write && is_register), .register_index(address[6:2]), .register_write_data(write_data),
         .register_read_data, .port, .space, .sequence_number(), .push(do_write && can_push),
         .push_data(write_data), .logit_offset(8'd0), .logit_data, .logit_release(take_logit), .logit_release_words(9'd1),

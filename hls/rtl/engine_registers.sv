@@ -5,7 +5,15 @@
 // `space` and `sequence_number` are those of `port`, combinational. `logit_data` comes a cycle later still.
 module engine_registers #(
     parameter PE = 8,
-    parameter L = 8
+    parameter L = 8,
+    parameter FEATURE_WORDS = 4096,
+    parameter WEIGHT_WORDS = 4096,
+    parameter CHANNELS = 1024,
+    parameter STORE_WORDS = 2048,
+    parameter SIDE = 256,
+    parameter CLASSES = 16,
+    parameter GENERAL_SCALE = 0,
+    parameter AVERAGE_POOL = 0
 ) (
     input  logic            clock,
     input  logic            reset,
@@ -247,7 +255,7 @@ module engine_registers #(
     always_ff @(posedge clock) begin
         case (register_index)
             5'd0:  register_read_data <= 32'h314D4643;
-            5'd1:  register_read_data <= 32'h00010000;
+            5'd1:  register_read_data <= 32'h00010001;
             5'd2:  register_read_data <= PE | L << 8;
             5'd3:  register_read_data <= {30'd0, engine_reset, enable};
             5'd4:  register_read_data <= {28'd0, overflow, configured, map_ready, idle};
@@ -262,10 +270,16 @@ module engine_registers #(
             5'd13: register_read_data <= external_next;
             5'd14: register_read_data <= {24'd0, image_channels};
             5'd15: register_read_data <= {16'd0, image_row_bytes};
+            5'd21: register_read_data <= FEATURE_WORDS;
+            5'd22: register_read_data <= WEIGHT_WORDS;
+            5'd23: register_read_data <= CHANNELS;
+            5'd29: register_read_data <= STORE_WORDS;
+            5'd30: register_read_data <= SIDE;
+            5'd31: register_read_data <= CLASSES | GENERAL_SCALE << 16 | AVERAGE_POOL << 17;
             default: begin
                 register_read_data <= 32'd0;
                 if (read_port == LOGITS) register_read_data <= register_index[3] ? {23'd0, logits_filled} : {16'd0, logits_released};
-                else if (read_port < LOGITS)
+                else
                     register_read_data <= register_index[3] ? {24'd0, (8'd1 << BITS) - filled[read_port[1:0]]}
                                                             : {16'd0, taken[read_port[1:0]]};
             end

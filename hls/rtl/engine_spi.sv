@@ -60,7 +60,10 @@ module engine_spi #(
         .register_read_data, .port, .space, .sequence_number, .push, .push_data, .logit_offset, .logit_data,
         .logit_release, .logit_release_words);
 
-    engine_registers #(.PE(PE), .L(L)) registers (
+    engine_registers #(
+        .PE(PE), .L(L), .FEATURE_WORDS(FEATURE_WORDS), .WEIGHT_WORDS(WEIGHT_WORDS), .CHANNELS(CHANNELS),
+        .STORE_WORDS(STORE_WORDS), .SIDE(SIDE), .CLASSES(CLASSES), .GENERAL_SCALE(GENERAL_SCALE), .AVERAGE_POOL(AVERAGE_POOL)
+    ) registers (
         .clock, .reset, .register_write, .register_index, .register_write_data, .register_read_data, .port, .space,
         .sequence_number, .push, .push_data, .logit_offset, .logit_data, .logit_release, .logit_release_words, .attention,
         .engine_reset, .enable, .configuration_write, .configuration_address, .configuration_data, .image_valid,

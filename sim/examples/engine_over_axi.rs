@@ -583,6 +583,7 @@ impl Bench {
         let (mut frames, mut by_engine, mut recovered, mut outside, mut refused) = (0, 0, 0, 0, 0);
         let (mut weights_failed, mut resets) = (0, 0);
         let (mut garbage, mut hangs) = (0, [0; 7]);
+        let mut of_others = 0;
         for seed in 0..16_usize {
             let case = Case::random(seed as u64)?;
             let Some(file) = case.compile(self.folding)? else {
@@ -594,6 +595,11 @@ impl Bench {
             self.ask(&format!("s {:x} {:x}", seed + 3, [0, 3, 8, 12][seed % 4]))?;
             let board = self.board(configuration.classes(), None);
             let mut device = load(board, &self.simulation, &configuration)?;
+            // What is loaded stays.
+            of_others += case.refusals(&mut device, self.folding)?;
+            device
+                .select(&configuration)
+                .map_err(|error| anyhow::anyhow!("select: {error}"))?;
             let mut accesses = 0;
             for round in 0..2 {
                 let before = self.accesses.get();
@@ -684,6 +690,10 @@ impl Bench {
             frames > 60 && resets > 15 && outside > 1 && weights_failed > 0,
             "too little was tried: {frames} frames, {resets} recovered from a reset, {outside} models with weights outside, \
              {weights_failed} frames with wrong ones"
+        );
+        ensure!(
+            of_others > 10,
+            "{of_others} configurations of other engines were refused"
         );
         ensure!(
             !self.streams || self.cut_off.get() > 0,

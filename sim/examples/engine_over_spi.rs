@@ -197,7 +197,7 @@ fn main() -> Result<()> {
         speed(&simulation, clocks)?;
         cut_push(&simulation).with_context(|| format!("{clocks} clocks for half a bit"))?;
     }
-    let (mut frames, mut by_engine, mut recovered) = (0, 0, 0);
+    let (mut frames, mut by_engine, mut recovered, mut refused) = (0, 0, 0, 0);
     for seed in 0..12 {
         let case = Case::random(seed)?;
         let Some(file) = case.compile(folding)? else {
@@ -207,6 +207,9 @@ fn main() -> Result<()> {
         let clocks = [1, 1, 4, 1, 2, 7][seed as usize % 6];
         speed(&simulation, clocks)?;
         let mut device = load(Pins::over(&simulation), &simulation, &configuration)?;
+        // What is loaded stays.
+        refused += case.refusals(&mut device, folding)?;
+        device.select(&configuration)?;
         for round in 0..2 {
             ensure!(
                 case.check(&mut device)? == Backend::Engine,
@@ -252,8 +255,8 @@ fn main() -> Result<()> {
         }
     }
     ensure!(
-        frames > 20 && recovered > 2,
-        "too few of the models fit: {frames} frames, {recovered} recovered"
+        frames > 20 && recovered > 2 && refused > 10,
+        "too few of the models fit: {frames} frames, {recovered} recovered, {refused} refused"
     );
     println!(
         "{frames} frames, {by_engine} by the engine, {recovered} by software after a fault: all labels are the host's"

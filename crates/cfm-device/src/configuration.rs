@@ -4,7 +4,7 @@
 //!
 //! | word | |
 //! |---|---|
-//! | 0 | `0x464D4643` ("CFMF") |
+//! | 0 | `0x32464643` ("CFF2") |
 //! | 1 | CRC-32 (IEEE) of all words behind this one |
 //! | 2 | the model's fingerprint |
 //! | 3 | channels of a memory word, lanes << 8 |
@@ -12,12 +12,14 @@
 //! | 5 | samples per row |
 //! | 6 | classes |
 //! | 7 | number of blocks |
+//! | 8 to 13 | the instance that they were made for, as registers 21 to 23 and 29 to 31 have an engine's own |
 //! | then, for each block | destination (0 configuration bus, 1 memory outside), address, number of words, the words |
 
+use crate::instance::Instance;
 use crate::protocol::CRC32;
 
-const MAGIC: u32 = 0x464D_4643;
-const HEADER_WORDS: usize = 8;
+const MAGIC: u32 = 0x3246_4643;
+const HEADER_WORDS: usize = 14;
 
 /// Why bytes are no configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +160,12 @@ impl<'a> Configuration<'a> {
     #[must_use]
     pub fn classes(&self) -> usize {
         self.word(6) as usize
+    }
+
+    /// The instance that it was made for.
+    #[must_use]
+    pub fn instance(&self) -> Instance {
+        Instance::from_words(core::array::from_fn(|at| self.word(8 + at)))
     }
 
     /// What goes where.

@@ -3,6 +3,7 @@
 use embedded_hal::delay::DelayNs;
 
 use crate::configuration::{Block, Configuration};
+use crate::instance::Instance;
 use crate::protocol::{
     CONTROL_ENABLE, CONTROL_RESET, Port, Register, STATUS_CONFIGURED, STATUS_IDLE, STATUS_OVERFLOW,
     STATUS_WEIGHTS_FAILED, TRANSFER_WORDS,
@@ -54,6 +55,8 @@ pub enum DeviceError<E> {
     NotAnEngine,
     /// The configuration was made for another folding.
     Folding,
+    /// The configuration was made for an instance with larger memories, another `SIDE`, or units that this one has not.
+    Instance,
     /// A pixel has more than 255 samples, or a row more than 65535: more than the engine's registers hold.
     Image,
     /// What was loaded does not read back as it was sent.
@@ -62,7 +65,7 @@ pub enum DeviceError<E> {
     NotConfigured,
     /// The engine could not read its weights from the memory outside.
     Weights,
-    /// A row or a slice for logits has the wrong length, or the segment has no pixels.
+    /// A row or a slice for logits has the wrong length, a row comes beside a frame, or the segment has no pixels.
     Argument,
 }
 
@@ -78,6 +81,7 @@ impl<E> DeviceError<E> {
             Self::Refused => "the engine refuses a request",
             Self::NotAnEngine => "no engine with this register map",
             Self::Folding => "the configuration was made for another folding",
+            Self::Instance => "the configuration was made for an engine of other parameters",
             Self::Image => "the image has more samples in a pixel or row than the engine counts",
             Self::Verify => "the configuration does not read back as it was sent",
             Self::NotConfigured => "the model is not loaded",
@@ -118,6 +122,8 @@ pub struct Device<T, D> {
     channels: u16,
     row_bytes: usize,
     rows: u16,
+    /// Rows that the frame still takes.
+    rows_left: u16,
     classes: usize,
     /// A transfer of the frame has failed: words of it may be missing, or may have come.
     lost: bool,
@@ -135,6 +141,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             channels: 0,
             row_bytes: 0,
             rows: 0,
+            rows_left: 0,
             classes: 0,
             lost: false,
         }
@@ -199,7 +206,8 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         let mut registers = [0; 7];
         self.transfer(|transport| transport.read_registers(Register::ID, &mut registers))?;
         let [id, version, folding, _, status, fingerprint, frames] = registers;
-        if id != Register::ENGINE_ID || version >> 16 != 1 {
+        // What this needs of a minor version, later ones have too.
+        if id != Register::ENGINE_ID || version >> 16 != 1 || version & 0xFFFF < 1 {
             return Err(DeviceError::NotAnEngine);
         }
         Ok(Identity {
@@ -207,6 +215,22 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
             fingerprint: (status & STATUS_CONFIGURED != 0).then_some(fingerprint),
             frames,
         })
+    }
+
+    /// What the engine was built with, beside its folding.
+    ///
+    /// # Errors
+    /// A failed transfer.
+    pub fn instance(&mut self) -> Outcome<T, Instance> {
+        let (mut memories, mut others) = ([0; 3], [0; 3]);
+        self.transfer(|transport| {
+            transport.read_registers(Register::FEATURE_WORDS, &mut memories)
+        })?;
+        self.transfer(|transport| transport.read_registers(Register::STORE_WORDS, &mut others))?;
+        let ([feature, weights, channels], [store, side, units]) = (memories, others);
+        Ok(Instance::from_words([
+            feature, weights, channels, store, side, units,
+        ]))
     }
 
     /// Stops whatever the engine does; what has been loaded stays.
@@ -219,6 +243,7 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.transport.ports_were_reset();
         self.write(Register::CONTROL, 0)?;
         self.lost = false;
+        self.rows_left = 0;
         Ok(())
     }
 
@@ -231,12 +256,16 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// there is none, and [`select`](Self::select) says so.
     ///
     /// # Errors
-    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Verify`], [`DeviceError::NotConfigured`],
-    /// [`DeviceError::Image`], or a failed transfer.
+    /// [`DeviceError::NotAnEngine`], [`DeviceError::Folding`], [`DeviceError::Instance`], [`DeviceError::Verify`],
+    /// [`DeviceError::NotConfigured`], [`DeviceError::Image`], or a failed transfer.
     pub fn load(&mut self, configuration: &Configuration<'_>) -> Outcome<T, ()> {
         self.row_bytes = 0;
         if self.identify()?.folding != configuration.folding() {
             return Err(DeviceError::Folding);
+        }
+        // What lies beyond a memory's end would be written over its beginning, or nowhere; and read back as it was sent.
+        if !self.instance()?.runs(&configuration.instance()) {
+            return Err(DeviceError::Instance);
         }
         self.reset()?;
         self.write(Register::CONFIG_ADDRESS, MODEL_WORD)?;
@@ -352,7 +381,10 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
         self.write(Register::IMAGE_CHANNELS, u32::from(self.channels))?;
         self.write(Register::IMAGE_ROW_BYTES, self.row_bytes as u32)?;
         match self.read(Register::STATUS)? & STATUS_IDLE {
-            0 => Ok(()),
+            0 => {
+                self.rows_left = self.rows;
+                Ok(())
+            }
             _ => Err(DeviceError::NotConfigured),
         }
     }
@@ -362,12 +394,18 @@ impl<T: Transport, D: DelayNs> Device<T, D> {
     /// When it fails, the frame is lost, for some of the row may have come: everything but a reset returns [`DeviceError::Lost`].
     ///
     /// # Errors
-    /// [`DeviceError::Argument`] for another length, [`DeviceError::Lost`] after a failed transfer, or a failed transfer.
+    /// [`DeviceError::Argument`] for another length, and for a row before [`begin_frame`](Self::begin_frame) or behind the
+    /// image's last; [`DeviceError::Lost`] after a failed transfer, or a failed transfer.
     pub fn push_row(&mut self, row: &[u8]) -> Outcome<T, ()> {
         if row.len() != self.row_bytes {
             return Err(DeviceError::Argument);
         }
         self.check_whole()?;
+        // It would be taken for the next frame's, and every one behind it would be one row too low.
+        let Some(left) = self.rows_left.checked_sub(1) else {
+            return Err(DeviceError::Argument);
+        };
+        self.rows_left = left;
         let mut words = row.chunks(4).map(|samples| {
             let mut word = [0; 4];
             word.iter_mut()

@@ -10,13 +10,14 @@
 //!   engine does not answer.
 //!
 //! Nothing is allocated; a row and a transfer at a time are in memory. What the engine is and what its registers mean is in
-//! `hls/ENGINE.md` and `hls/REGISTERS.md` of an exported project.
+//! `ENGINE.md` and `REGISTERS.md` beside its sources (`hls/` of the project's repository).
 #![no_std]
 #![deny(missing_docs)]
 
 mod configuration;
 mod device;
 mod fallback;
+mod instance;
 mod mmio;
 mod protocol;
 mod segment_words;
@@ -26,6 +27,7 @@ mod transport;
 pub use configuration::{Block, Configuration, ConfigurationError};
 pub use device::{Device, DeviceError, Identity, Policy, Scoring};
 pub use fallback::{Backend, FrameError, FrameMemory, FrameSource, score_frame};
+pub use instance::Instance;
 pub use mmio::{Bus, MappedBus, MmioTransport, NotMapped, WeightMemory};
 pub use protocol::{Port, Register};
 pub use segment_words::{END_OF_FRAME, segment_bounds, segment_words};

@@ -37,6 +37,13 @@ impl Register {
     /// Samples per row.
     pub const IMAGE_ROW_BYTES: Self = Self(15);
 
+    /// Words in every bank of the feature memory; behind it those of the weight memory, and records of the channel memory.
+    pub const FEATURE_WORDS: Self = Self(21);
+    /// Words of the control store; behind it `SIDE`, and [`UNITS`](Self::UNITS).
+    pub const STORE_WORDS: Self = Self(29);
+    /// Outputs of the classifier; bit 16: multipliers may be anything; 17: there is average pooling.
+    pub const UNITS: Self = Self(31);
+
     /// How many words a port has taken.
     #[must_use]
     pub const fn sequence(port: Port) -> Self {

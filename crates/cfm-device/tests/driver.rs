@@ -15,7 +15,7 @@ use cfm_device::{
 };
 use cfm_model::random::{Options, random_image, random_model, random_segments};
 use embedded_hal::delay::DelayNs;
-use fake_engine::{FakeEngine, Fault, MAGIC, crc32};
+use fake_engine::{FakeEngine, Fault, INSTANCE, MAGIC, crc32};
 
 const FOLDING: u32 = 8 | 10 << 8;
 
@@ -283,7 +283,7 @@ fn broken_configurations_are_refused() {
         assert_eq!(error(&broken), ConfigurationError::Checksum, "bit {bit}");
     }
     // With a checksum that fits, the lengths must still add up.
-    for (word, value) in [(7, 2_u32), (7, 4), (10, 151), (10, u32::MAX)] {
+    for (word, value) in [(7, 2_u32), (7, 4), (16, 151), (16, u32::MAX)] {
         let broken = patched(file.clone(), word, value);
         assert_eq!(error(&broken), ConfigurationError::Length, "word {word}");
     }
@@ -311,6 +311,96 @@ fn another_folding_or_another_model_is_refused() {
     let mut fresh = device();
     assert_eq!(fresh.begin_frame(), Err(DeviceError::NotConfigured));
     assert_eq!(fresh.push_row(&[1]), Err(DeviceError::Argument));
+}
+
+#[test]
+fn a_configuration_for_another_instance_is_refused() {
+    let bytes = random_model(1, &small()).to_bytes().unwrap();
+    // The number of the parameter, what is added to it, and whether it still runs.
+    let all = u32::MAX;
+    let of_memories = (0..4).flat_map(|at| [(at, all, true), (at, 1, false)]);
+    let side = [
+        (4, all, false),
+        (4, 256, false),
+        (4, 128_u32.wrapping_neg(), false),
+    ];
+    let classes = [(5, all, true), (5, 1, false)];
+    for (at, added, runs) in of_memories.chain(side).chain(classes) {
+        let value = INSTANCE[at].wrapping_add(added);
+        let file = patched(configuration(&bytes, FOLDING), 8 + at, value);
+        let configuration = Configuration::parse(&file).unwrap();
+        let transport = SpiTransport::new(FakeEngine::new(&bytes, FOLDING));
+        let mut device = Device::new(transport, NoDelay, POLICY);
+        let expected = if runs {
+            Ok(())
+        } else {
+            Err(DeviceError::Instance)
+        };
+        assert_eq!(device.load(&configuration), expected, "{at} + {added}");
+        let nothing = device.release().0.release().configuration.is_empty();
+        assert_eq!(nothing, !runs, "{at} + {added}");
+    }
+}
+
+#[test]
+fn units_that_an_engine_has_not_are_refused() {
+    let engine = |general_scale, average_pool| {
+        let units = u32::from(general_scale) << 16 | u32::from(average_pool) << 17;
+        let bytes = random_model(1, &small()).to_bytes().unwrap();
+        let file = patched(configuration(&bytes, FOLDING), 13, 2 | units);
+        Configuration::parse(&file).unwrap().instance()
+    };
+    let all = [(false, false), (false, true), (true, false), (true, true)];
+    for (scale, pool) in all {
+        assert_eq!(engine(scale, pool).classes, 2);
+        for (other_scale, other_pool) in all {
+            let runs = engine(scale, pool).runs(&engine(other_scale, other_pool));
+            assert_eq!(runs, scale >= other_scale && pool >= other_pool);
+        }
+    }
+}
+
+#[test]
+fn an_engine_of_an_older_register_map_is_refused() {
+    let bytes = random_model(1, &small()).to_bytes().unwrap();
+    for (version, known) in [
+        (0x0001_0001, true),
+        (0x0001_0007, true),
+        (0x0001_0000, false),
+        (0x0000_0001, false),
+        (0x0002_0001, false),
+    ] {
+        let mut engine = FakeEngine::new(&bytes, FOLDING);
+        engine.version = version;
+        let found = Device::new(SpiTransport::new(engine), NoDelay, POLICY).identify();
+        assert_eq!(found.is_ok(), known, "{version:x}");
+        assert!(known || found == Err(DeviceError::NotAnEngine));
+    }
+}
+
+#[test]
+fn a_row_beside_a_frame_is_not_sent() {
+    let spec = random_model(4, &small());
+    let bytes = spec.to_bytes().unwrap();
+    let row = vec![0; spec.input.width as usize * spec.input.channels as usize];
+    let mut logits = vec![0; spec.classes.len()];
+    with_model(&bytes, |mut device| {
+        for _ in 0..2 {
+            for _ in 0..spec.input.height {
+                device.push_row(&row).unwrap();
+            }
+            assert_eq!(device.push_row(&row), Err(DeviceError::Argument));
+            let end = device.scoring(&mut logits).finish(|_, _, _| {});
+            assert_eq!(end, Ok(()));
+            // The frame is over, and the next one has not begun.
+            assert_eq!(device.push_row(&row), Err(DeviceError::Argument));
+            device.begin_frame().unwrap();
+        }
+        device.push_row(&row).unwrap();
+        device.reset().unwrap();
+        assert_eq!(device.push_row(&row), Err(DeviceError::Argument));
+        assert!(device.release().0.release().image_is_empty());
+    });
 }
 
 /// A device with a model loaded, whose image is `width` by `height` pixels.

@@ -47,6 +47,17 @@ fn registers_are_those_of_the_page() {
         let row = format!("\n| {} | {name} | r", register.0);
         assert!(PAGE.contains(&row), "{row}");
     }
+    let memories = Register::FEATURE_WORDS.0;
+    let memories = format!(
+        "\n| {memories}, {}, {} | FEATURE_WORDS, WEIGHT_WORDS, CHANNELS | r |",
+        memories + 1,
+        memories + 2
+    );
+    assert!(PAGE.contains(&memories), "{memories}");
+    let others = Register::STORE_WORDS.0;
+    let others = format!("\n| {others}, {} | STORE_WORDS, SIDE | r |", others + 1);
+    assert!(PAGE.contains(&others), "{others}");
+    assert!(PAGE.contains(&format!("\n| {} | UNITS | r |", Register::UNITS.0)));
     let cycles = format!("\n| {} to 10 | CYCLES, BUSY, ", Register::CYCLES.0);
     assert!(PAGE.contains(&cycles));
     assert!(PAGE.contains(&format!("| 0 | ID | r | `0x{:08X}`", Register::ENGINE_ID)));

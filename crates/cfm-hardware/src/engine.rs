@@ -15,8 +15,8 @@ pub struct ConfigWrite {
     pub data: u32,
 }
 
-/// "CFMF": first word of the file that the driver loads.
-const FILE_MAGIC: u32 = 0x464D_4643;
+/// "CFF2": first word of the file that the driver loads.
+const FILE_MAGIC: u32 = 0x3246_4643;
 
 /// Where the memories lie on the configuration bus.
 pub mod bus {
@@ -120,6 +120,7 @@ impl Engine {
             self.description.parameters.classes,
             blocks.len() as u32,
         ];
+        words.extend(self.description.parameters.words());
         for (destination, address, block) in blocks {
             words.extend([destination, address, block.len() as u32]);
             words.extend(block);

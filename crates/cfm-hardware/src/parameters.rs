@@ -48,4 +48,17 @@ impl Parameters {
             ("ROW_WORDS", self.row_words),
         ]
     }
+
+    /// All but the folding, as the engine's registers 21 to 23 and 29 to 31 have them (`hls/REGISTERS.md`).
+    pub(crate) fn words(&self) -> [u32; 6] {
+        let units = u32::from(self.general_scale) << 16 | u32::from(self.average_pool) << 17;
+        [
+            self.feature_words,
+            self.weight_words,
+            self.channels,
+            self.store_words,
+            self.side,
+            self.classes | units,
+        ]
+    }
 }

@@ -10,7 +10,8 @@ use cfm_core::kernels::Portable;
 use cfm_core::labelling::{ScoredSegment, label_pixels, memory_words};
 use cfm_core::model::Model;
 use cfm_device::{
-    Backend, Configuration, Device, FrameMemory, FrameSource, Policy, Transport, score_frame,
+    Backend, Configuration, Device, DeviceError, FrameMemory, FrameSource, Instance, Policy,
+    Transport, score_frame,
 };
 use cfm_hardware::{Folding, Limits, compile};
 use cfm_model::random::{
@@ -227,6 +228,52 @@ impl Case {
                 Ok(None)
             }
         }
+    }
+
+    /// Tries the model as compiled for engines with another `SIDE` and with more weights inside, which this one must refuse;
+    /// how many were.
+    pub fn refusals<T: Transport>(
+        &self,
+        device: &mut Device<T, Clock>,
+        folding: Folding,
+    ) -> Result<usize> {
+        let engine = device.instance().map_err(|error| anyhow!("{error}"))?;
+        let known = limits();
+        let simulated = Instance {
+            feature_words: known.feature_words,
+            weight_words: known.weight_words,
+            channels: known.channels,
+            store_words: known.store_words,
+            side: known.side,
+            classes: 16,
+            general_scale: true,
+            average_pool: true,
+        };
+        ensure!(engine == simulated, "{engine:?} and not {simulated:?}");
+        let side = Limits {
+            side: 2 * known.side,
+            ..known
+        };
+        let inside = Limits {
+            weight_words: Limits::FORMAT.weight_words,
+            ..known
+        };
+        let mut refused = 0;
+        for other in [side, inside] {
+            let file = compile(&Model::parse(&self.bytes)?, folding, &other)?.file();
+            let configuration = Configuration::parse(&file)?;
+            // A small model's weights find room in any.
+            if engine.runs(&configuration.instance()) {
+                continue;
+            }
+            let loaded = device.load(&configuration);
+            ensure!(
+                matches!(loaded, Err(DeviceError::Instance)),
+                "another engine's configuration: {loaded:?}"
+            );
+            refused += 1;
+        }
+        Ok(refused)
     }
 }
 

@@ -34,6 +34,8 @@ pub const MAGIC: u32 = 0x314D_4643;
 
 pub struct FakeEngine<'m> {
     model: Model<'m>,
+    /// Of the register map.
+    pub version: u32,
     registers: [u32; 16],
     sequences: [u16; 5],
     image: Vec<u32>,
@@ -91,6 +93,9 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// The parameters of the instance, as registers 21 to 23 and 29 to 31 have them; a configuration's are the same.
+pub const INSTANCE: [u32; 6] = [4096, 256, 1024, 4096, 256, 16 | 3 << 16];
+
 /// A configuration of these blocks: outside of the engine or not, first address, number of words.
 pub fn configuration(model: &Model<'_>, folding: u32, blocks: &[(bool, u32, u32)]) -> Vec<u8> {
     let input = model.input();
@@ -102,6 +107,7 @@ pub fn configuration(model: &Model<'_>, folding: u32, blocks: &[(bool, u32, u32)
         model.class_count() as u32,
         blocks.len() as u32,
     ];
+    words.extend(INSTANCE);
     for &(external, address, length) in blocks {
         words.extend([external.into(), address, length]);
         let header = [MAGIC, model.fingerprint(), folding];
@@ -112,7 +118,7 @@ pub fn configuration(model: &Model<'_>, folding: u32, blocks: &[(bool, u32, u32)
         words.extend((address..).take(length as usize).map(word));
     }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let mut file = 0x464D_4643_u32.to_le_bytes().to_vec();
+    let mut file = 0x3246_4643_u32.to_le_bytes().to_vec();
     file.extend(crc32(&bytes).to_le_bytes());
     file.extend(bytes);
     file
@@ -122,11 +128,11 @@ impl<'m> FakeEngine<'m> {
     pub fn new(model: &'m [u8], folding: u32) -> Self {
         let mut registers = [0; 16];
         registers[0] = 0x314D_4643;
-        registers[1] = 0x0001_0000;
         registers[2] = folding;
         registers[3] = 2;
         Self {
             model: Model::parse(model).unwrap(),
+            version: 0x0001_0001,
             registers,
             sequences: [0; 5],
             image: Vec::new(),
@@ -147,6 +153,11 @@ impl<'m> FakeEngine<'m> {
             faults: Vec::new(),
             logit_room: 256,
         }
+    }
+
+    /// Whether no sample waits for a frame.
+    pub fn image_is_empty(&self) -> bool {
+        self.image.is_empty()
     }
 
     pub fn transfers(&self) -> usize {
@@ -187,12 +198,15 @@ impl<'m> FakeEngine<'m> {
 
     fn register(&self, register: usize) -> u32 {
         match register {
+            1 => self.version,
             4 => u32::from(!self.running) | u32::from(self.configured()) << 2,
             5 => self.header[1],
             6 => self.frames,
             12 => self.check,
             0..16 => self.registers[register],
             16..21 => u32::from(self.sequences[register - 16]),
+            21..24 => INSTANCE[register - 21],
+            29..32 => INSTANCE[register - 26],
             24..29 => self.space(register - 24) as u32,
             _ => 0,
         }
