@@ -70,14 +70,16 @@ pub fn compile_within(
     folding: Folding,
     budget: &Budget,
 ) -> Result<Engine, CompileError> {
-    let bare = compile(model, folding, &budget.limits.without_weights())?;
+    // How much block memory is left for weights does not depend on how many find room outside.
+    let without = Limits {
+        external_words: Limits::FORMAT.external_words,
+        ..budget.limits.without_weights()
+    };
+    let bare = compile(model, folding, &without)?;
     let taken = Resources::of(&bare.description.parameters).block_rams;
     let free = u64::from(budget.block_rams).saturating_sub(taken);
     // The weight memory is as many memories of 32 bits as a word has.
     let room = deepest(free / u64::from(folding.pe / 4), 32).min(budget.limits.weight_words.into());
-    if room == 0 {
-        return Ok(bare);
-    }
     let limits = Limits {
         weight_words: room as u32, // at most the limit's own
         ..budget.limits

@@ -20,6 +20,9 @@ const SHAPES: [(u64, u64); 6] = [
 const GENERAL_SCALE_MULTIPLIERS: u32 = 2;
 /// Multipliers for shares of cells and for bounds of bins.
 const SCORING_MULTIPLIERS: u32 = 6;
+/// Multipliers that find a cell's lane and block where the lanes are no power of two: what synthesis for the ECP5 adds at
+/// 8x10; for the Zynq it adds 2, at 8x15.
+const LANE_MULTIPLIERS: u32 = 5;
 
 /// Look-up tables of four inputs: of an accumulator, of a lane (fetch and requantization), of a channel, and of everything
 /// else, with the wrappers for SPI and SDRAM.
@@ -151,9 +154,10 @@ impl Resources {
             memory("transfer", 1, TRANSFER_WORDS, 32),
         ];
         let general = u32::from(general_scale) * GENERAL_SCALE_MULTIPLIERS * folding.lanes;
+        let of_lanes = u32::from(!folding.lanes.is_power_of_two()) * LANE_MULTIPLIERS;
         let dividers = u32::from(average_pool) * LUTS_PER_DIVIDER * folding.lanes;
         Self {
-            multipliers: folding.products() + general + SCORING_MULTIPLIERS,
+            multipliers: folding.products() + general + of_lanes + SCORING_MULTIPLIERS,
             block_rams: memories.iter().map(|memory| memory.blocks).sum(),
             memories,
             luts: LUTS_BESIDE

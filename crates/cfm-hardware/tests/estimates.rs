@@ -6,7 +6,7 @@ use cfm_hardware::cycles::{Bound, Cycles, Overheads};
 use cfm_hardware::description::Description;
 use cfm_hardware::fold::{Estimate, FoldError, compile_within};
 use cfm_hardware::resources::Resources;
-use cfm_hardware::{Folding, Limits, compile, fold};
+use cfm_hardware::{CompileError, Folding, Limits, Memory, compile, fold};
 use cfm_sim::built_in::STREET;
 
 fn street() -> Model<'static> {
@@ -82,6 +82,94 @@ fn blocks_of_memory_are_those_of_synthesis() {
     let engine = compile_within(&street(), folding, &budget).unwrap();
     let resources = Resources::of(&engine.description.parameters);
     assert_eq!(resources.block_rams, 191);
+}
+
+/// The numbers that synthesis finds: `hls/docs/report.md`.
+#[test]
+fn multipliers_are_those_of_synthesis() {
+    for (pe, lanes, found) in [(4, 4, 22), (8, 4, 38), (8, 8, 70), (8, 10, 91)] {
+        let folding = Folding::new(pe, lanes).unwrap();
+        let engine = compile(&street(), folding, &Limits::FORMAT).unwrap();
+        let resources = Resources::of(&engine.description.parameters);
+        assert_eq!(resources.multipliers, found, "{pe}x{lanes}");
+    }
+}
+
+/// A board without a memory for weights, or with one that holds some of them.
+#[test]
+fn weights_need_not_find_room_outside() {
+    let model = street();
+    let all = Target::Zynq7020.budget();
+    let within = |external_words, block_rams| Budget {
+        block_rams,
+        limits: Limits {
+            external_words,
+            ..Limits::FORMAT
+        },
+        ..all
+    };
+    // More block memory than the part has: all weights find room in the engine.
+    let (inside, _) = fold(&model, &within(0, 2000)).unwrap();
+    assert_eq!(inside.description.external_words, 0);
+    let plenty = Budget {
+        block_rams: 2000,
+        ..all
+    };
+    assert_eq!(inside, fold(&model, &plenty).unwrap().0);
+    // Too little of both.
+    let refused = fold(&model, &within(0, all.block_rams));
+    assert!(matches!(
+        refused,
+        Err(FoldError::Compile(CompileError::Memory {
+            memory: Memory::ExternalWeights,
+            ..
+        }))
+    ));
+
+    let folding = Folding::new(8, 8).unwrap();
+    let weights = (inside.resident.len() + inside.external.len()) as u32;
+    // Block memory for none of the weights, and for some.
+    let bare = compile(&model, folding, &Limits::FORMAT.without_weights()).unwrap();
+    let bare = Resources::of(&bare.description.parameters).block_rams as u32;
+    let outside = compile_within(&model, folding, &within(weights, bare)).unwrap();
+    assert_eq!(outside.description.parameters.weight_words, 0);
+    let outside = outside.description.external_words;
+    for block_rams in [bare, bare + 20] {
+        let some = compile_within(&model, folding, &within(outside, block_rams)).unwrap();
+        let needed = some.description.external_words;
+        assert!(needed > 0 && (needed < outside) == (block_rams > bare));
+        let exact = compile_within(&model, folding, &within(needed, block_rams)).unwrap();
+        assert_eq!(exact, some);
+        let refused = compile_within(&model, folding, &within(needed - 1, block_rams));
+        assert!(
+            matches!(
+                refused,
+                Err(CompileError::Memory {
+                    memory: Memory::ExternalWeights,
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+    }
+}
+
+/// What a board's file asks for, an engine can have.
+#[test]
+fn budgets_of_boards_are_within_the_format() {
+    for text in [
+        include_str!("../../../boards/ulx3s-85f/budget.json"),
+        include_str!("../../../boards/pynq-z2/budget.json"),
+    ] {
+        let budget: Budget = serde_json::from_str(text).unwrap();
+        let (limits, format) = (budget.limits, Limits::FORMAT);
+        assert!(limits.feature_words <= format.feature_words, "{text}");
+        assert!(limits.weight_words <= format.weight_words, "{text}");
+        assert!(limits.external_words <= format.external_words, "{text}");
+        assert!(limits.channels <= format.channels, "{text}");
+        assert!(limits.store_words <= format.store_words, "{text}");
+        assert!(fold(&street(), &budget).is_ok());
+    }
 }
 
 #[test]
