@@ -65,7 +65,7 @@ module engine_axi #(
     input  logic [1:0]      m_axi_rresp,
     input  logic            m_axi_rlast,
 
-    output logic            attention
+    output logic            attention           // logits wait in their port; with streams never: the DMA says so itself
 );
     localparam [2:0] IMAGE = 3'd1, EXTERNAL = 3'd3, LOGITS = 3'd4;
     localparam [4:0] STATUS = 5'd4;

@@ -233,6 +233,24 @@ case $1 in
             fi
             echo "$fault: noticed, $(grep -c FAILED "$builds/$fault.log") of ${#projects[@]} projects fail"
         done
+        # An engine that stops early: a golden file with a line more than the engine shows, or less.
+        defines=()
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        for file in writes pooled cells logits; do
+            for lines in '$p' '$d'; do
+                rm -rf "$work/project"
+                cp -r "${projects[0]}" "$work/project"
+                sed -i "$lines" "$work/project/$file.hex"
+                if simulate "$work/project" > "$work/log" 2>&1; then
+                    echo "$file.hex, its last line $lines: NOT NOTICED" >&2
+                    exit 1
+                fi
+                # Not because of a bench that was not built.
+                grep -qE 'golden|one too many' "$work/log" || { cat "$work/log" >&2; exit 1; }
+            done
+            echo "$file.hex with a line more or less: noticed"
+        done
         ;;
     *)
         find_tools

@@ -1,5 +1,6 @@
 //! From a model to the words that the engine executes.
 
+use cfm_core::model::format::{MAX_FC, MAX_LAYERS};
 use cfm_core::model::{MaskRule, Model};
 
 use crate::backbone::{self, Planned};
@@ -18,8 +19,8 @@ use crate::scoring::{Entry, geometry};
 pub const MAGIC: u32 = 0x314D_4643;
 /// Words of the header.
 pub const HEADER_WORDS: usize = 32;
-/// Most operations: a record has 8 bits for them.
-const MAX_OPERATIONS: usize = 256;
+// A record has 8 bits for its operation.
+const _: () = assert!(MAX_LAYERS + MAX_FC <= 256);
 /// Words of the C++ description's row buffer, at least: half a block memory of 32 bits.
 const ROW_WORDS: u32 = 256;
 /// Least `SIDE`, with whose words' addresses the engine calculates.
@@ -70,9 +71,6 @@ pub fn compile(
     }
     let mut layers = backbone.layers;
     layers.extend(scoring.layers);
-    if layers.len() > MAX_OPERATIONS {
-        return Err(CompileError::Operations(layers.len()));
-    }
     let [resident, external] = place_weights(&mut layers, folding, &limits)?;
     let channels = place_channels(&mut layers, &limits)?;
 

@@ -32,11 +32,10 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // As `cfm inspect` counts.
-            Self::Layer(index) => write!(f, "layer {}", index + 1),
-            Self::Segment(index) => write!(f, "segment path, layer {}", index + 1),
-            Self::Region(index) => write!(f, "region path, layer {}", index + 1),
-            Self::Joint(index) => write!(f, "joint layer {}", index + 1),
+            Self::Layer(index) => write!(f, "layer {}", index),
+            Self::Segment(index) => write!(f, "segment path, layer {}", index),
+            Self::Region(index) => write!(f, "region path, layer {}", index),
+            Self::Joint(index) => write!(f, "joint layer {}", index),
         }
     }
 }
@@ -47,8 +46,6 @@ impl fmt::Display for Part {
 pub enum Memory {
     /// Words in every bank of the feature memory.
     Feature,
-    /// Words of the weight memory.
-    Weights,
     /// Words of the weights outside of the engine.
     ExternalWeights,
     /// Records of the channel memory.
@@ -63,7 +60,6 @@ impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Feature => "feature memory: words in every bank",
-            Self::Weights => "weight memory: words",
             Self::ExternalWeights => "weights from outside: words",
             Self::Channels => "channel memory: channels",
             Self::Store => "control store: words",
@@ -119,9 +115,6 @@ pub enum CompileError {
     /// Design B masks whole bins, of which the engine knows counts of pixels and no pixels.
     #[error("Design B with the nearest rule: the engine has no pixels when it masks bins")]
     NearestBins,
-    /// More operations than a record can name.
-    #[error("{0} layers; the engine has at most 256 operations")]
-    Operations(usize),
     /// A memory is too small.
     #[error("{memory}: {needed} are needed, there are {limit}")]
     Memory {

@@ -1,13 +1,30 @@
     // Cell masks: included by tb_engine. A line of cells.hex for each segment: its window, then its bits as one number, first cell
     // lowest. The number is long: its digits are read one by one, and asked for by place.
 
-    logic [3:0]  digits [0:16383];
+    localparam DIGITS = SIDE < 2048 ? SIDE * SIDE / 4 : 1 << 20;
+    logic [3:0]  digits [0:DIGITS-1];
     integer      digit_count = 0, character, cell_row = 0, cell_x, place;
     logic [15:0] want_top, want_left, want_bottom, want_right;
     logic        want_bit;
 
+    task expect_rows;                           // of the last window
+        if (cell_row != want_bottom - want_top) begin
+            $display("segment %0d: %0d of its %0d golden rows of cells", cells - 1, cell_row, want_bottom - want_top);
+            $fatal;
+        end
+    endtask
+
+    task expect_cells_end;
+        begin
+            if (cells != 0) expect_rows;
+            got = $fscanf(cells_file, "%h %h %h %h", want_top, want_left, want_bottom, want_right);
+            if (got == 4) begin $display("golden masks of cells are left after %0d", cells); $fatal; end
+        end
+    endtask
+
     always @(posedge clock) if (enable) begin
         if (dut.trace_window_valid) begin
+            if (cells != 0) expect_rows;
             got = $fscanf(cells_file, "%h %h %h %h", want_top, want_left, want_bottom, want_right);
             if (got != 4 || {want_top, want_left, want_bottom, want_right} !== dut.trace_window) begin
                 $display("segment %0d: window %h, golden %h %h %h %h (top, left, bottom, right)", cells, dut.trace_window, want_top,
@@ -18,6 +35,10 @@
             character = $fgetc(cells_file);
             while (character == " ") character = $fgetc(cells_file);
             while (character != "\n" && character > 0) begin
+                if (digit_count == DIGITS) begin
+                    $display("segment %0d: the bench holds golden windows of %0d cells at most", cells, 4 * DIGITS);
+                    $fatal;
+                end
                 digits[digit_count] = character >= "a" ? character - "a" + 10 : character - "0";
                 digit_count = digit_count + 1;
                 character = $fgetc(cells_file);

@@ -71,7 +71,8 @@ module tb_engine;
 
     // ---- files ----
 
-    reg [1023:0] project;
+    localparam PATH = 8 * 4096;                 // bits of the longest path
+    reg [PATH-1:0] project;
     integer seed, stall, frames_wanted;
     integer image_file, masks_file, writes_file, pooled_file, cells_file, logits_file;
     integer got, writes = 0, pooled = 0, cells = 0, logits = 0;
@@ -80,7 +81,7 @@ module tb_engine;
     logic [31:0]      line_data;
     integer           config_file;
 
-    function automatic integer open(input [1023:0] directory, input [127:0] name, input integer needed);
+    function automatic integer open(input [PATH-1:0] directory, input [127:0] name, input integer needed);
         begin
             open = $fopen($sformatf("%0s/%0s", directory, name), "r");
             if (open == 0 && needed != 0) begin
@@ -232,6 +233,7 @@ module tb_engine;
             if (got == 3) begin $display("golden pooled words are left after %0d", pooled); $fatal; end
             got = $fscanf(logits_file, "%h", want_logit);
             if (got == 1) begin $display("golden logits are left after %0d", logits); $fatal; end
+            expect_cells_end;
 `endif
         end
     endtask
