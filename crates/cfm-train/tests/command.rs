@@ -121,7 +121,38 @@ fn trains_and_resumes() {
     std::fs::write(&split, ids.replace("3\n", "")).unwrap();
     refused(&resume);
     std::fs::write(&split, ids).unwrap();
+    // A class by another name.
+    let description = root.path().join("data/dataset.toml");
+    let classes = std::fs::read_to_string(&description).unwrap();
+    let renamed = classes.replace("\"sky\"", "\"heaven\"");
+    assert_ne!(renamed, classes);
+    std::fs::write(&description, renamed).unwrap();
+    refused(&resume);
+    std::fs::write(&description, classes).unwrap();
     assert_success(&run(root.path(), &resume));
+}
+
+/// Longer than any configuration, whatever is in it.
+#[test]
+fn a_configuration_without_end_is_refused() {
+    let root = prepare();
+    let config = root.path().join("config.toml");
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    text.push('#');
+    text.extend(std::iter::repeat_n(' ', (1 << 20) - text.len()));
+    std::fs::write(&config, &text).unwrap();
+    // As long as it may be.
+    let output = run(root.path(), &["--set", "seed=none"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("seed"), "{error}");
+    text.push(' ');
+    std::fs::write(&config, &text).unwrap();
+    let output = run(root.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let long = "config.toml: the file is longer than 1024 KiB";
+    assert!(error.contains(long), "{error}");
+    assert!(!root.path().join("model.run").exists());
 }
 
 /// What is left to do after the training must not cost the model.
