@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks what the documents say: commands run and have the options they are given, links lead somewhere, and more.
 
-    python3 tests/docs_check.py --cfm PATH
+    python3 tests/docs_check.py --cfm PATH --cfm-train PATH
 
-PATH is a built `cfm` command. Run are the blocks
+The paths are those of the built commands. Run are the blocks
 
     <!-- run -->
     ```sh
@@ -11,7 +11,7 @@ PATH is a built `cfm` command. Run are the blocks
     ```
 
 of README.md and of the tutorials in sim/docs/tutorials, those of a document one after the other in one temporary folder, in
-which the repository's own folders are links. Options of all other `cfm` commands are looked for in the help. Links are the
+which the repository's own folders are links. Options of all other commands are looked for in the help. Links are the
 relative ones of all documents; files and tests those that architecture.md, claims.md and faults.md name, and every row of the
 tables in faults.md names a test; the table of dependencies is that of architecture.md. Exits 1 when anything fails, or when no block has run; 2 when something is missing.
 """
@@ -37,6 +37,8 @@ FOLDERS = ("boards", "crates", "hls", "sim", "tests")
 ARCHITECTURE = "sim/docs/architecture.md"
 FAULTS = "sim/docs/faults.md"
 MARK = "<!-- run -->"
+# How a line of a document begins that calls a program.
+PROGRAMS = {"cfm": "cfm|cargo run --release --", "cfm-train": "cfm-train|cargo run --release -p cfm-train --"}
 # Of a block; all of them together take some ten.
 SECONDS = 60
 
@@ -154,15 +156,15 @@ def check_links():
 
 
 class Help:
-    """The help texts of the command."""
+    """The help texts of a program."""
 
-    def __init__(self, cfm):
-        self.cfm, self.texts = cfm, {}
+    def __init__(self, program):
+        self.program, self.texts = program, {}
 
     def of(self, *path):
-        """What `cfm PATH --help` prints."""
+        """What the program prints with `PATH --help`."""
         if path not in self.texts:
-            command = [self.cfm, *path, "--help"]
+            command = [self.program, *path, "--help"]
             self.texts[path] = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         return self.texts[path]
 
@@ -176,32 +178,32 @@ class Help:
         return re.search(rf"(?<![\w-]){option}(?![\w-])", self.of(*path)) is not None
 
 
-def command_lines(text):
-    """The arguments of every line of code that calls `cfm`, with those lines that a backslash continues it on."""
+def command_lines(text, name):
+    """The arguments of every line of code that calls a program, with those lines that a backslash continues it on."""
     for _, line, fence in lines_with_fences(re.sub(r"\\\n", " ", text)):
-        call = re.match(r"(\s*)(?:\w+=\S+ )?(?:cfm|cargo run --release --) ([a-z].*)", line)
+        call = re.match(rf"(\s*)(?:\w+=\S+ )?(?:{PROGRAMS[name]}) ([a-z].*)", line)
         if call and (fence is not None or len(call[1]) >= 4):
             yield re.split(r" #|&&|;", call[2])[0]
 
 
-def check_options(cfm):
-    """Looks for the command and the options of every `cfm` line of all documents, run or not, in the command's help, and for
-    every command in the README; returns how many lines there are, and what is wrong."""
-    help_texts, count, failures = Help(cfm), 0, []
+def check_options(name, program):
+    """Looks for the command and the options of every line of all documents that calls a program, run or not, in its help,
+    and for every command in the README; returns how many lines there are, and what is wrong."""
+    help_texts, count, failures = Help(program), 0, []
     for document in documents():
-        for line in command_lines(read(document)):
+        for line in command_lines(read(document), name):
             count += 1
             path, words = (), [word.split("|")[0] for word in line.split()]
             while words and words[0] in help_texts.subcommands(*path):
                 path += (words.pop(0),)
             if not path:
-                failures.append(f"{document}: there is no cfm {words[0]}")
+                failures.append(f"{document}: there is no {name} {words[0]}")
                 continue
             for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line):
                 if not help_texts.has(option, *path):
-                    failures.append(f"{document}: cfm {' '.join(path)} has no {option}")
-    listed = {line.split()[0] for line in command_lines(read("README.md"))}
-    failures += [f"README.md: cfm {name} is not listed" for name in sorted(help_texts.subcommands() - listed)]
+                    failures.append(f"{document}: {name} {' '.join(path)} has no {option}")
+    listed = {line.split()[0] for line in command_lines(read("README.md"), name)}
+    failures += [f"README.md: {name} {command} is not listed" for command in sorted(help_texts.subcommands() - listed)]
     return count, failures
 
 
@@ -264,10 +266,13 @@ def check_dependencies():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cfm", type=Path, required=True, help="a built cfm command")
-    cfm = parser.parse_args().cfm.resolve()
-    if not os.access(cfm, os.X_OK):
-        print(f"missing: {cfm} (cargo build --release)", file=sys.stderr)
-        return 2
+    parser.add_argument("--cfm-train", type=Path, required=True, help="a built cfm-train command")
+    arguments = parser.parse_args()
+    programs = {"cfm": arguments.cfm.resolve(), "cfm-train": arguments.cfm_train.resolve()}
+    for program in programs.values():
+        if not os.access(program, os.X_OK):
+            print(f"missing: {program} (cargo build)", file=sys.stderr)
+            return 2
     links, failures = check_links()
     print(f"{links} links followed")
     paths, missing = check_paths()
@@ -276,12 +281,16 @@ def main():
     print(f"{faults} rows of faults and limits looked at")
     rows, differing = check_dependencies()
     print(f"{rows} rows of dependencies compared")
-    lines, wrong = check_options(cfm)
-    print(f"{lines} lines of commands compared with the command's help")
-    ran, left_out, failed = run_commands(cfm)
+    counts, wrong = [], []
+    for name, program in programs.items():
+        lines, failed = check_options(name, program)
+        print(f"{lines} lines of {name} compared with its help")
+        counts.append((f"lines of {name}", lines))
+        wrong += failed
+    ran, left_out, failed = run_commands(programs["cfm"])
     print(f"{ran} blocks of commands run, {left_out} left out")
     failures += missing + untested + differing + wrong + failed
-    for name, number in (("links", links), ("paths", paths), ("faults", faults), ("rows", rows), ("lines", lines), ("blocks", ran)):
+    for name, number in (("links", links), ("paths", paths), ("faults", faults), ("rows", rows), *counts, ("blocks", ran)):
         if not number:
             failures.append(f"no {name} found: this check checks nothing")
     for failure in failures:

@@ -64,7 +64,7 @@ cargo run --release --locked --quiet -- export vectors "$OUT/overlay.png" --out 
 "$PYTHON" tests/numpy_check.py "$OUT/vectors"
 
 step "commands of the documents, and what they point to"
-"$PYTHON" tests/docs_check.py --cfm "$OUT/release/cfm"
+"$PYTHON" tests/docs_check.py --cfm "$OUT/release/cfm" --cfm-train "$OUT/debug/cfm-train"
 
 step "exported ONNX files in ONNX Runtime"
 rm -rf "$OUT/onnx"
