@@ -20,7 +20,14 @@ mod dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
 mod native;
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+// Targets may be without NEON (aarch64-unknown-none-softfloat) or big-endian, where the kernels would read vectors in another
+// order; `native` asks the same.
+#[cfg(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 mod neon;
 mod portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]
@@ -33,7 +40,12 @@ pub use dsp::Dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 pub use mve::Mve;
 pub use native::{Native, NativeFor, native, native_for};
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+#[cfg(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 pub use neon::Neon;
 pub use portable::Portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]

@@ -4,9 +4,6 @@
 //! times. Weights need no order of their own: a step reads sixteen neighbouring weights of a filter, and the last one
 //! ends where the filter ends.
 
-#[cfg(not(all(target_feature = "neon", target_endian = "little")))]
-compile_error!("the feature `neon` is for little-endian targets with NEON");
-
 mod depthwise;
 mod products;
 mod rounding;
