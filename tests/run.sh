@@ -17,6 +17,7 @@ step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 . tests/need.sh
 TARGET=thumbv7em-none-eabihf
 need_target "$TARGET"
+need_target aarch64-unknown-linux-gnu
 # 64-bit Arm without NEON.
 SOFT_FLOAT=aarch64-unknown-none-softfloat
 need_target "$SOFT_FLOAT"
@@ -55,6 +56,10 @@ CARGO_TARGET_DIR=$OUT cargo test --manifest-path tests/fuzz/Cargo.toml --locked
 
 step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+# As on docs.rs: kernels are documented on their own architectures.
+for target in "$TARGET" aarch64-unknown-linux-gnu; do
+    RUSTDOCFLAGS="-D warnings" cargo doc -p cfm-core --all-features --target "$target" --no-deps --locked --quiet
+done
 
 step "dependencies and packages"
 bash tests/supply_chain.sh

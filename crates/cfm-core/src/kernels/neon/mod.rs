@@ -50,10 +50,10 @@ impl Neon {
     }
 
     /// Kernels with the dot product instruction, if the core has it: with the feature `std`, the operating system knows;
-    /// without, as [`new`](Self::new).
+    /// without, or without a system, as [`new`](Self::new).
     #[must_use]
     pub fn detect() -> Self {
-        #[cfg(feature = "std")]
+        #[cfg(all(feature = "std", not(target_os = "none")))]
         if std::arch::is_aarch64_feature_detected!("dotprod") {
             // SAFETY: the core has the instruction.
             return unsafe { Self::with_dot_product() };
