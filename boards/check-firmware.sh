@@ -6,14 +6,10 @@ ELF=${1:?usage: check-firmware.sh ELF}
 MODEL=$(dirname "$0")/../sim/models/street.cfm
 LIMIT=$((64 * 1024))
 
+. "$(dirname "$0")/../tests/need.sh"
 # Any of the binary utilities that know Arm.
-pick() {
-    for tool in "$@"; do command -v "$tool" >/dev/null && echo "$tool" && return; done
-    echo "missing: one of $* (Debian package binutils-arm-none-eabi)" >&2
-    return 1
-}
-NM=$(pick arm-none-eabi-nm rust-nm llvm-nm)
-SIZE=$(pick arm-none-eabi-size rust-size llvm-size)
+NM=$(need_any binutils-arm-none-eabi arm-none-eabi-nm rust-nm llvm-nm)
+SIZE=$(need_any binutils-arm-none-eabi arm-none-eabi-size rust-size llvm-size)
 
 symbols=$("$NM" "$ELF")
 # The check must not pass because there are no symbols to look at.

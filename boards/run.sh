@@ -175,6 +175,8 @@ compare_command() {
     echo "labels: equal to the native command's"
 }
 
+need_components rustfmt clippy
+
 step "cargo fmt"
 cargo fmt --all --check
 
@@ -212,6 +214,9 @@ for board in $BOARDS; do
             # For what Verilator makes.
             need c++ g++
             need make make
+            # For check-firmware.sh.
+            need_any binutils-arm-none-eabi arm-none-eabi-nm rust-nm llvm-nm >/dev/null
+            need_any binutils-arm-none-eabi arm-none-eabi-size rust-size llvm-size >/dev/null
             emulate "$board" "$target"
             check_engine "$board" "$target"
             check_defmt "$board" "$target"

@@ -10,6 +10,28 @@ need() {
     exit 1
 }
 
+# need_any PACKAGE COMMAND...: prints the first of these commands that is there, from the Debian package if none is.
+need_any() {
+    local package=$1
+    shift
+    first_of "$@" && return
+    apt_install "$package"
+    first_of "$@" && return
+    echo "missing: one of $* (Debian package $package)" >&2
+    exit 1
+}
+
+first_of() {
+    local command
+    for command; do
+        if command -v "$command" >/dev/null; then
+            echo "$command"
+            return
+        fi
+    done
+    return 1
+}
+
 # need_header COMPILER HEADER PACKAGE: a header that the compiler finds, from the Debian package if it does not.
 need_header() {
     if ! finds_header "$1" "$2"; then apt_install "$3"; fi
@@ -63,9 +85,40 @@ pip_install() {
     shift
     echo "pip install $*" >&2
     # One that does not work any more, because Python is another or the folder has moved, is made anew.
-    { "$folder/bin/python" -m pip --version >/dev/null 2>&1 || "${PYTHON:-python3}" -m venv "$folder"; } >&2 &&
+    { "$folder/bin/python" -m pip --version >/dev/null 2>&1 || make_venv "$folder"; } >&2 &&
         "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2 && return
     echo "missing: Python 3 with venv, and from PyPI: $*" >&2
+    exit 1
+}
+
+# make_venv FOLDER: a virtual environment. Debian's Python can make one only with another package.
+make_venv() {
+    local python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || apt_install python3
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    "$python" -m venv "$1"
+}
+
+# need_components COMPONENT...: rustfmt and clippy for the compiler in use; a minimal toolchain has neither.
+need_components() {
+    local component
+    for component; do
+        # Their commands are those of cargo, the one without its first four letters.
+        cargo "${component#rust}" --version >/dev/null 2>&1 && continue
+        echo "rustup component add $component" >&2
+        rustup component add "$component" && continue
+        echo "missing: $component (rustup component add $component)" >&2
+        exit 1
+    done
+}
+
+# need_plugins EMULATOR: the emulator takes plugins, which count instructions.
+need_plugins() {
+    local help
+    # Through a variable: grep -q would leave early.
+    help=$("$1" --help)
+    grep -q -e '-plugin' <<<"$help" && return
+    echo "missing: $1 with plugins (QEMU configured with --enable-plugins; Debian's qemu-user 10.0 is built without)" >&2
     exit 1
 }
 
@@ -98,4 +151,15 @@ need_nightly() {
     echo "missing: a nightly Rust compiler with $*" \
         "(rustup toolchain install nightly --profile minimal ${*/#/--component=})" >&2
     exit 1
+}
+
+# note_kernels: says which of the kernels for x86-64 a test has not run, because this processor cannot.
+note_kernels() {
+    local extension
+    [ "$(uname -m)" = x86_64 ] && [ -r /proc/cpuinfo ] || return 0
+    for extension in avx2 avx512_vnni; do
+        if ! grep -qw "$extension" /proc/cpuinfo; then
+            echo "note: this processor has no $extension; its kernels were not run"
+        fi
+    done
 }

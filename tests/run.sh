@@ -17,35 +17,49 @@ step() { printf '\n== %s [%d s]\n' "$*" "$SECONDS"; }
 . tests/need.sh
 TARGET=thumbv7em-none-eabihf
 need_target "$TARGET"
+need_target aarch64-unknown-linux-gnu
+# 64-bit Arm without NEON.
+SOFT_FLOAT=aarch64-unknown-none-softfloat
+need_target "$SOFT_FLOAT"
 # The C library is tested from both languages.
 need cc gcc
 need c++ g++
+need_components rustfmt clippy
+# Used last, but nothing can install it.
+need qemu-system-arm qemu-system-arm
+need qemu-aarch64 qemu-user
+need_plugins qemu-system-arm
+need_plugins qemu-aarch64
 
-NUMPY=numpy==2.2.6
-PYTHON=$(need_python "$OUT/numpy-venv" numpy $NUMPY)
+# The last that knows Python 3.10, and the first line that knows 3.14.
+NUMPY=('numpy==2.2.6; python_version < "3.14"' 'numpy==2.3.5; python_version >= "3.14"')
+PYTHON=$(need_python "$OUT/numpy-venv" numpy "${NUMPY[@]}")
 export PYTHON
-ONNX_PYTHON=$(need_python "$OUT/onnx-venv" 'numpy, onnx, onnxruntime' $NUMPY onnx==1.23.2 onnxruntime==1.32.0)
+ONNX_PYTHON=$(need_python "$OUT/onnx-venv" 'numpy, onnx, onnxruntime' "${NUMPY[@]}" onnx==1.23.2 onnxruntime==1.32.0)
 
 step "cargo fmt"
 cargo fmt --all --check
 cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
+
+step "what the scripts do where something is missing"
+bash tests/scripts_check.sh
 
 step "cargo clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
 step "cargo test"
 cargo test --workspace --locked
-for extension in avx2 avx512_vnni; do
-    if [ -r /proc/cpuinfo ] && ! grep -qw "$extension" /proc/cpuinfo; then
-        echo "note: this processor has no $extension; its kernels were not run"
-    fi
-done
+note_kernels
 
 step "inputs of the fuzz targets"
 CARGO_TARGET_DIR=$OUT cargo test --manifest-path tests/fuzz/Cargo.toml --locked
 
 step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+# As on docs.rs: kernels are documented on their own architectures.
+for target in "$TARGET" aarch64-unknown-linux-gnu; do
+    RUSTDOCFLAGS="-D warnings" cargo doc -p cfm-core --all-features --target "$target" --no-deps --locked --quiet
+done
 
 step "dependencies and packages"
 bash tests/supply_chain.sh
@@ -54,6 +68,9 @@ step "cross build for $TARGET, plain and with defmt"
 cargo build -p cfm-core -p cfm-proposals -p cfm-device -p cfm-conformance --lib --target "$TARGET" --locked --release
 cargo build -p cfm-core -p cfm-proposals -p cfm-device --target "$TARGET" --locked --release \
     --features cfm-core/defmt,cfm-proposals/defmt,cfm-device/defmt
+
+step "C library for $SOFT_FLOAT"
+cargo check -p cfm-c --lib --target "$SOFT_FLOAT" --no-default-features --features panic-handler --locked --release
 
 step "random parity, and every intermediate tensor recomputed in numpy"
 cargo run --release --locked --quiet -- parity --random 300 --seed 7

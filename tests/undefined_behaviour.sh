@@ -87,6 +87,7 @@ fi
 
 step "AddressSanitizer: C library, kernels of this processor"
 sanitized -p cfm-soundness
+note_kernels
 if [ -n "$FULL" ]; then
     step "AddressSanitizer: the core, proposals, driver, conformance suite"
     sanitized -p cfm-core --features x86

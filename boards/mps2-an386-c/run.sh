@@ -1,16 +1,28 @@
 #!/usr/bin/env bash
 # The C firmware for Arm MPS2 AN386 (Cortex-M4F): compiled, linked with the static library, run in QEMU, and its labels
-# compared byte for byte with those of the host. Everything goes to target/mps2-an386-c, or to the folder given.
+# compared byte for byte with those of the host. Everything goes to target/mps2-an386-c, or to the folder given, which is
+# new, empty, or one that this script has made.
 set -euo pipefail
+GIVEN=${1:+$(realpath -m -- "$1")}
 cd "$(dirname "$0")"
 HERE=$PWD
 ROOT=$(cd ../.. && pwd)
 TARGET=thumbv7em-none-eabihf
 TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
-OUT=${1:-$TARGET_DIR/mps2-an386-c}
+# Says whose folder it is.
+MARKER=.made-by-mps2-an386-c
 SEED=${SEED:-3}
 # Seconds that QEMU may take: it interprets some billion instructions.
 LIMIT=${LIMIT:-1800}
+
+cd "$ROOT"
+mkdir -p "$TARGET_DIR"
+TARGET_DIR=$(cd "$TARGET_DIR" && pwd)
+OUT=${GIVEN:-$TARGET_DIR/mps2-an386-c}
+if [ -n "$GIVEN" ] && [ -e "$OUT" ] && [ ! -e "$OUT/$MARKER" ] && { [ ! -d "$OUT" ] || [ -n "$(ls -A "$OUT")" ]; }; then
+    echo "$OUT is not empty, and not made by this script" >&2
+    exit 2
+fi
 
 . "$ROOT/tests/need.sh"
 need arm-none-eabi-gcc gcc-arm-none-eabi
@@ -19,10 +31,10 @@ need_header arm-none-eabi-gcc string.h libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need_target "$TARGET"
 
-rm -rf "$OUT"
 mkdir -p "$OUT"
-OUT=$(cd "$OUT" && pwd)
-cd "$ROOT"
+touch "$OUT/$MARKER"
+(cd "$OUT" && rm -f street.h street.c image.ppm image.rgb overlay.png host.pgm host.txt host.labels firmware.elf symbols.txt \
+    target.labels)
 
 echo "-- host: model as C, image, and the labels to expect"
 cargo build --release --locked --quiet -p cfm-sim --bin cfm --example render_scene

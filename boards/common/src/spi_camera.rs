@@ -7,7 +7,9 @@
 //!
 //! Registers: bit 7 of the address means write. 0x04 controls the FIFO (bit 0 clears the flag "done", bit 1 starts a
 //! capture, bit 4 and 5 reset the write and the read pointer), bit 3 of 0x41 is "done", and 0x3c reads from the FIFO
-//! until chip select goes up.
+//! until chip select goes up. Between such bursts the read pointer stays where it is, and every burst begins with the next
+//! byte of the picture. Old modules put one byte that means nothing before the picture, which is [left
+//! out](SpiCamera::with_leading_byte) in the first burst only (Arducam, issues 53 and 432 of its Arduino library).
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::spi::{Operation, SpiDevice};
@@ -45,13 +47,43 @@ pub enum CameraError<E> {
 pub struct SpiCamera<S, D> {
     spi: S,
     delay: D,
+    /// What one burst sends before the picture begins.
+    first: &'static [u8],
+    begun: bool,
 }
 
+/// Reads from the picture.
+const NEXT: &[u8] = &[BURST];
+/// The same, and one byte is taken for nothing.
+const SKIP: &[u8] = &[BURST, 0];
+
 impl<S, D> SpiCamera<S, D> {
-    /// A camera whose sensor has been set up.
+    /// A camera whose sensor has been set up, and whose FIFO begins with the picture.
     #[must_use]
     pub const fn new(spi: S, delay: D) -> Self {
-        Self { spi, delay }
+        Self {
+            spi,
+            delay,
+            first: NEXT,
+            begun: false,
+        }
+    }
+
+    /// A camera whose sensor has been set up, of an old module, whose FIFO begins with a byte that means nothing. With the
+    /// wrong constructor the two bytes of each pixel are those of different ones: colours are noise.
+    #[must_use]
+    pub const fn with_leading_byte(spi: S, delay: D) -> Self {
+        Self {
+            spi,
+            delay,
+            first: SKIP,
+            begun: false,
+        }
+    }
+
+    /// What the next burst sends.
+    const fn burst(&self) -> &'static [u8] {
+        if self.begun { NEXT } else { self.first }
     }
 
     /// Gives back bus and delay.
@@ -102,6 +134,7 @@ impl<S: SpiDevice, D: DelayNs> RowSource for SpiCamera<S, D> {
     type Error = CameraError<S::Error>;
 
     fn start(&mut self) -> Result<(), Self::Error> {
+        self.begun = false;
         for command in [RESET_POINTERS, CLEAR_DONE, CAPTURE] {
             let written = self.spi.write(&[WRITE | FIFO, command]);
             written.map_err(CameraError::Spi)?;
@@ -120,9 +153,9 @@ impl<S: SpiDevice, D: DelayNs> RowSource for SpiCamera<S, D> {
 
     fn next_row(&mut self, row: &mut [u8]) -> Result<(), Self::Error> {
         let pixels = packed(row)?;
-        // The read pointer stays where it is between bursts; every burst begins with a byte that means nothing.
-        let burst = &mut [Operation::Write(&[BURST, 0]), Operation::Read(pixels)];
+        let burst = &mut [Operation::Write(self.burst()), Operation::Read(pixels)];
         self.spi.transaction(burst).map_err(CameraError::Spi)?;
+        self.begun = true;
         unpack(row);
         Ok(())
     }
@@ -132,6 +165,7 @@ impl<S: AsyncSpiDevice, D: AsyncDelayNs> AsyncRowSource for SpiCamera<S, D> {
     type Error = CameraError<S::Error>;
 
     async fn start(&mut self) -> Result<(), Self::Error> {
+        self.begun = false;
         for command in [RESET_POINTERS, CLEAR_DONE, CAPTURE] {
             let written = self.spi.write(&[WRITE | FIFO, command]).await;
             written.map_err(CameraError::Spi)?;
@@ -150,11 +184,12 @@ impl<S: AsyncSpiDevice, D: AsyncDelayNs> AsyncRowSource for SpiCamera<S, D> {
 
     async fn next_row(&mut self, row: &mut [u8]) -> Result<(), Self::Error> {
         let pixels = packed(row)?;
-        let burst = &mut [Operation::Write(&[BURST, 0]), Operation::Read(pixels)];
+        let burst = &mut [Operation::Write(self.burst()), Operation::Read(pixels)];
         self.spi
             .transaction(burst)
             .await
             .map_err(CameraError::Spi)?;
+        self.begun = true;
         unpack(row);
         Ok(())
     }
@@ -168,8 +203,9 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// What goes over the bus for a picture of a row of two pixels that is done when asked for the second time.
-    fn picture() -> Vec<Transaction<u8>> {
+    /// What goes over the bus for a picture of two rows of two pixels that is done when asked for the second time, from a
+    /// module whose FIFO begins with these bytes.
+    fn picture(leading: &[u8]) -> Vec<Transaction<u8>> {
         let write = |bytes: &[u8]| {
             let content = Transaction::write_vec(bytes.to_vec());
             vec![
@@ -186,58 +222,96 @@ mod tests {
                 Transaction::transaction_end(),
             ]
         };
+        let row = |command: &[u8], pixels: &[u8]| {
+            vec![
+                Transaction::transaction_start(),
+                Transaction::write_vec(command.to_vec()),
+                Transaction::read_vec(pixels.to_vec()),
+                Transaction::transaction_end(),
+            ]
+        };
         [
             write(&[0x84, 0x30]),
             write(&[0x84, 0x01]),
             write(&[0x84, 0x02]),
             status(0),
             status(8),
-            vec![
-                Transaction::transaction_start(),
-                Transaction::write_vec(vec![0x3c, 0]),
-                // Red and a blue with one bit.
-                Transaction::read_vec(vec![0xf8, 0x00, 0x00, 0x01]),
-                Transaction::transaction_end(),
-            ],
+            // Red and a blue with one bit; green and white. No byte of the picture is read for nothing.
+            row(&[&[0x3c], leading].concat(), &[0xf8, 0x00, 0x00, 0x01]),
+            row(&[0x3c], &[0x07, 0xe0, 0xff, 0xff]),
         ]
         .concat()
     }
 
-    const SAMPLES: [u8; 6] = [255, 0, 0, 0, 0, 8];
+    const ROWS: [[u8; 6]; 2] = [[255, 0, 0, 0, 0, 8], [0, 255, 0, 255, 255, 255]];
 
     #[test]
     fn a_picture_arrives() {
-        let mut camera = SpiCamera::new(Mock::new(&picture()), NoopDelay);
+        let mut camera = SpiCamera::new(Mock::new(&picture(&[])), NoopDelay);
         let mut row = [0; 6];
         RowSource::start(&mut camera).expect("the picture is there");
         assert_eq!(
             RowSource::next_row(&mut camera, &mut [0; 4]),
             Err(CameraError::RowLength)
         );
-        RowSource::next_row(&mut camera, &mut row).expect("the row is there");
-        assert_eq!(row, SAMPLES);
+        for expected in ROWS {
+            RowSource::next_row(&mut camera, &mut row).expect("the row is there");
+            assert_eq!(row, expected);
+        }
+        camera.release().0.done();
+    }
+
+    #[test]
+    fn the_leading_byte_of_an_old_module_is_left_out_once_per_picture() {
+        let bus = [picture(&[0]), picture(&[0])].concat();
+        let mut camera = SpiCamera::with_leading_byte(Mock::new(&bus), NoopDelay);
+        let mut row = [0; 6];
+        for _ in 0..2 {
+            RowSource::start(&mut camera).expect("the picture is there");
+            for expected in ROWS {
+                RowSource::next_row(&mut camera, &mut row).expect("the row is there");
+                assert_eq!(row, expected);
+            }
+        }
+        camera.release().0.done();
+        let mut camera = SpiCamera::with_leading_byte(Mock::new(&bus), NoopDelay);
+        pollster::block_on(async {
+            for _ in 0..2 {
+                AsyncRowSource::start(&mut camera)
+                    .await
+                    .expect("the picture is there");
+                for expected in ROWS {
+                    AsyncRowSource::next_row(&mut camera, &mut row)
+                        .await
+                        .expect("the row is there");
+                    assert_eq!(row, expected);
+                }
+            }
+        });
         camera.release().0.done();
     }
 
     #[test]
     fn a_picture_arrives_async() {
-        let mut camera = SpiCamera::new(Mock::new(&picture()), NoopDelay);
+        let mut camera = SpiCamera::new(Mock::new(&picture(&[])), NoopDelay);
         let mut row = [0; 6];
         pollster::block_on(async {
             AsyncRowSource::start(&mut camera)
                 .await
                 .expect("the picture is there");
-            AsyncRowSource::next_row(&mut camera, &mut row)
-                .await
-                .expect("the row is there");
+            for expected in ROWS {
+                AsyncRowSource::next_row(&mut camera, &mut row)
+                    .await
+                    .expect("the row is there");
+                assert_eq!(row, expected);
+            }
         });
-        assert_eq!(row, SAMPLES);
         camera.release().0.done();
     }
 
     #[test]
     fn a_camera_that_never_answers_is_given_up() {
-        let mut bus = picture();
+        let mut bus = picture(&[]);
         bus.truncate(9);
         for _ in 0..POLLS {
             bus.extend([

@@ -1,7 +1,8 @@
 //! A display on SPI that understands the MIPI display command set, such as the ILI9341 or ST7789: labels as colours.
 //!
-//! A pixel of the label map is a pixel of the display, from the upper left corner on. Nothing of this was tried on a
-//! display.
+//! A pixel of the label map is a pixel of the display, from the upper left corner on. Controllers of the same commands sit
+//! behind different glass, so a [`Panel`] says in which order the colours are and from which corner it counts. Nothing of
+//! this was tried on a display.
 
 use cfm_core::model::Model;
 use embedded_hal::delay::DelayNs;
@@ -14,10 +15,13 @@ use crate::rows::{AsyncLabelSink, LabelSink};
 
 const SOFTWARE_RESET: u8 = 0x01;
 const LEAVE_SLEEP: u8 = 0x11;
+const INVERSION_OFF: u8 = 0x20;
+const INVERSION_ON: u8 = 0x21;
 const DISPLAY_ON: u8 = 0x29;
 const COLUMNS: u8 = 0x2a;
 const ROWS: u8 = 0x2b;
 const WRITE_MEMORY: u8 = 0x2c;
+const ADDRESS_MODE: u8 = 0x36;
 const PIXEL_FORMAT: u8 = 0x3a;
 /// 16 bits a pixel, on both interfaces.
 const RGB_565: u8 = 0x55;
@@ -69,12 +73,56 @@ pub const fn rgb_to_565([red, green, blue]: [u8; 3]) -> u16 {
     (red as u16 >> 3) << 11 | (green as u16 >> 2) << 5 | blue as u16 >> 3
 }
 
+/// How a panel is wired to its controller, and which way up it is. All are of 16 bits a pixel.
+///
+/// ```
+/// use cfm_boards::spi_display::Panel;
+///
+/// // Lying on its side: rows and columns are exchanged.
+/// let panel = Panel { address_mode: 0x28, ..Panel::ILI9341 };
+/// assert!(!panel.inverted);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Panel {
+    /// What goes to `set_address_mode` (0x36, MADCTL): bit 7 counts rows from below, bit 6 columns from the right, bit 5
+    /// exchanges rows and columns, bit 3 says that the glass has blue where the controller has red.
+    pub address_mode: u8,
+    /// Whether the controller has to invert colours (0x21, INVON) for the glass to show them as they are.
+    pub inverted: bool,
+}
+
+impl Panel {
+    /// The usual modules with an ILI9341, upright, 240 columns by 320 rows: blue and red exchanged, columns from the right.
+    pub const ILI9341: Self = Self {
+        address_mode: 0x48,
+        inverted: false,
+    };
+
+    /// The usual modules with an ST7789, which have IPS glass, upright, 240 columns by 320 rows or as many as columns:
+    /// inverted.
+    pub const ST7789: Self = Self {
+        address_mode: 0x00,
+        inverted: true,
+    };
+
+    /// The command for the colours as they are.
+    const fn inversion(self) -> u8 {
+        if self.inverted {
+            INVERSION_ON
+        } else {
+            INVERSION_OFF
+        }
+    }
+}
+
 /// The display.
 #[derive(Debug)]
 pub struct SpiDisplay<S, P> {
     spi: S,
     /// High for data, low for commands.
     data: P,
+    panel: Panel,
     palette: Palette,
     width: u16,
     height: u16,
@@ -83,10 +131,18 @@ pub struct SpiDisplay<S, P> {
 impl<S, P> SpiDisplay<S, P> {
     /// A display that shows maps of this size.
     #[must_use]
-    pub const fn new(spi: S, data: P, palette: Palette, width: u16, height: u16) -> Self {
+    pub const fn new(
+        spi: S,
+        data: P,
+        panel: Panel,
+        palette: Palette,
+        width: u16,
+        height: u16,
+    ) -> Self {
         Self {
             spi,
             data,
+            panel,
             palette,
             width,
             height,
@@ -119,6 +175,8 @@ impl<S: SpiDevice, P: OutputPin> SpiDisplay<S, P> {
         self.command(LEAVE_SLEEP, &[])?;
         delay.delay_ms(WAKE_MS);
         self.command(PIXEL_FORMAT, &[RGB_565])?;
+        self.command(ADDRESS_MODE, &[self.panel.address_mode])?;
+        self.command(self.panel.inversion(), &[])?;
         self.command(DISPLAY_ON, &[])
     }
 
@@ -164,8 +222,15 @@ pub struct AsyncSpiDisplay<S, P>(SpiDisplay<S, P>);
 impl<S, P> AsyncSpiDisplay<S, P> {
     /// A display that shows maps of this size.
     #[must_use]
-    pub const fn new(spi: S, data: P, palette: Palette, width: u16, height: u16) -> Self {
-        Self(SpiDisplay::new(spi, data, palette, width, height))
+    pub const fn new(
+        spi: S,
+        data: P,
+        panel: Panel,
+        palette: Palette,
+        width: u16,
+        height: u16,
+    ) -> Self {
+        Self(SpiDisplay::new(spi, data, panel, palette, width, height))
     }
 
     /// Gives back bus and pin.
@@ -188,6 +253,9 @@ impl<S: AsyncSpiDevice, P: OutputPin> AsyncSpiDisplay<S, P> {
         self.command(LEAVE_SLEEP, &[]).await?;
         delay.delay_ms(WAKE_MS).await;
         self.command(PIXEL_FORMAT, &[RGB_565]).await?;
+        let panel = self.0.panel;
+        self.command(ADDRESS_MODE, &[panel.address_mode]).await?;
+        self.command(panel.inversion(), &[]).await?;
         self.command(DISPLAY_ON, &[]).await
     }
 
@@ -257,12 +325,17 @@ mod tests {
         ]
     }
 
+    /// The panels of the boards, with what they are told to be.
+    const PANELS: [(Panel, u8, u8); 2] = [(Panel::ILI9341, 0x48, 0x20), (Panel::ST7789, 0, 0x21)];
+
     /// What waking and showing a map of 70 x 1 means, and its labels.
-    fn expected() -> (Vec<Transaction<u8>>, Vec<Level>, [u8; 70]) {
+    fn expected(address_mode: u8, inversion: u8) -> (Vec<Transaction<u8>>, Vec<Level>, [u8; 70]) {
         let (mut spi, mut pin) = (Vec::new(), Vec::new());
         command(&mut spi, &mut pin, 0x01, &[]);
         command(&mut spi, &mut pin, 0x11, &[]);
         command(&mut spi, &mut pin, 0x3a, &[0x55]);
+        command(&mut spi, &mut pin, 0x36, &[address_mode]);
+        command(&mut spi, &mut pin, inversion, &[]);
         command(&mut spi, &mut pin, 0x29, &[]);
         command(&mut spi, &mut pin, 0x2a, &[0, 0, 0, 69]);
         command(&mut spi, &mut pin, 0x2b, &[0, 0, 0, 0]);
@@ -284,31 +357,37 @@ mod tests {
 
     #[test]
     fn a_map_is_shown() {
-        let (spi, pin, labels) = expected();
-        let mut display = SpiDisplay::new(Spi::new(&spi), Pin::new(&pin), palette(), 70, 1);
-        display.wake(&mut NoopDelay).expect("the display answers");
-        LabelSink::start(&mut display).expect("the display answers");
-        LabelSink::put_row(&mut display, &labels).expect("the display answers");
-        let (mut spi, mut pin) = display.release();
-        spi.done();
-        pin.done();
+        for (panel, address_mode, inversion) in PANELS {
+            let (spi, pin, labels) = expected(address_mode, inversion);
+            let (spi, pin) = (Spi::new(&spi), Pin::new(&pin));
+            let mut display = SpiDisplay::new(spi, pin, panel, palette(), 70, 1);
+            display.wake(&mut NoopDelay).expect("the display answers");
+            LabelSink::start(&mut display).expect("the display answers");
+            LabelSink::put_row(&mut display, &labels).expect("the display answers");
+            let (mut spi, mut pin) = display.release();
+            spi.done();
+            pin.done();
+        }
     }
 
     #[test]
     fn a_map_is_shown_async() {
-        let (spi, pin, labels) = expected();
-        let mut display = AsyncSpiDisplay::new(Spi::new(&spi), Pin::new(&pin), palette(), 70, 1);
-        pollster::block_on(async {
-            display
-                .wake(&mut NoopDelay)
-                .await
-                .expect("the display answers");
-            display.start().await.expect("the display answers");
-            display.put_row(&labels).await.expect("the display answers");
-        });
-        let (mut spi, mut pin) = display.release();
-        spi.done();
-        pin.done();
+        for (panel, address_mode, inversion) in PANELS {
+            let (spi, pin, labels) = expected(address_mode, inversion);
+            let (spi, pin) = (Spi::new(&spi), Pin::new(&pin));
+            let mut display = AsyncSpiDisplay::new(spi, pin, panel, palette(), 70, 1);
+            pollster::block_on(async {
+                display
+                    .wake(&mut NoopDelay)
+                    .await
+                    .expect("the display answers");
+                display.start().await.expect("the display answers");
+                display.put_row(&labels).await.expect("the display answers");
+            });
+            let (mut spi, mut pin) = display.release();
+            spi.done();
+            pin.done();
+        }
     }
 
     #[test]

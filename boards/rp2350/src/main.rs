@@ -13,7 +13,7 @@ use cfm_boards::live::{self, MEMORY, Memory};
 use cfm_boards::log::Log;
 use cfm_boards::report::{Event, Report};
 use cfm_boards::spi_camera::SpiCamera;
-use cfm_boards::spi_display::{Palette, SpiDisplay};
+use cfm_boards::spi_display::{Palette, Panel, SpiDisplay};
 use cfm_boards::systick::stack;
 use cfm_conformance::street::MODEL;
 use cfm_core::kernels::Dsp;
@@ -42,6 +42,9 @@ const CRYSTAL: u32 = 12_000_000;
 
 /// The clock of the display's bus, in hertz: an ILI9341 takes a bit in no less than 100 ns.
 const DISPLAY_CLOCK: u32 = 10_000_000;
+
+/// The display's glass: `Panel::ST7789` for one of these.
+const PANEL: Panel = Panel::ILI9341;
 
 static IMAGE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
 
@@ -94,6 +97,7 @@ fn main() -> ! {
         MODE_0,
     );
     let Ok(device) = ExclusiveDevice::new(bus, pins.gpio5.into_push_pull_output(), timer);
+    // Of an old module: `with_leading_byte`.
     let mut camera = SpiCamera::new(device, timer);
 
     let display_pins = (
@@ -110,7 +114,7 @@ fn main() -> ! {
     let Ok(device) = ExclusiveDevice::new(bus, pins.gpio13.into_push_pull_output(), timer);
     let (width, height) = (MODEL.input().width, MODEL.input().height);
     let data = pins.gpio14.into_push_pull_output();
-    let mut display = SpiDisplay::new(device, data, Palette::of(&MODEL), width, height);
+    let mut display = SpiDisplay::new(device, data, PANEL, Palette::of(&MODEL), width, height);
 
     let mut report = Log;
     let memory = IMAGE.take();

@@ -14,7 +14,7 @@ use cfm_boards::live::{self, MEMORY, Memory};
 use cfm_boards::log::Log;
 use cfm_boards::report::{Event, Report};
 use cfm_boards::spi_camera::SpiCamera;
-use cfm_boards::spi_display::{AsyncSpiDisplay, Palette};
+use cfm_boards::spi_display::{AsyncSpiDisplay, Palette, Panel};
 use cfm_boards::systick::stack;
 use cfm_conformance::street::MODEL;
 use cfm_core::kernels::Dsp;
@@ -42,6 +42,9 @@ bind_interrupts!(
 
 /// The clock of the display's bus, in hertz: an ILI9341 takes a bit in no less than 100 ns.
 const DISPLAY_CLOCK: u32 = 10_000_000;
+
+/// The display's glass: `Panel::ST7789` for one of these.
+const PANEL: Panel = Panel::ILI9341;
 
 static IMAGE: ConstStaticCell<Memory> = ConstStaticCell::new(MEMORY);
 
@@ -83,6 +86,7 @@ async fn main(_spawner: Spawner) {
     );
     let select = Output::new(p.PD14, Level::High, Speed::High);
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
+    // Of an old module: `with_leading_byte`.
     let mut camera = SpiCamera::new(device, Delay);
 
     let bus = Spi::new(
@@ -99,7 +103,7 @@ async fn main(_spawner: Spawner) {
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
     let data = Output::new(p.PF12, Level::High, Speed::High);
     let (width, height) = (MODEL.input().width, MODEL.input().height);
-    let mut display = AsyncSpiDisplay::new(device, data, Palette::of(&MODEL), width, height);
+    let mut display = AsyncSpiDisplay::new(device, data, PANEL, Palette::of(&MODEL), width, height);
 
     let (mut report, mut clock) = (Log, RuntimeClock);
     let memory = IMAGE.take();

@@ -14,7 +14,11 @@
 //! - what an object refers to stays where it is, unchanged, until the object is used for the last time or initialised
 //!   again: a model its bytes, an image its model, arena and maps, proposals their memory;
 //! - buffers that are written overlap nothing else of the same call, and nothing that an object refers to;
-//! - an object is used by one thread (or interrupt) at a time. Different objects are independent.
+//! - while one thread (or interrupt) is in a function that takes an object without `const`, no other uses the object. With
+//!   `const` it is only read, so any number may at once.
+//!
+//! Different objects are independent, and there is nothing global. So one model serves any number of threads, each with
+//! images of its own in arenas of their own: once it is parsed, nothing changes it, neither do images that refer to it.
 //!
 //! No panic leaves this library: with `std` it ends the process, on bare metal (feature `panic-handler`) it stops in an
 //! endless loop. There is no way to one: `tests/no_panic.sh` links all functions without a panic handler.

@@ -35,6 +35,14 @@ impl Storage for cfm_proposals {
     const KIND: u32 = 0xB5AD_4EC5;
 }
 
+// What the header promises: threads may read an object at once. Nothing in one changes behind a shared reference.
+const _: () = {
+    const fn shared<S: Storage<Object: Sync>>() {}
+    shared::<cfm_model>();
+    shared::<cfm_image>();
+    shared::<cfm_proposals>();
+};
+
 #[repr(C)]
 struct Slot<T> {
     tag: usize,

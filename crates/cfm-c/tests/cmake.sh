@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The example in CMake: built for the host and run, its labels compared with those of `cfm segment`; and built, but not
 # run, for a Cortex-M4F with newlib. Models: from a path, and made anew when, and only when, they have changed. Settings:
-# by -D, and by `set`.
+# by -D, and by `set`. Names of models that C does not allow, and two folders of one build.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -60,6 +60,61 @@ if cmp -s "$made" "$OUT/street.c"; then
 fi
 "$OUT/path/build/label" "$OUT/image.rgb" "$OUT/path.labels"
 cmp "$OUT/path.labels" "$OUT/c.labels"
+
+# From two folders beside each other, both of which include the file; with a folder for cargo that is relative to the build's;
+# of files whose names are none in C. The names are those that the command gives.
+two=$OUT/two
+models=(my-int8.cfm street.v2.cfm 2024.cfm größe.cfm)
+mkdir -p "$two/first" "$two/second" "$OUT/named"
+for model in "${models[@]}"; do
+    cp sim/models/scene.cfm "$two/second/$model"
+    "$TARGET_DIR/release/cfm" export c --model "$two/second/$model" --out "$OUT/named" >/dev/null
+done
+cat >"$two/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.20)
+project(two C)
+add_subdirectory(first)
+add_subdirectory(second)
+CMAKE
+cat >"$two/first/CMakeLists.txt" <<CMAKE
+set(CFM_TARGET_DIR "$(realpath --relative-to "$two/build" "$TARGET_DIR")")
+include($PWD/crates/cfm-c/cmake/cfm.cmake)
+add_executable(first $PWD/crates/cfm-c/examples/label/main.c $PWD/crates/cfm-c/examples/label/label.c)
+target_link_libraries(first PRIVATE cfm::cfm)
+cfm_model(first street)
+CMAKE
+cat >"$two/second/CMakeLists.txt" <<CMAKE
+include($PWD/crates/cfm-c/cmake/cfm.cmake)
+add_executable(second main.c)
+target_link_libraries(second PRIVATE cfm::cfm)
+foreach(model ${models[*]})
+    cfm_model(second \${model})
+endforeach()
+CMAKE
+(cd "$OUT/named" && printf '#include "%s"\n' *.h) >"$two/second/main.c"
+cat >>"$two/second/main.c" <<C
+#include "cfm.h"
+int main(void) { return cfm_error_message(0) == 0; }
+C
+(cd "$two" && cmake -S . -B build >/dev/null && cmake --build build >/dev/null)
+"$two/build/first/first" "$OUT/image.rgb" "$OUT/two.labels"
+cmp "$OUT/two.labels" "$OUT/c.labels"
+"$two/build/second/second"
+for made in "$OUT"/named/*; do
+    cmp "$made" "$two/build/second/cfm-models/second/$(basename "$made")"
+done
+
+# A target without a system after whose name nothing follows: no threads, which would need a compiler, and no libstd.
+cat >"$OUT/path/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.20)
+project(bare NONE)
+include($PWD/crates/cfm-c/cmake/cfm.cmake)
+CMAKE
+cmake -S "$OUT/path" -B "$OUT/bare" -DCFM_RUST_TARGET=aarch64-unknown-none >/dev/null
+grep -rq -e '--features panic-handler' "$OUT/bare/CMakeFiles/cfm_cargo.dir" || {
+    echo "the library for aarch64-unknown-none has no panic handler" >&2
+    exit 1
+}
 
 cmake -S crates/cfm-c/examples/label -B "$OUT/arm" -DCFM_TARGET_DIR="$TARGET_DIR" \
     -DCFM_RUST_TARGET=thumbv7em-none-eabihf -DCMAKE_SYSTEM_NAME=Generic -DCMAKE_SYSTEM_PROCESSOR=arm \

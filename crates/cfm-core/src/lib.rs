@@ -62,7 +62,8 @@
 #![no_std]
 #![deny(missing_docs)]
 
-#[cfg(feature = "std")]
+// Without an operating system there is nothing to ask; docs.rs documents such a target with all features.
+#[cfg(all(feature = "std", not(target_os = "none")))]
 extern crate std;
 
 pub mod arena;

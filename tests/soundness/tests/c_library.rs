@@ -3,7 +3,8 @@
 #![allow(unsafe_code)] // it calls what C calls
 
 use std::ffi::CStr;
-use std::{ptr, slice};
+use std::sync::Barrier;
+use std::{ptr, slice, thread};
 
 use cfm_c::cfm_error::*;
 use cfm_c::*;
@@ -410,6 +411,71 @@ fn golden_cases() {
         );
     }
     assert!(proposals > 0 || cfg!(miri));
+}
+
+/// What is shared between threads, as C shares it: the pointer.
+struct Shared<'a>(&'a Owned<cfm_model>);
+
+// SAFETY: the threads pass it on only to functions that take it as `const`, which the header lets them do at once.
+unsafe impl Sync for Shared<'_> {}
+
+impl Shared<'_> {
+    fn model(&self) -> &Owned<cfm_model> {
+        self.0
+    }
+}
+
+#[test]
+fn threads_share_a_model() {
+    // With segments that need no map; large, so that the threads are in the same functions at once, but in Miri, which sees
+    // a race anyway.
+    let mut cases = CASES.to_vec();
+    cases.retain(|(_, file)| {
+        let case = Case::parse(file).unwrap();
+        case.get(Content::Runs(0)).is_some()
+    });
+    cases.sort_by_key(|(_, file)| file.len());
+    let found = if cfg!(miri) {
+        cases.first()
+    } else {
+        cases.last()
+    };
+    let (name, file) = *found.expect("a case has segments of runs");
+    let case = Case::parse(file).unwrap();
+    let (model, _bytes) = parse(case.get(Content::Model).unwrap());
+    let cfm_info { width, height, .. } = info(&model);
+    let pixel_count = usize::from(width) * usize::from(height);
+    let pixels = case.get(Content::Image).unwrap();
+    let rule = case.get(Content::Rule).unwrap();
+    let shared = Shared(&model);
+    let together = Barrier::new(2);
+    let images = || {
+        let model = shared.model();
+        together.wait();
+        let labels: Vec<_> = (0..portion(3, 1))
+            .map(|_| {
+                let (image, _arena) = pushed(model, pixels);
+                // Logits and probabilities are compared with the case's.
+                let segments: Vec<_> = (0..case.segment_count())
+                    .filter(|&index| case.get(Content::Runs(index)).is_some())
+                    .map(|index| score(&case, index, model, &image))
+                    .collect();
+                label(rule, &segments, &image, pixel_count)
+                    .values()
+                    .to_vec()
+            })
+            .collect();
+        labels
+    };
+    let found = thread::scope(|scope| {
+        let running = [scope.spawn(images), scope.spawn(images)];
+        running.map(|thread| thread.join().expect("no thread panics"))
+    });
+    let [first, second] = &found;
+    assert!(
+        first.iter().chain(second).all(|labels| *labels == first[0]),
+        "{name}: the labels of the threads differ"
+    );
 }
 
 #[test]

@@ -14,6 +14,32 @@ impl X86Backend {
         let sets = InstructionSet::ALL.into_iter();
         sets.filter(|set| set.is_detected()).map(Self)
     }
+
+    /// [`all`](Self::all), of which there are as many as the standard library, or the target, says by itself: a test that
+    /// runs on none has shown nothing.
+    ///
+    /// # Panics
+    /// If an instruction set is not detected that is there.
+    #[allow(dead_code)] // for tests, not for benchmarks
+    pub fn all_of_the_processor() -> Vec<Self> {
+        let found: Vec<Self> = Self::all().collect();
+        let avx2 = cfg!(any(miri, target_feature = "avx2")) || is_x86_feature_detected!("avx2");
+        // Miri knows no AVX-512.
+        let avx512 = !cfg!(miri)
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        assert!(
+            !found.is_empty() || !avx2,
+            "there is AVX2, but not detected"
+        );
+        assert!(
+            found.len() == InstructionSet::ALL.len() || !avx512,
+            "there is AVX-512, but only {found:?} are detected"
+        );
+        found
+    }
 }
 
 impl Backend for X86Backend {

@@ -1,6 +1,35 @@
 //! The arithmetic of the layers, one output row (or vector) at a time, behind one trait.
 //!
 //! [`Portable`] is the specification in code. Every other implementation must return the same bytes.
+//!
+//! Each of the others is there with its feature on its own targets only, and so is its page here (docs.rs has a list of
+//! targets):
+//!
+//! | type | feature | targets | made with | models |
+//! |---|---|---|---|---|
+//! | `Dsp` | `dsp` | Cortex-M4, M7, M33 (DSP extension) | `Dsp` | [packed](crate::model::WeightOrder::Quads) |
+//! | `Mve` | `mve` | Cortex-M55, M85 (Helium), `-C target-cpu=cortex-m55` | `unsafe { Mve::new() }` | as they are |
+//! | `Neon` | `neon` | 64-bit Arm, little-endian with NEON | `Neon::new()`, `Neon::detect()` | as they are |
+//! | `X86` | `x86` | x86-64; AVX2 or AVX-512 VNNI are found at run time | `X86::new(&model)` | as they are |
+//!
+//! [`Executor::with_kernels`](crate::executor::Executor::with_kernels) and
+//! [`Scorer::with_kernels`](crate::scorer::Scorer::with_kernels) take them. On a Cortex-M there is nobody to ask what the
+//! core can do, so firmware names its kernels:
+//!
+//! ```ignore
+//! use cfm_core::kernels::{Dsp, Mve};
+//!
+//! // Cortex-M4, M7, M33; a model in rows is refused.
+//! let executor = Executor::with_kernels(&MODEL, arena.as_mut_slice(), Dsp)?;
+//!
+//! // Cortex-M55, M85.
+//! // SAFETY: the core has the M-profile vector extension, which cortex-m-rt has switched on, as for every `eabihf`.
+//! let kernels = unsafe { Mve::new() };
+//! let executor = Executor::with_kernels(&MODEL, arena.as_mut_slice(), kernels)?;
+//! ```
+//!
+//! Where there is an operating system, or the target says enough, [`native`] and [`native_for`] choose: for 64-bit Arm and
+//! x86-64.
 
 mod cells;
 // What the fast kernels share, in plain Rust: compiled, and tested, on targets without any, too.
@@ -20,7 +49,14 @@ mod dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
 mod native;
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+// Targets may be without NEON (aarch64-unknown-none-softfloat) or big-endian, where the kernels would read vectors in another
+// order; `native` asks the same.
+#[cfg(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 mod neon;
 mod portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]
@@ -33,7 +69,12 @@ pub use dsp::Dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 pub use mve::Mve;
 pub use native::{Native, NativeFor, native, native_for};
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
+#[cfg(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 pub use neon::Neon;
 pub use portable::Portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]

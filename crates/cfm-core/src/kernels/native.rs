@@ -1,20 +1,40 @@
 //! The fastest kernels for the processor that the program runs on: the one place that chooses.
 
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
-use super::Neon;
-#[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
-use super::Portable;
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]
 use super::X86;
 use crate::model::Model;
 
-/// The type of [`native`] kernels on this architecture.
-#[cfg(all(feature = "neon", target_arch = "aarch64"))]
-pub type Native = Neon;
+// Where `super` has the module `neon`.
+#[cfg(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
+mod fastest {
+    pub use crate::kernels::Neon as Kernels;
+
+    pub fn kernels() -> Kernels {
+        Kernels::detect()
+    }
+}
+
+#[cfg(not(all(
+    feature = "neon",
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+)))]
+mod fastest {
+    pub use crate::kernels::Portable as Kernels;
+
+    pub const fn kernels() -> Kernels {
+        Kernels
+    }
+}
 
 /// The type of [`native`] kernels on this architecture.
-#[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
-pub type Native = Portable;
+pub type Native = fastest::Kernels;
 
 /// The type of the kernels that [`native_for`] makes on this architecture.
 #[cfg(all(feature = "x86", target_arch = "x86_64"))]
@@ -39,10 +59,7 @@ pub type NativeFor<'m> = Native;
 /// ```
 #[must_use]
 pub fn native() -> Native {
-    #[cfg(all(feature = "neon", target_arch = "aarch64"))]
-    return Neon::detect();
-    #[cfg(not(all(feature = "neon", target_arch = "aarch64")))]
-    return Portable;
+    fastest::kernels()
 }
 
 /// The fastest kernels for this processor and a model, whose layers are packed once if that helps (feature `x86`);

@@ -4,9 +4,6 @@
 //! times. Weights need no order of their own: a step reads sixteen neighbouring weights of a filter, and the last one
 //! ends where the filter ends.
 
-#[cfg(not(all(target_feature = "neon", target_endian = "little")))]
-compile_error!("the feature `neon` is for little-endian targets with NEON");
-
 mod depthwise;
 mod products;
 mod rounding;
@@ -53,10 +50,10 @@ impl Neon {
     }
 
     /// Kernels with the dot product instruction, if the core has it: with the feature `std`, the operating system knows;
-    /// without, as [`new`](Self::new).
+    /// without, or without a system, as [`new`](Self::new).
     #[must_use]
     pub fn detect() -> Self {
-        #[cfg(feature = "std")]
+        #[cfg(all(feature = "std", not(target_os = "none")))]
         if std::arch::is_aarch64_feature_detected!("dotprod") {
             // SAFETY: the core has the instruction.
             return unsafe { Self::with_dot_product() };
