@@ -295,7 +295,22 @@ impl Dataset {
         Ok(ids)
     }
 
-    fn available_splits(&self) -> String {
+    /// The files that the data set is made of, for photographs of these IDs: the description, the lists of all splits,
+    /// and photographs, labels and ground-truth segments, which may be missing. None of them is for a program to write
+    /// over.
+    #[must_use]
+    pub fn files(&self, ids: &[String]) -> Vec<PathBuf> {
+        let mut files = vec![self.root.join("dataset.toml")];
+        let splits = self.split_names().into_iter();
+        files.extend(splits.map(|name| self.root.join(format!("{name}.txt"))));
+        for id in ids {
+            files.extend(self.photo_path(id));
+            files.extend([self.labels_path(id), self.regions_path(id)]);
+        }
+        files
+    }
+
+    fn split_names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(&self.root)
             .into_iter()
             .flatten()
@@ -306,6 +321,11 @@ impl Dataset {
             })
             .collect();
         names.sort();
+        names
+    }
+
+    fn available_splits(&self) -> String {
+        let names = self.split_names();
         if names.is_empty() {
             "there is none".to_owned()
         } else {

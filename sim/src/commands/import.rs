@@ -14,6 +14,7 @@ use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
 use cfm_sim::dataset::{Class, MAX_DESCRIPTION};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output::{OutputFiles, print_json};
+use cfm_sim::photo_list::source_files;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::post_training::{LayerReport, quantize};
 use clap::ValueEnum;
@@ -34,7 +35,7 @@ pub struct Args {
     head: Option<PathBuf>,
     /// Photographs to calibrate a float network on: a folder of them, or a data set and the split to take
     #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
-    images: Option<String>,
+    images: Option<PathBuf>,
     /// Where the model goes
     #[arg(long, value_name = "NEW.cfm")]
     out: PathBuf,
@@ -181,8 +182,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         bytes: 0,
         float: args.float.as_deref().map(display),
     };
-    // The model comes last: weights without it are of no use.
-    let mut files = OutputFiles::new();
+    let mut files = outputs(args)?;
     let cfm = match imported {
         Import::Float(imported) => {
             let mut float = imported.model;
@@ -237,6 +237,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
     };
     report.bytes = cfm.len();
+    // The model comes last: weights without it are of no use.
     files.add(&args.out, cfm)?;
     files.commit()?;
     if args.json {
@@ -245,6 +246,21 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         print(&report, out)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files to write, which leave all that is read alone.
+fn outputs(args: &Args) -> anyhow::Result<OutputFiles> {
+    let mut inputs: Vec<PathBuf> = vec![args.backbone.clone()];
+    inputs.extend(args.head.iter().chain(&args.classes).cloned());
+    if let Some(images) = &args.images {
+        inputs.extend(source_files(images)?);
+    }
+    let files = inputs.iter();
+    let mut files = files.fold(OutputFiles::new(), |files, path| files.keeping(path));
+    for path in args.float.iter().chain([&args.out]) {
+        files.expect(path)?;
+    }
+    Ok(files)
 }
 
 /// The files that an error is about.

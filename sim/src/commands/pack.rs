@@ -9,8 +9,9 @@ use cfm_core::model::Operation;
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, WeightOrder};
 use cfm_sim::model_file::ModelFile;
-use cfm_sim::output;
 use clap::ValueEnum;
+
+use super::outputs_beside;
 
 /// Arguments of `cfm pack`.
 #[derive(Debug, clap::Args)]
@@ -59,7 +60,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             .count()
     };
     let model = Model::parse(packed).context("the packed model is refused")?;
-    output::write(&args.out, packed).with_context(|| args.out.display().to_string())?;
+    let mut files = outputs_beside(&file, []);
+    files.add(&args.out, packed.to_vec())?;
+    files.commit()?;
     writeln!(
         out,
         "{}: {} bytes; {} convolutions in quads, {} in rows",

@@ -1,7 +1,7 @@
 //! `cfm quantize`: turns a float model into integers, calibrated on photographs.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,15 +9,15 @@ use cfm_model::quantize::WeightScales;
 use cfm_model::quantize::range::RangeMethod;
 use cfm_sim::model_file::ModelFile;
 use cfm_sim::output::print_json;
-use cfm_sim::photo_list::photo_list;
+use cfm_sim::photo;
+use cfm_sim::photo_list::{photo_list, source_files};
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::post_training::{Equalization, LayerReport, Options, quantize};
-use cfm_sim::{output, photo};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{display, pipeline, progress};
+use super::{display, outputs_beside, pipeline, progress};
 
 /// Arguments of `cfm quantize`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
     model: Option<PathBuf>,
     /// Photographs to calibrate on: a folder of them, or a data set and the split to take (train without it)
     #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
-    images: String,
+    images: PathBuf,
     #[command(flatten)]
     calibration: Calibration,
     /// Where the model goes
@@ -86,7 +86,7 @@ impl Calibration {
     /// When there are none, or one cannot be read.
     pub fn inputs(
         &self,
-        images: &str,
+        images: &Path,
         pipeline: &Pipeline<'_>,
     ) -> anyhow::Result<Vec<NetworkInput>> {
         let photos = photo_list(images, self.limit)?;
@@ -157,6 +157,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
     let float = file.float_from(&args.weights)?;
+    let mut inputs = source_files(&args.images)?;
+    inputs.push(args.weights.clone());
+    let mut files = outputs_beside(&file, &inputs);
+    files.expect(&args.out)?;
     let images = args.calibration.inputs(&args.images, &pipeline)?;
     let options = args.calibration.options();
     let steps = (options.passes() * images.len()) as u64;
@@ -164,7 +168,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let quantized = quantize(float, &pipeline, &images, &options, || bar.inc(1))
         .with_context(|| display(&args.weights))?;
     bar.finish_and_clear();
-    output::write(&args.out, &quantized.cfm).with_context(|| display(&args.out))?;
+    let bytes = quantized.cfm.len();
+    files.add(&args.out, quantized.cfm)?;
+    files.commit()?;
     let report = Report {
         weights: display(&args.weights),
         model: file.name(),
@@ -181,7 +187,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         scales: args.calibration.scales,
         layers: quantized.layers,
         out: display(&args.out),
-        bytes: quantized.cfm.len(),
+        bytes,
     };
     if args.json {
         print_json(out, &report)?;
