@@ -14,22 +14,22 @@ const REFUSED: &[(&str, &str)] = &[
     ("random-0026", NEAREST),
     (
         "random-0035",
-        "joint layer 1: it reads 1049 bins; the engine takes at most 255",
+        "joint layer 0: it reads 1049 bins; the engine takes at most 255",
     ),
     ("random-0037", NEAREST),
     ("random-0039", NEAREST),
     ("random-0072", NEAREST),
     (
         "random-0080",
-        "region path, layer 1: it reads 711 bins; the engine takes at most 255",
+        "region path, layer 0: it reads 711 bins; the engine takes at most 255",
     ),
     (
         "random-0098",
-        "layer 4: an input is aligned by 16 bits; the engine's weights hold at most 14",
+        "layer 3: an input is aligned by 16 bits; the engine's weights hold at most 14",
     ),
     (
         "random-0111",
-        "layer 4: an input is aligned by 17 bits; the engine's weights hold at most 14",
+        "layer 3: an input is aligned by 17 bits; the engine's weights hold at most 14",
     ),
     ("random-0144", NEAREST),
     ("random-0150", NEAREST),
