@@ -430,10 +430,15 @@ pub fn check_shape(path: &str, photo: &RgbImage, labels: &LabelMap) -> Result<()
 }
 
 fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {
-    bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
+    let mut text = bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
         path: path.display().to_string(),
         source,
-    })
+    })?;
+    // Editors on Windows begin a file with a mark of its encoding, which is no part of the first line.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -521,6 +526,14 @@ mod tests {
             error.contains("pixel (1, 0) has the label 4, which dataset.toml does not list"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn marks_of_the_encoding_are_no_text() {
+        let folder = folder(&format!("\u{feff}{DESCRIPTION}"));
+        fs::write(folder.path().join("one.txt"), "\u{feff}a\r\nb\r\n").unwrap();
+        let dataset = Dataset::open(folder.path()).unwrap();
+        assert_eq!(dataset.split("one").unwrap(), ["a", "b"]);
     }
 
     #[test]

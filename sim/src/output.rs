@@ -146,13 +146,15 @@ impl OutputFiles {
         self.add(path, bytes.into_inner())
     }
 
-    /// Adds a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`.
+    /// Adds a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`
+    /// or `.PGM`.
     ///
     /// # Errors
     /// An [`OutputError`] that names the file.
     pub fn add_labels(&mut self, path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
         let mut bytes = Vec::new();
-        if path.extension().is_some_and(|ending| ending == "pgm") {
+        let ending = path.extension().unwrap_or_default();
+        if ending.eq_ignore_ascii_case("pgm") {
             let (width, height) = (labels.width(), labels.height());
             bytes.extend_from_slice(format!("P5\n{width} {height}\n255\n").as_bytes());
             bytes.extend_from_slice(labels.labels());
@@ -222,7 +224,7 @@ mod tests {
         let root = folder.path();
         let picture = RgbImage::from_pixel(3, 2, Rgb([1, 2, 3]));
         let labels = LabelMap::new(3, 2, vec![7; 6]).unwrap();
-        let (a, b) = (root.join("a.png"), root.join("b.pgm"));
+        let (a, b) = (root.join("a.png"), root.join("b.PGM"));
         let mut files = OutputFiles::new();
         files.add_picture(&a, &picture).unwrap();
         files.add_labels(&b, &labels).unwrap();

@@ -159,10 +159,10 @@ mod tests {
         let source = root.to_str().unwrap();
         assert_eq!(names(source, 9).len(), 3);
         assert_eq!(names(&format!("{source}:val"), 9).len(), 2);
-        assert!(is_photo_list(source) && is_photo_list(&format!("{source}:val")));
+        assert!(is_photo_list(source) && is_photo_list(format!("{source}:val")));
         let file = root.join("images/scene00001.png");
         assert!(!is_photo_list(file.to_str().unwrap()) && !is_photo_list("none:val"));
-        let error = photo_list(&format!("{source}:test"), 9).unwrap_err();
+        let error = photo_list(format!("{source}:test"), 9).unwrap_err();
         assert!(error.to_string().contains("no such split"), "{error}");
     }
 
@@ -208,9 +208,9 @@ mod tests {
         let source = folder.path().to_str().unwrap();
         let error = photo_list(source, 9).unwrap_err().to_string();
         assert!(error.contains("there is no photograph"), "{error}");
-        let error = photo_list(&format!("{source}/none"), 9).unwrap_err();
+        let error = photo_list(format!("{source}/none"), 9).unwrap_err();
         assert!(matches!(error, PhotoListError::Read { .. }), "{error}");
-        let error = photo_list(&format!("{source}:train"), 9).unwrap_err();
+        let error = photo_list(format!("{source}:train"), 9).unwrap_err();
         assert!(error.to_string().contains("dataset.toml"), "{error}");
     }
 }

@@ -268,3 +268,29 @@ fn no_command_writes_over_what_it_reads() {
         assert!(files(root) == before, "{line}");
     }
 }
+
+/// Minutes of work would be in vain: where it would begin there is a photograph that stops it.
+#[test]
+fn outputs_that_cannot_be_made_are_named_before_the_work() {
+    let folder = inputs();
+    let root = folder.path();
+    for broken in ["photos/p.png", "set/images/scene00001.png"] {
+        fs::write(root.join(broken), "no photograph").unwrap();
+    }
+    let before = files(root);
+    for line in [
+        "proposals set --params scene --csv no/such",
+        "proposals set --params scene --plot no/such",
+        "proposals set --params scene --csv a.csv --plot no/such",
+        "report --model tiny.cfm --dataset set --out no/such",
+        "quantize tiny.safetensors --images photos --out no/such",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let error = refusal(root, &words);
+        assert!(error.starts_with("cfm: no/such: "), "{line}: {error}");
+        assert!(files(root) == before, "{line}");
+    }
+    let twice = "proposals set --params scene --csv a --plot ./a";
+    let words: Vec<&str> = twice.split(' ').collect();
+    assert!(refusal(root, &words).contains("written twice"));
+}

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::model_file::ModelFile;
@@ -78,6 +78,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         [path] if is_one(path) => Some(path),
         images => return many::run(args, images, &labeller, out),
     };
+    if args.keep_going {
+        bail!("--keep-going is for several photographs");
+    }
     let photo = match path {
         Some(path) => photo::open(path)?,
         None => {
