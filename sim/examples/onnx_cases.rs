@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             rule: segments.applicable(model.labelling()),
         };
         let case = folder.join(format!("random_{seed:04}"));
-        vectors::export(&model, &inputs, SEGMENTS, &case)?;
+        vectors::export(&model, &inputs, SEGMENTS, Folder::new(&case))?;
         for format in Format::ALL {
             let path = case.join(format.name());
             let mut folder = Folder::new(&path);

@@ -295,7 +295,22 @@ impl Dataset {
         Ok(ids)
     }
 
-    fn available_splits(&self) -> String {
+    /// The files that the data set is made of, for photographs of these IDs: the description, the lists of all splits,
+    /// and photographs, labels and ground-truth segments, which may be missing. None of them is for a program to write
+    /// over.
+    #[must_use]
+    pub fn files(&self, ids: &[String]) -> Vec<PathBuf> {
+        let mut files = vec![self.root.join("dataset.toml")];
+        let splits = self.split_names().into_iter();
+        files.extend(splits.map(|name| self.root.join(format!("{name}.txt"))));
+        for id in ids {
+            files.extend(self.photo_path(id));
+            files.extend([self.labels_path(id), self.regions_path(id)]);
+        }
+        files
+    }
+
+    fn split_names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(&self.root)
             .into_iter()
             .flatten()
@@ -306,6 +321,11 @@ impl Dataset {
             })
             .collect();
         names.sort();
+        names
+    }
+
+    fn available_splits(&self) -> String {
+        let names = self.split_names();
         if names.is_empty() {
             "there is none".to_owned()
         } else {
@@ -410,10 +430,15 @@ pub fn check_shape(path: &str, photo: &RgbImage, labels: &LabelMap) -> Result<()
 }
 
 fn read_text(path: &Path, most: u64) -> Result<String, DatasetError> {
-    bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
+    let mut text = bounded_file::read_text(path, most).map_err(|source| DatasetError::Read {
         path: path.display().to_string(),
         source,
-    })
+    })?;
+    // Editors on Windows begin a file with a mark of its encoding, which is no part of the first line.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -501,6 +526,14 @@ mod tests {
             error.contains("pixel (1, 0) has the label 4, which dataset.toml does not list"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn marks_of_the_encoding_are_no_text() {
+        let folder = folder(&format!("\u{feff}{DESCRIPTION}"));
+        fs::write(folder.path().join("one.txt"), "\u{feff}a\r\nb\r\n").unwrap();
+        let dataset = Dataset::open(folder.path()).unwrap();
+        assert_eq!(dataset.split("one").unwrap(), ["a", "b"]);
     }
 
     #[test]

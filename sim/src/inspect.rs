@@ -384,12 +384,19 @@ fn describe_params(params: &Params) -> String {
     let scales: Vec<String> = params
         .scales()
         .iter()
-        .map(|scale| format!("k {} (at least {} pixels)", scale.k, scale.min_size))
+        .enumerate()
+        .map(|(at, scale)| match params.slic(at) {
+            Some(slic) => format!(
+                "SLIC spacing {} (at least {} pixels)",
+                slic.spacing, slic.min_size
+            ),
+            None => format!("k {} (at least {} pixels)", scale.k, scale.min_size),
+        })
         .collect();
     format!(
         "superpixels at {}; {} grouping(s) each; at most {} segments",
         scales.join(", "),
-        params.mixes().len(),
+        params.mixes().len() + usize::from(params.contours()),
         params.max_segments()
     )
 }
@@ -408,4 +415,18 @@ fn classes(model: &Model<'_>) -> Vec<ClassReport> {
             color: class.color,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn superpixels_are_called_by_what_makes_them() {
+        assert_eq!(
+            describe_params(&Params::SCENE),
+            "superpixels at k 100 (at least 40 pixels), k 300 (at least 100 pixels), SLIC spacing 20 (at least 50 pixels); 5 \
+             grouping(s) each; at most 1000 segments"
+        );
+    }
 }

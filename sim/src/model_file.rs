@@ -93,6 +93,25 @@ impl ModelFile {
         }))
     }
 
+    /// The file's path; `None` for a built-in model.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::File { path, .. } => Some(path),
+            Source::BuiltIn(_) => None,
+        }
+    }
+
+    /// The files that the model is read from, with that of its float network, which may be missing; none for a built-in
+    /// model.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let path = self.path();
+        path.map_or_else(Vec::new, |path| {
+            vec![path.to_owned(), path.with_extension("safetensors")]
+        })
+    }
+
     /// The file's path, or the name of the built-in model.
     #[must_use]
     pub fn name(&self) -> String {

@@ -1,12 +1,13 @@
 //! Pictures and label maps as files that are whole or not there at all, and what the programs print.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use cfm_model::output::linked;
 pub use cfm_model::output::{Batch, FileError, write};
+use cfm_model::output::{check_writable, linked, real_name};
 use image::{ImageError, ImageFormat, RgbImage};
 use serde::Serialize;
 
@@ -56,8 +57,8 @@ pub struct OutputFiles {
     files: Batch,
     /// What exists and is no regular file, and what goes there.
     devices: Vec<(PathBuf, Vec<u8>)>,
-    /// What is read, and must not be written over.
-    kept: Vec<PathBuf>,
+    /// What is to come, without links on the way there.
+    expected: HashSet<PathBuf>,
 }
 
 impl OutputFiles {
@@ -70,16 +71,38 @@ impl OutputFiles {
     /// Refuses to write over `input` from now on, by whatever name.
     #[must_use]
     pub fn keeping(mut self, input: &Path) -> Self {
-        // One that is not there is in no danger.
-        self.kept.extend(fs::canonicalize(input));
+        self.files = self.files.keeping(input);
         self
     }
 
-    /// Adds a file. The last one is that by which readers know that all are there.
+    /// Refuses at once, before the work that makes it, a file that [`add`](Self::add) would refuse then: one that is read,
+    /// that cannot be made, or that is expected already.
     ///
     /// # Errors
     /// An [`OutputError`] that names the file.
-    pub fn add(&mut self, path: &Path, bytes: Vec<u8>) -> Result<(), OutputError> {
+    pub fn expect(&mut self, path: &Path) -> Result<(), OutputError> {
+        if self.is_device(path)? {
+            return Ok(());
+        }
+        let refuse = |error: io::Error| OutputProblem::from(error).at(path);
+        let linked = linked(path);
+        if linked.is_dir() {
+            return Err(refuse(io::ErrorKind::IsADirectory.into()));
+        }
+        check_writable(&linked).map_err(refuse)?;
+        if !self.expected.insert(real_name(&linked).map_err(refuse)?) {
+            return Err(refuse(io::Error::other(
+                "it is written twice, for two things",
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether a path is of what exists and is no regular file, to which anything may be written.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file, if its folder is not there, or if it is a file that is read.
+    fn is_device(&self, path: &Path) -> Result<bool, OutputError> {
         let refuse = |error: io::Error| OutputProblem::from(error).at(path);
         let folder = path
             .parent()
@@ -91,12 +114,21 @@ impl OutputFiles {
             return Err(refuse(io::ErrorKind::NotADirectory.into()));
         }
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            return Ok(true);
+        }
+        let kept = self.files.check_kept(path);
+        kept.map(|()| false).map_err(|kept| refuse(kept.error))
+    }
+
+    /// Adds a file. The last one is that by which readers know that all are there.
+    ///
+    /// # Errors
+    /// An [`OutputError`] that names the file.
+    pub fn add(&mut self, path: &Path, bytes: Vec<u8>) -> Result<(), OutputError> {
+        let refuse = |error: io::Error| OutputProblem::from(error).at(path);
+        if self.is_device(path)? {
             self.devices.push((path.to_owned(), bytes));
             return Ok(());
-        }
-        if fs::canonicalize(path).is_ok_and(|path| self.kept.contains(&path)) {
-            let error = io::Error::other("it is what is read; give the output another name");
-            return Err(refuse(error));
         }
         let added = self.files.add(&linked(path), &bytes);
         added.map_err(|failed| refuse(failed.error))
@@ -114,13 +146,15 @@ impl OutputFiles {
         self.add(path, bytes.into_inner())
     }
 
-    /// Adds a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`.
+    /// Adds a label map as 8-bit grey PNG, or as binary PGM (a short header, then the bytes) where the name ends in `.pgm`
+    /// or `.PGM`.
     ///
     /// # Errors
     /// An [`OutputError`] that names the file.
     pub fn add_labels(&mut self, path: &Path, labels: &LabelMap) -> Result<(), OutputError> {
         let mut bytes = Vec::new();
-        if path.extension().is_some_and(|ending| ending == "pgm") {
+        let ending = path.extension().unwrap_or_default();
+        if ending.eq_ignore_ascii_case("pgm") {
             let (width, height) = (labels.width(), labels.height());
             bytes.extend_from_slice(format!("P5\n{width} {height}\n255\n").as_bytes());
             bytes.extend_from_slice(labels.labels());
@@ -190,7 +224,7 @@ mod tests {
         let root = folder.path();
         let picture = RgbImage::from_pixel(3, 2, Rgb([1, 2, 3]));
         let labels = LabelMap::new(3, 2, vec![7; 6]).unwrap();
-        let (a, b) = (root.join("a.png"), root.join("b.pgm"));
+        let (a, b) = (root.join("a.png"), root.join("b.PGM"));
         let mut files = OutputFiles::new();
         files.add_picture(&a, &picture).unwrap();
         files.add_labels(&b, &labels).unwrap();
@@ -221,6 +255,7 @@ mod tests {
         let mut files = OutputFiles::new().keeping(&input);
         let same = folder.path().join(".");
         for path in [&input, &same.join("in.png")] {
+            assert!(files.expect(path).is_err());
             assert!(files.add(path, b"new".to_vec()).is_err());
         }
         files
@@ -228,6 +263,30 @@ mod tests {
             .unwrap();
         files.commit().unwrap();
         assert_eq!(fs::read(&input).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("sub")).unwrap();
+        fs::write(root.join("file"), b"old").unwrap();
+        let mut files = OutputFiles::new();
+        for name in ["no/such", "file/inside", "sub"] {
+            let path = root.join(name);
+            let error = files.expect(&path).unwrap_err();
+            assert_eq!(error.path, path.display().to_string());
+            assert!(!error.to_string().contains(".cfm-"), "{error}");
+        }
+        files.expect(&root.join("a")).unwrap();
+        files.expect(&root.join("sub/a")).unwrap();
+        assert!(files.expect(&root.join("sub/../a")).is_err());
+        // Nothing was made or changed.
+        assert_eq!(fs::read_dir(root).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(root.join("sub")).unwrap().count(), 0);
+        files.add(&root.join("a"), b"new".to_vec()).unwrap();
+        files.commit().unwrap();
+        assert_eq!(fs::read(root.join("a")).unwrap(), b"new");
     }
 
     #[cfg(target_os = "linux")]

@@ -31,36 +31,64 @@ pub enum PhotoListError {
 
 /// Whether `source` means several photographs: a folder, or `DATASET:SPLIT`.
 #[must_use]
-pub fn is_photo_list(source: &str) -> bool {
-    let path = Path::new(source);
-    let split_of = |(folder, _)| Path::new(folder).join("dataset.toml").is_file();
-    path.is_dir() || (!path.exists() && source.rsplit_once(':').is_some_and(split_of))
+pub fn is_photo_list(source: impl AsRef<Path>) -> bool {
+    let source = source.as_ref();
+    source.is_dir()
+        || matches!(with_split(source), (folder, Some(_)) if folder.join("dataset.toml").is_file())
+}
+
+/// The folder that `source` names, and the split, if it names one. A name that is no text has none.
+fn with_split(source: &Path) -> (&Path, Option<&str>) {
+    let parts = source.to_str().and_then(|source| source.rsplit_once(':'));
+    match parts {
+        Some((folder, split)) if !source.exists() => (Path::new(folder), Some(split)),
+        _ => (source, None),
+    }
+}
+
+/// The data set that `source` means, and the IDs that it takes of it; `None` for a plain folder.
+fn data_set(source: &Path) -> Result<Option<(Dataset, Vec<String>)>, PhotoListError> {
+    let (folder, split) = with_split(source);
+    if split.is_none() && !folder.join("dataset.toml").is_file() {
+        return Ok(None);
+    }
+    let dataset = Dataset::open(folder)?;
+    let ids = dataset.split(split.unwrap_or(DEFAULT_SPLIT))?;
+    Ok(Some((dataset, ids)))
 }
 
 /// The photographs that `source` means: `DATASET` or `DATASET:SPLIT` where there is a `dataset.toml`, otherwise a
-/// folder, whose photographs come in the order of their names, numbers in names counting as numbers. At most `limit` of them, evenly spread: neighbours are
-/// often frames of one video.
+/// folder, whose photographs come in the order of their names, numbers in names counting as numbers. At most `limit` of
+/// them, evenly spread: neighbours are often frames of one video.
 ///
 /// # Errors
 /// [`PhotoListError`] when there is none.
-pub fn photo_list(source: &str, limit: usize) -> Result<Vec<PathBuf>, PhotoListError> {
-    let (folder, split) = match source.rsplit_once(':') {
-        Some((folder, split)) if !Path::new(source).exists() => (folder, Some(split)),
-        _ => (source, None),
-    };
-    let folder = Path::new(folder);
-    let photos = if split.is_some() || folder.join("dataset.toml").is_file() {
-        let dataset = Dataset::open(folder)?;
-        let ids = dataset.split(split.unwrap_or(DEFAULT_SPLIT))?;
-        let paths = ids.iter().map(|id| dataset.photo_path(id));
-        paths.collect::<Result<_, _>>()?
-    } else {
-        folder_photos(folder)?
+pub fn photo_list(source: impl AsRef<Path>, limit: usize) -> Result<Vec<PathBuf>, PhotoListError> {
+    let source = source.as_ref();
+    let photos = match data_set(source)? {
+        Some((dataset, ids)) => {
+            let paths = ids.iter().map(|id| dataset.photo_path(id));
+            paths.collect::<Result<_, _>>()?
+        }
+        None => folder_photos(source)?,
     };
     let taken = photos.len().min(limit);
     Ok((0..taken)
         .map(|i| photos[i * photos.len() / taken].clone())
         .collect())
+}
+
+/// The files that make up what `source` means, none of which is for a program to write over: the photographs, and of a
+/// data set [its other files](Dataset::files).
+///
+/// # Errors
+/// As [`photo_list`].
+pub fn source_files(source: impl AsRef<Path>) -> Result<Vec<PathBuf>, PhotoListError> {
+    let source = source.as_ref();
+    match data_set(source)? {
+        Some((dataset, ids)) => Ok(dataset.files(&ids)),
+        None => folder_photos(source),
+    }
 }
 
 fn folder_photos(folder: &Path) -> Result<Vec<PathBuf>, PhotoListError> {
@@ -131,11 +159,47 @@ mod tests {
         let source = root.to_str().unwrap();
         assert_eq!(names(source, 9).len(), 3);
         assert_eq!(names(&format!("{source}:val"), 9).len(), 2);
-        assert!(is_photo_list(source) && is_photo_list(&format!("{source}:val")));
+        assert!(is_photo_list(source) && is_photo_list(format!("{source}:val")));
         let file = root.join("images/scene00001.png");
         assert!(!is_photo_list(file.to_str().unwrap()) && !is_photo_list("none:val"));
-        let error = photo_list(&format!("{source}:test"), 9).unwrap_err();
+        let error = photo_list(format!("{source}:test"), 9).unwrap_err();
         assert!(error.to_string().contains("no such split"), "{error}");
+    }
+
+    #[test]
+    fn what_a_source_is_made_of_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("set");
+        scene::write_dataset(&root, &[("train", 2), ("val", 1)], (16, 12), 1).unwrap();
+        let mut found = source_files(&root).unwrap();
+        found.retain(|path| path.exists());
+        let expected = [
+            "dataset.toml",
+            "train.txt",
+            "val.txt",
+            "images/scene00001.png",
+            "labels/scene00001.png",
+            "images/scene00002.png",
+            "labels/scene00002.png",
+        ];
+        assert_eq!(found, expected.map(|name| root.join(name)));
+        let images = root.join("images");
+        assert_eq!(
+            source_files(&images).unwrap(),
+            photo_list(&images, 9).unwrap()
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_needs_no_text_for_a_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff:b"));
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("a.png"), b"").unwrap();
+        assert!(is_photo_list(&source));
+        assert_eq!(photo_list(&source, 9).unwrap(), [source.join("a.png")]);
     }
 
     #[test]
@@ -144,9 +208,9 @@ mod tests {
         let source = folder.path().to_str().unwrap();
         let error = photo_list(source, 9).unwrap_err().to_string();
         assert!(error.contains("there is no photograph"), "{error}");
-        let error = photo_list(&format!("{source}/none"), 9).unwrap_err();
+        let error = photo_list(format!("{source}/none"), 9).unwrap_err();
         assert!(matches!(error, PhotoListError::Read { .. }), "{error}");
-        let error = photo_list(&format!("{source}:train"), 9).unwrap_err();
+        let error = photo_list(format!("{source}:train"), 9).unwrap_err();
         assert!(error.to_string().contains("dataset.toml"), "{error}");
     }
 }

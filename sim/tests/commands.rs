@@ -362,6 +362,52 @@ fn inspect_counts_layers_memory_and_flash() {
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(output(root, &["inspect"]).starts_with("street"));
+
+    // Layers are counted from 0, as everywhere; the first reads the image, the second the first.
+    let row = |name: &str| -> Vec<String> {
+        let rows = text.lines().map(|line| line.split_whitespace());
+        let mut rows = rows.filter(|row| row.clone().take(2).eq(name.split(' ')));
+        let row = rows.next().unwrap_or_else(|| panic!("{name} in {text}"));
+        row.map(str::to_owned).collect()
+    };
+    assert_eq!(row("0 conv2d")[2], "image");
+    assert_eq!(row("1 conv2d")[2], "0");
+    assert_eq!(
+        row("layer 0")[2],
+        report_shape(&report["layers"][0]["output"])
+    );
+    assert!(!text.contains("layer 1 "), "{text}");
+    let hardware = ["inspect", "tiny.cfm", "--hardware"];
+    let text = output(root, &hardware);
+    assert!(text.contains("\nlayer 0 "), "{text}");
+    assert!(text.contains("\njoint layer 0 "), "{text}");
+    assert!(!text.contains("\nlayer 2 "), "{text}");
+}
+
+#[test]
+fn pack_counts_convolutions() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_model(root);
+    let arguments = ["pack", "tiny.cfm", "--out", "packed.cfm"];
+    let text = output(root, &arguments);
+    let report = json(root, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(report["model"], "tiny.cfm");
+    assert_eq!(report["out"], "packed.cfm");
+    let length = fs::metadata(root.join("packed.cfm")).unwrap().len();
+    assert_eq!(report["bytes"], length);
+    let (quads, rows) = (&report["quads"], &report["rows"]);
+    assert_eq!(quads.as_u64().unwrap() + rows.as_u64().unwrap(), 2);
+    let said =
+        format!("packed.cfm: {length} bytes; {quads} convolutions in quads, {rows} in rows\n");
+    assert_eq!(text, said);
+}
+
+/// A shape of a report as the text has it.
+fn report_shape(shape: &Value) -> String {
+    let sides = shape.as_array().unwrap().iter();
+    let sides: Vec<String> = sides.map(ToString::to_string).collect();
+    sides.join("x")
 }
 
 #[cfg(unix)]
@@ -404,6 +450,10 @@ fn options_without_an_effect_are_refused() {
         (
             &["parity", "--random", "1", "--max-segments", "4"],
             "--backend",
+        ),
+        (
+            &["segment", "--model", "tiny.cfm", "--keep-going"],
+            "--keep-going",
         ),
     ] {
         let error = refusal(root, arguments);

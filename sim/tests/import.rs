@@ -147,6 +147,36 @@ fn integers_come_back_from_an_export() {
     let street = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/street.cfm");
     assert!(fs::read(root.join("street.cfm")).unwrap() == fs::read(street).unwrap());
 
+    // What the files say goes before options: those that say the same are heard, all others are named.
+    let arguments = "import onnx/backbone.onnx --head onnx/head.onnx --out again.cfm";
+    let with = |more: &str| -> Vec<String> {
+        let words = arguments.split(' ').chain(more.split(' '));
+        words.map(str::to_owned).collect()
+    };
+    let mask = json(root, &["inspect", "street", "--json"])["head"]["mask_rule"].clone();
+    for (more, expected) in [
+        ("--mask max", "--mask: the file says "),
+        ("--classifier svm", "--classifier: the file says softmax"),
+        ("--pyramid 4,2", "--pyramid: the file says "),
+        ("--region-pyramid 5", "--region-pyramid: the file says "),
+        ("--design b", "--design: the file says "),
+        ("--mean 0.5,0.5,0.5", "there is no white, mean"),
+        ("--white 255", "there is no white, mean"),
+        ("--border grey", "its padding is what it is"),
+        ("--range max", "nothing to calibrate with --range"),
+        ("--limit 3", "nothing to calibrate with --limit"),
+        ("--scales general", "nothing to calibrate with --scales"),
+    ] {
+        let words = with(more);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let error = refusal(root, &words);
+        assert!(error.contains(expected), "{more} ({mask}): {error}");
+        assert!(!root.join("again.cfm").exists());
+    }
+    let words = with("--classifier softmax");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    output(root, &words);
+
     let report = json(
         root,
         &["import", "vgg-qdq.onnx", "--out", "vgg.cfm", "--json"],

@@ -13,9 +13,9 @@ pub enum Part {
     Layer(usize),
     /// A fully connected layer of the segment path, counted from 0.
     Segment(usize),
-    /// A fully connected layer of the region path.
+    /// A fully connected layer of the region path, counted from 0.
     Region(usize),
-    /// A fully connected layer after the paths; the last is the classifier.
+    /// A fully connected layer after the paths, counted from 0; the last is the classifier.
     Joint(usize),
 }
 
@@ -32,10 +32,10 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Layer(index) => write!(f, "layer {}", index),
-            Self::Segment(index) => write!(f, "segment path, layer {}", index),
-            Self::Region(index) => write!(f, "region path, layer {}", index),
-            Self::Joint(index) => write!(f, "joint layer {}", index),
+            Self::Layer(index) => write!(f, "layer {index}"),
+            Self::Segment(index) => write!(f, "segment path, layer {index}"),
+            Self::Region(index) => write!(f, "region path, layer {index}"),
+            Self::Joint(index) => write!(f, "joint layer {index}"),
         }
     }
 }

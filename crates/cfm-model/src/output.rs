@@ -56,6 +56,8 @@ pub struct Batch {
     names: HashSet<PathBuf>,
     /// Folders that were made for the files, the outermost first.
     folders: Vec<PathBuf>,
+    /// What is read, and must not be replaced.
+    kept: HashSet<PathBuf>,
 }
 
 impl Batch {
@@ -65,15 +67,36 @@ impl Batch {
         Self::default()
     }
 
+    /// Refuses to replace `input` from now on, by whatever name.
+    #[must_use]
+    pub fn keeping(mut self, input: &Path) -> Self {
+        // One that is not there is in no danger.
+        self.kept.extend(fs::canonicalize(input));
+        self
+    }
+
+    /// Refuses a file that is one of those to [keep](Self::keeping).
+    ///
+    /// # Errors
+    /// A [`FileError`] that names the file.
+    pub fn check_kept(&self, path: &Path) -> Result<(), FileError> {
+        if fs::canonicalize(path).is_ok_and(|path| self.kept.contains(&path)) {
+            let error = io::Error::other("it is what is read; give the output another name");
+            return Err(FileError::at(path)(error));
+        }
+        Ok(())
+    }
+
     /// Writes a file under a temporary name; its folder is made if it is not there.
     ///
     /// # Errors
-    /// A [`FileError`] that names the file, also when it is one that the batch has already.
+    /// A [`FileError`] that names the file, also when it is one that the batch has already, or one to keep.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         self.make_folder(folder(path))?;
         if path.is_dir() {
             return Err(FileError::at(path)(io::ErrorKind::IsADirectory.into()));
         }
+        self.check_kept(path)?;
         let name = real_name(path).map_err(FileError::at(path))?;
         if !self.names.insert(name) {
             let error = io::Error::other("it is written twice, for two things");
@@ -177,10 +200,7 @@ fn put_aside(path: &Path) -> io::Result<Option<(TempPath, PathBuf)>> {
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
-    let made = tempfile::Builder::new()
-        .prefix(".cfm-")
-        .tempfile_in(folder(path));
-    let aside = made.map_err(without_path)?.into_temp_path();
+    let aside = empty(folder(path))?.into_temp_path();
     fs::rename(path, &aside)?;
     if let Err(error) = sync_folder(folder(path)) {
         put_back(aside, path);
@@ -198,26 +218,34 @@ fn put_back(aside: TempPath, path: &Path) {
 
 /// A new file with these bytes, on the disk, in the folder of `path`.
 fn temporary(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What the user's mask leaves of it, as for any other new file.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let made = builder.prefix(".cfm-").tempfile_in(folder(path));
-    let mut file = made.map_err(without_path)?;
+    let mut file = empty(folder(path))?;
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
 }
 
-/// The error of the system, without the temporary name, which tells nobody anything.
-fn without_path(error: io::Error) -> io::Error {
-    let system = error
-        .get_ref()
-        .and_then(|error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error());
-    system.map_or(error, io::Error::from_raw_os_error)
+/// A new file without bytes, under a temporary name. It may be read by whom the user's mask leaves to, as any other new
+/// file.
+fn empty(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut system = None;
+    let mut open = |path: &Path| {
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(path);
+        file.inspect_err(|error| system = error.raw_os_error())
+    };
+    let made = tempfile::Builder::new()
+        .prefix(".cfm-")
+        .make_in(folder, &mut open);
+    // Without the temporary name, which tells nobody anything.
+    made.map_err(|error| system.map_or(error, io::Error::from_raw_os_error))
+}
+
+/// Whether a file can be made in the folder of `path`, before there is anything to write.
+///
+/// # Errors
+/// What the file system reports.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    empty(folder(path)).map(drop)
 }
 
 fn folder(path: &Path) -> &Path {
@@ -259,10 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn failures_leave_nothing_behind() {
+    fn failures_leave_nothing_behind_and_name_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(write(&folder.path().join("no/such/folder/out"), b"x").is_err());
+        let nowhere = folder.path().join("no/such/folder/out");
+        for error in [
+            write(&nowhere, b"x").unwrap_err(),
+            check_writable(&nowhere).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert!(error.raw_os_error().is_some(), "{error}");
+            assert!(!error.to_string().contains(".cfm-"), "{error}");
+        }
         assert!(write(folder.path(), b"x").is_err());
+        check_writable(&folder.path().join("out")).unwrap();
         assert_eq!(names(folder.path()), [""; 0]);
     }
 
@@ -336,6 +373,26 @@ mod tests {
         assert_eq!(batch.add(&again, b"second").unwrap_err().path, again);
         drop(batch);
         assert_eq!(names(root), ["x"]);
+    }
+
+    #[test]
+    fn what_is_read_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let input = root.join("in");
+        fs::write(&input, b"old").unwrap();
+        fs::create_dir(root.join("x")).unwrap();
+        let mut batch = Batch::new()
+            .keeping(&input)
+            .keeping(&root.join("not there"));
+        for name in [input.clone(), root.join("x/../in")] {
+            assert_eq!(batch.check_kept(&name).unwrap_err().path, name);
+            assert_eq!(batch.add(&name, b"new").unwrap_err().path, name);
+        }
+        batch.add(&root.join("out"), b"new").unwrap();
+        batch.commit().unwrap();
+        assert_eq!(fs::read(&input).unwrap(), b"old");
+        assert_eq!(names(root), ["in", "out", "x"]);
     }
 
     #[test]

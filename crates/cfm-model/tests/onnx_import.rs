@@ -70,6 +70,59 @@ fn exported_models_come_back_with_the_same_integers() {
     }
 }
 
+/// Integers of one network are no good with the scales of another, even where all shapes fit.
+#[test]
+fn a_head_of_another_export_is_refused() {
+    let spec = random_model(0, &random::Options::default());
+    let mut other = spec.clone();
+    other.head.logit_exponent -= 1;
+    other.head.joint_fcs.last_mut().unwrap().output.exponent -= 1;
+    let mut elsewhere = spec.clone();
+    elsewhere
+        .provenance
+        .push(("run".to_owned(), "2".to_owned()));
+    let files = |spec: &ModelSpec| {
+        let bytes = spec.to_bytes().unwrap();
+        let files = export(&Model::parse(&bytes).unwrap(), Format::Qdq).unwrap();
+        [files.backbone, files.head].map(|file| file.encode_to_vec())
+    };
+    let [backbone, head] = files(&spec);
+    let mixed = |head: &[u8]| import(&backbone, Some(head), &Options::default());
+    assert!(mixed(&head).is_ok());
+    for (spec, key) in [(&other, "cfm.quantization"), (&elsewhere, "cfm.provenance")] {
+        let [_, head] = files(spec);
+        let error = mixed(&head).unwrap_err().to_string();
+        let expected = format!("head: metadata {key} is not that of the backbone");
+        assert!(error.contains(&expected), "{error}");
+    }
+    // One that says nothing of where it comes from is read.
+    let mut nameless = ModelProto::decode(&*head).unwrap();
+    nameless.metadata_props.clear();
+    assert!(mixed(&nameless.encode_to_vec()).is_ok());
+}
+
+/// Nothing is left for these to say, so that they were not heard.
+#[test]
+fn options_of_float_networks_are_refused_for_integers() {
+    let bytes = random_model(0, &random::Options::default())
+        .to_bytes()
+        .unwrap();
+    let files = export(&Model::parse(&bytes).unwrap(), Format::Qdq).unwrap();
+    let [backbone, head] = [&files.backbone, &files.head].map(Message::encode_to_vec);
+    let refused = |options: &Options, expected: &str| {
+        let error = import(&backbone, Some(&head), options).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    let mut options = Options::default();
+    options.pixels.mean = [0.5; 3];
+    refused(&options, "reads pixels as they are");
+    let options = Options {
+        exact_border: false,
+        ..Options::default()
+    };
+    refused(&options, "its padding is what it is");
+}
+
 /// 16 bits of logits hold all that they can be, and the format clamps them to nothing else.
 #[test]
 fn clamped_logits_of_an_exported_model_are_refused() {

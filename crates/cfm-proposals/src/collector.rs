@@ -35,6 +35,20 @@ impl Place {
     }
 }
 
+/// A proposal as it is stored.
+type Words = [u32; ENTRY];
+
+/// Superpixels of a combination; 0 for a single region.
+fn combined(entry: &Words) -> u64 {
+    match entry[3] {
+        0 => 0,
+        _ => [entry[1], entry[3], entry[4]]
+            .iter()
+            .map(|len| u64::from(len & 0xffff))
+            .sum(),
+    }
+}
+
 /// A region as it is stored, besides what is known of its pixels.
 struct Entry {
     map: usize,
@@ -193,15 +207,23 @@ impl<'m, 'p> Collector<'m, 'p> {
 
     /// Adds a set of pixels unless it is too small, too large, or known with at least that merit.
     ///
-    /// When the memory is full, the lesser half goes. What goes then is not among the best in the end either, nor is a
-    /// later set with the same pixels and merit: it would come after at least as many that are better or earlier.
+    /// When the memory is full, the lesser part goes. What goes then is not among the best in the end either, nor is a
+    /// later set with the same pixels and merit: it would come after at least as many that are better or earlier. Of single
+    /// regions that must be so without combinations, which may find no room.
     fn add(&mut self, entry: Entry, region: Region) {
         let allowed = self.params.min_area()..=self.params.max_area();
         if !allowed.contains(&region.area) {
             return;
         }
         if self.len * ENTRY == self.entries.len() {
-            self.keep_best(usize::from(self.params.max_segments()));
+            let count = self.params.max_segments().into();
+            match self.params.ranking() {
+                Ranking::Level => self.keep_best(count, |_| 1),
+                Ranking::Area => {
+                    self.keep_best(count, |entry| u64::from(combined(entry) == 0));
+                    self.keep_best(count, |entry| u64::from(combined(entry) != 0));
+                }
+            }
         }
         let key = region.to_words();
         let index = match find(self.table, self.entries, &key) {
@@ -241,9 +263,13 @@ impl<'m, 'p> Collector<'m, 'p> {
     }
 
     /// Keeps the best, in the order of the ranking, and returns them: [`ENTRY`] words each. The members of combinations
-    /// are put together in `orders` from `end` on, as long as there is room.
+    /// are put together in `orders` from `end` on, as long as there is room. Ranked by area, those without room are out
+    /// before the best are chosen; by level they are not, which the proposals of models have to stay.
     pub(crate) fn finish(mut self, orders: &mut [u16], mut end: usize) -> &'m [u32] {
-        self.keep_best(usize::from(self.params.max_segments()));
+        if self.params.ranking() == Ranking::Area {
+            self.keep_best(orders.len().saturating_sub(end) as u64, combined);
+        }
+        self.keep_best(self.params.max_segments().into(), |_| 1);
         let entries = self.entries.as_chunks_mut::<ENTRY>().0;
         let entries = entries.get_mut(..self.len).unwrap_or_default();
         if self.params.ranking() == Ranking::Level {
@@ -288,29 +314,29 @@ impl<'m, 'p> Collector<'m, 'p> {
         entries.get(..kept).unwrap_or_default().as_flattened()
     }
 
-    /// Drops all but the `count` with the most merit, of equals the later ones; the others keep their order.
-    fn keep_best(&mut self, count: usize) {
-        if self.len <= count {
+    /// Keeps of the entries that weigh something those with the most merit, of equals the earlier ones, until the next
+    /// one would be over the limit; and all that weigh nothing. What is kept stays in its order.
+    fn keep_best(&mut self, limit: u64, weight: fn(&Words) -> u64) {
+        let entries = self.entries.as_chunks::<ENTRY>().0;
+        let entries = entries.get(..self.len).unwrap_or_default();
+        let weight_from = |merit: u64| -> u64 {
+            let from = |entry: &&Words| u64::from(entry[2]) >= merit;
+            entries.iter().filter(from).map(weight).sum()
+        };
+        if weight_from(0) <= limit {
             return;
         }
-        let merits = || {
-            self.entries
-                .chunks_exact(ENTRY)
-                .take(self.len)
-                .map(|entry| entry[2])
-        };
-        // The largest merit that at least `count` have or exceed.
-        let (mut enough, mut too_few) = (0, u64::from(u32::MAX) + 1);
-        while too_few - enough > 1 {
-            let middle = enough.midpoint(too_few);
-            if merits().filter(|&merit| u64::from(merit) >= middle).count() >= count {
-                enough = middle;
+        // The least merit of which all are kept, and what room they leave for the merit below.
+        let (mut too_much, mut fits) = (0, u64::from(u32::MAX) + 1);
+        while fits - too_much > 1 {
+            let middle = fits.midpoint(too_much);
+            if weight_from(middle) <= limit {
+                fits = middle;
             } else {
-                too_few = middle;
+                too_much = middle;
             }
         }
-        let above = merits().filter(|&merit| u64::from(merit) > enough).count();
-        let mut equal = count.saturating_sub(above);
+        let mut room = limit.saturating_sub(weight_from(fits));
         let mut kept = 0;
         self.table.fill(0);
         for index in 0..self.len {
@@ -318,11 +344,18 @@ impl<'m, 'p> Collector<'m, 'p> {
             let Some(&entry) = entries.get(index) else {
                 continue;
             };
-            let merit = u64::from(entry[2]);
-            if merit < enough || (merit == enough && equal == 0) {
-                continue;
+            let (merit, weight) = (u64::from(entry[2]), weight(&entry));
+            if weight > 0 && merit < fits {
+                let left = room.checked_sub(weight);
+                match left.filter(|_| merit == too_much) {
+                    Some(left) => room = left,
+                    None => {
+                        // Nor is there room for a later one of the same merit.
+                        room = if merit == too_much { 0 } else { room };
+                        continue;
+                    }
+                }
             }
-            equal -= usize::from(merit == enough);
             if let Some(slot) = entries.get_mut(kept) {
                 *slot = entry;
             }

@@ -16,7 +16,7 @@ pub enum ColourSpace {
     /// Hue, saturation and value. The hue is a full turn in 256 steps; its ends are far apart all the same. Greys have
     /// hue 0.
     Hsv,
-    /// Brightness, `(r + 2 g + b) / 4`, in all three channels.
+    /// Brightness, `(r + 2 g + b) / 4` with halves rounded up, in all three channels.
     Grey,
 }
 

@@ -14,6 +14,10 @@ use crate::slic::Slic;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Ranking {
     /// The largest are kept, of equal areas the earlier ones; they come in the order in which they are found.
+    ///
+    /// There is room for pairs and triples ([`Params::with_combinations`]) of 64 superpixels on the average, as many as
+    /// there are proposals. They get it in the same order, until one has none: that one and the later ones are left
+    /// out, and do not take the place of single regions.
     #[default]
     Area,
     /// The best are kept and come first, where a region is the better the later it is merged.

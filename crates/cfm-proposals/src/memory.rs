@@ -2,6 +2,7 @@
 
 use crate::collector::RECORD;
 use crate::combinatorial;
+use crate::diversity::Ranking;
 use crate::felzenszwalb;
 use crate::grouping;
 use crate::params::Params;
@@ -46,12 +47,16 @@ impl Params {
         min(self.max_superpixels() as usize, pixels)
     }
 
-    /// Most proposals of an image of so many pixels that are kept at a time: twice the limit, or all there can be.
+    /// Most proposals of an image of so many pixels that are kept at a time: twice the limit, or all there can be. Ranked
+    /// by area, combinations are kept beside as many single regions, since the last ones may find no room in the end.
     pub(crate) const fn capacity(&self, pixels: usize) -> usize {
         let nodes = 2 * self.superpixel_bound(pixels) * self.orders() * self.scales().len();
         let most = 2 * self.max_segments() as usize;
         if self.combined() {
-            most
+            match self.ranking() {
+                Ranking::Area => most + self.max_segments() as usize,
+                Ranking::Level => most,
+            }
         } else {
             min(most, nodes)
         }
@@ -116,7 +121,8 @@ impl Params {
     }
 
     /// The fewest `u32` words with which [`propose`](crate::propose) works on an image of this size. Between this and
-    /// [`Params::words`], every word more can save passes over the image; the result is the same.
+    /// [`Params::words`], every word more can save passes over the image; the result is the same. The fewest can take some
+    /// hundred times as long as the most: where there is memory, it is well spent here.
     #[must_use]
     pub const fn min_words(&self, width: u16, height: u16) -> usize {
         self.words_with(width, height, false)

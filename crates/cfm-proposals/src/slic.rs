@@ -34,7 +34,7 @@ pub struct Slic {
     /// The colour distance that weighs as much as a distance of one spacing, in levels. 5 to 40 is usual; larger makes
     /// more compact superpixels.
     pub compactness: u8,
-    /// Steps. 0 leaves the grid; the paper takes 10.
+    /// Most steps: fewer are made where one changes nothing. 0 leaves the grid; the paper takes 10.
     pub iterations: u8,
     /// Pieces below this many pixels are joined to a neighbour; the rest of a cluster in pieces stays apart.
     pub min_size: u16,
@@ -46,7 +46,8 @@ const CENTRE: usize = 3;
 const SUMS: usize = 8;
 const CLUSTER: usize = CENTRE + SUMS;
 
-/// The fewest words [`superpixels`] works with; less than [`words`] costs more passes over the image.
+/// The fewest words [`superpixels`] works with; less than [`words`] costs more passes over the image, some hundred times as
+/// long at worst.
 #[must_use]
 pub const fn min_words(width: u16, height: u16, spacing: u16, max_count: u16) -> usize {
     clustering_words(
@@ -174,7 +175,8 @@ pub fn superpixels<'l>(
         .map_err(|_| ProposalError::Labels)
 }
 
-/// Writes each pixel's cluster to `labels`.
+/// Writes each pixel's cluster to `labels`; returns the steps that this took. Once a step has changed no label, none after
+/// it would.
 fn cluster(
     image: ImageView<'_>,
     space: ColourSpace,
@@ -183,7 +185,7 @@ fn cluster(
     limit: usize,
     mut words: &mut [u32],
     labels: &mut [u16],
-) -> Result<(), ProposalError> {
+) -> Result<usize, ProposalError> {
     let mut spacing = slic.spacing.max(1);
     while cells(image.width(), spacing) * cells(image.height(), spacing) > limit {
         spacing += 1;
@@ -205,8 +207,10 @@ fn cluster(
         usize::from(image.width()).max(1),
         usize::from(image.height()).max(1),
     );
-    for step in 0..=slic.iterations {
+    for step in 0..=usize::from(slic.iterations) {
         clusters.sums.fill([0; SUMS]);
+        // What was in the labels before is none of a step's.
+        let mut changed = step == 0;
         for (y, labels) in labels.chunks_exact_mut(width).enumerate() {
             smoothed_row(image, space, smoothing, y, row);
             let cell_row = y * rows / height;
@@ -217,13 +221,18 @@ fn cluster(
                 } else {
                     clusters.nearest(column, cell_row, colour, x, y)
                 };
+                changed |= *label != id as u16;
                 *label = id as u16;
                 clusters.add(id, colour, x, y);
             }
         }
+        // The same members have the same means.
+        if !changed {
+            return Ok(step);
+        }
         clusters.move_centres();
     }
-    Ok(())
+    Ok(slic.iterations.into())
 }
 
 struct Clusters<'m> {
@@ -301,5 +310,53 @@ impl Clusters<'_> {
                 ];
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Labels after at most so many steps, and how many were made.
+    fn clustered(image: ImageView<'_>, iterations: u8) -> (Vec<u16>, usize) {
+        let slic = Slic {
+            spacing: 8,
+            compactness: 10,
+            iterations,
+            min_size: 0,
+        };
+        let mut words = vec![9; min_words(image.width(), image.height(), 8, 100)];
+        let mut labels = vec![7; usize::from(image.width()) * usize::from(image.height())];
+        let (space, smoothing) = (ColourSpace::Rgb, Smoothing::None);
+        let steps = cluster(image, space, smoothing, slic, 100, &mut words, &mut labels);
+        (labels, steps.unwrap())
+    }
+
+    #[test]
+    fn steps_end_where_nothing_moves() {
+        let mut state = 1_u32;
+        let noise: Vec<u8> = (0..3 * 40 * 24)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        let image = ImageView::new(&noise, 40, 24, 3).unwrap();
+        let (last, steps) = clustered(image, u8::MAX);
+        assert!((2..255).contains(&steps), "{steps}");
+        // Only the last step changed nothing.
+        let before = |less: usize| clustered(image, (steps - less) as u8);
+        assert_eq!(before(0), (last.clone(), steps));
+        assert_eq!(before(1), (last.clone(), steps - 1));
+        assert_ne!(before(2).0, last);
+        // Of one colour, the grid is where it ends.
+        let flat = vec![50; 40 * 24];
+        let image = ImageView::new(&flat, 40, 24, 1).unwrap();
+        assert_eq!(clustered(image, 9).1, 1);
     }
 }

@@ -90,7 +90,9 @@ impl ProjectInput {
         let view = input.view()?;
         let Contents { summary, files } =
             project::project(&model, &engine, &view, &segments, language)?;
-        let mut batch = Batch::new();
+        let read = file.files();
+        let read = read.iter().chain(&self.image).chain(&self.engine.budget);
+        let mut batch = read.fold(Batch::new(), |batch, path| batch.keeping(path));
         for (name, bytes) in &files {
             batch.add(&folder.join(name), bytes)?;
         }

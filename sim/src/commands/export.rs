@@ -1,7 +1,7 @@
 //! `cfm export`: a model in other forms.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use cfm_hardware::parameters::Parameters;
 use cfm_hardware::project::{Language, Summary};
 use cfm_model::onnx::export::{self as onnx, Format};
 use cfm_sim::c_source::{CSource, identifier};
+use cfm_sim::model_file::ModelFile;
 use cfm_sim::onnx_inputs::{self, InputsError};
 use cfm_sim::output::print_json;
 use cfm_sim::photo;
@@ -172,13 +173,21 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A folder whose files leave model and photograph alone.
+fn folder_beside<'a>(out: &'a Path, model: &ModelFile, image: Option<&PathBuf>) -> Folder<'a> {
+    let files = model.files();
+    let inputs = files.iter().chain(image);
+    inputs.fold(Folder::new(out), |folder, path| folder.keeping(path))
+}
+
 fn vectors(args: &VectorsArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
     let photo = photo::open(&args.image)?;
     let description = Inputs::of_photo(&pipeline, &photo, |inputs| {
-        vectors::export(&model, inputs, args.max_segments, &args.out)
+        let folder = folder_beside(&args.out, &file, Some(&args.image));
+        vectors::export(&model, inputs, args.max_segments, folder)
     })
     .with_context(|| file.name())??;
     let report = Report {
@@ -205,7 +214,7 @@ fn onnx(args: &OnnxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let file = args.model.open()?;
     let model = file.parse()?;
     let written = onnx::export(&model, args.format).with_context(|| file.name())?;
-    let mut folder = Folder::new(&args.out);
+    let mut folder = folder_beside(&args.out, &file, args.image.as_ref());
     let segments = match &args.image {
         None => None,
         Some(path) => {

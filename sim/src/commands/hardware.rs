@@ -26,7 +26,7 @@ pub struct EngineArg {
     lanes: Option<u32>,
     /// What the engine may take: a part (ecp5-85f, zynq-7020), or a JSON file with one and less of it [default: ecp5-85f]
     #[arg(long, value_name = "PART|FILE")]
-    budget: Option<PathBuf>,
+    pub budget: Option<PathBuf>,
 }
 
 impl EngineArg {

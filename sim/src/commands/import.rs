@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use cfm_core::model::Model;
 use cfm_model::bounded_file;
+use cfm_model::float_model::FloatHead;
 use cfm_model::onnx::import::{self, HeadOptions, Import, Pixels};
 use cfm_model::quantize::blank;
 use cfm_model::spec::{ClassSpec, Classifier, Design, MaskRule};
 use cfm_sim::dataset::{Class, MAX_DESCRIPTION};
 use cfm_sim::labelling::RuleSpec;
 use cfm_sim::output::{OutputFiles, print_json};
+use cfm_sim::photo_list::source_files;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::post_training::{LayerReport, quantize};
 use clap::ValueEnum;
@@ -34,7 +36,7 @@ pub struct Args {
     head: Option<PathBuf>,
     /// Photographs to calibrate a float network on: a folder of them, or a data set and the split to take
     #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
-    images: Option<String>,
+    images: Option<PathBuf>,
     /// Where the model goes
     #[arg(long, value_name = "NEW.cfm")]
     out: PathBuf,
@@ -56,29 +58,24 @@ pub struct Args {
     /// The value that is the feature map, instead of the graph's output
     #[arg(long, value_name = "VALUE")]
     output: Option<String>,
-    /// What padding of the first convolution holds: the network's zero (a layer more), or grey
+    /// What padding of a float network's first convolution holds: the network's zero (a layer more), or grey
     #[arg(long, value_enum, default_value = "exact")]
     border: Border,
-    /// Levels of the pyramid, where the head reads whole vectors
-    #[arg(
-        long,
-        value_name = "N,N...",
-        value_delimiter = ',',
-        default_value = "3,2,1"
-    )]
-    pyramid: Vec<u8>,
+    /// Levels of the pyramid, where the head reads whole vectors [default: 3,2,1]
+    #[arg(long, value_name = "N,N...", value_delimiter = ',')]
+    pyramid: Option<Vec<u8>>,
     /// Levels of the region path's pyramid (Design A), if others
     #[arg(long, value_name = "N,N...", value_delimiter = ',')]
     region_pyramid: Option<Vec<u8>>,
     /// Design of the head: what its structure is if not given (plain if it has one path)
     #[arg(long, value_enum)]
     design: Option<DesignName>,
-    /// How segments become masks: average[=SHARE], max, nearest or off
-    #[arg(long, value_name = "RULE", value_parser = mask_rule, default_value = "average")]
-    mask: MaskRule,
-    /// What the logits mean
-    #[arg(long, value_enum, default_value = "softmax")]
-    classifier: ClassifierName,
+    /// How segments become masks: average[=SHARE], max, nearest or off; if the file does not say it [default: average]
+    #[arg(long, value_name = "RULE", value_parser = mask_rule)]
+    mask: Option<MaskRule>,
+    /// What the logits mean, if the file does not say it [default: softmax]
+    #[arg(long, value_enum)]
+    classifier: Option<ClassifierName>,
     /// Names of the classes: a TOML file with tables `class` of index, name, kind and color, such as a dataset.toml
     #[arg(long, value_name = "FILE.toml")]
     classes: Option<PathBuf>,
@@ -104,10 +101,29 @@ enum DesignName {
     B,
 }
 
+impl From<DesignName> for Design {
+    fn from(name: DesignName) -> Self {
+        match name {
+            DesignName::Plain => Self::Plain,
+            DesignName::A => Self::A,
+            DesignName::B => Self::B,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ClassifierName {
     Softmax,
     Svm,
+}
+
+impl From<ClassifierName> for Classifier {
+    fn from(name: ClassifierName) -> Self {
+        match name {
+            ClassifierName::Softmax => Self::Softmax,
+            ClassifierName::Svm => Self::Svm,
+        }
+    }
 }
 
 /// Width and height as rows and columns.
@@ -181,11 +197,25 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         bytes: 0,
         float: args.float.as_deref().map(display),
     };
-    // The model comes last: weights without it are of no use.
-    let mut files = OutputFiles::new();
+    let mut files = outputs(args)?;
     let cfm = match imported {
         Import::Float(imported) => {
             let mut float = imported.model;
+            let FloatHead {
+                design,
+                classifier,
+                mask_rule,
+                segment_levels,
+                region_levels,
+                ..
+            } = &float.head;
+            Head {
+                design: *design,
+                classifier: *classifier,
+                mask_rule: *mask_rule,
+                levels: [segment_levels, region_levels],
+            }
+            .check(args)?;
             if let Some(rule) = &args.labelling {
                 float.labelling = Some(rule.0);
             }
@@ -229,6 +259,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
                 );
             }
             let mut spec = imported.model;
+            if let Some(option) = args.calibration.given() {
+                bail!(
+                    "{}: the network is quantized; there is nothing to calibrate with {option}",
+                    names(args)
+                );
+            }
+            let head = &spec.head;
+            Head {
+                design: head.design,
+                classifier: head.classifier,
+                mask_rule: head.mask_rule,
+                levels: [&head.segment_levels, &head.region_levels],
+            }
+            .check(args)?;
             if let Some(rule) = &args.labelling {
                 spec.labelling = Some(rule.0);
             }
@@ -237,6 +281,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
     };
     report.bytes = cfm.len();
+    // The model comes last: weights without it are of no use.
     files.add(&args.out, cfm)?;
     files.commit()?;
     if args.json {
@@ -245,6 +290,99 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         print(&report, out)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a head became.
+struct Head<'a> {
+    design: Design,
+    classifier: Classifier,
+    mask_rule: MaskRule,
+    /// Of segments, of the region.
+    levels: [&'a Vec<u8>; 2],
+}
+
+impl Head<'_> {
+    /// Refuses an option that asked for something else: what a file says itself, in its structure or its `cfm.*` keys,
+    /// goes before options.
+    fn check(&self, args: &Args) -> anyhow::Result<()> {
+        let design = args.design.map(Design::from);
+        let classifier = args.classifier.map(Classifier::from);
+        let [segment, region] = self.levels;
+        let levels = |levels: &Vec<u8>| {
+            let levels: Vec<String> = levels.iter().map(u8::to_string).collect();
+            levels.join(",")
+        };
+        let design_name = match self.design {
+            Design::Plain => "plain",
+            Design::A => "a",
+            Design::B => "b",
+        };
+        let classifier_name = match self.classifier {
+            Classifier::Softmax => "softmax",
+            Classifier::Svm => "svm",
+        };
+        let mask_name = match self.mask_rule {
+            MaskRule::Average { threshold } => format!("average={threshold}"),
+            MaskRule::Max => "max".to_owned(),
+            MaskRule::Nearest => "nearest".to_owned(),
+            MaskRule::Off => "off".to_owned(),
+        };
+        let differs = |given: Option<bool>| given == Some(false);
+        let options = [
+            (
+                "--design",
+                differs(design.map(|d| d == self.design)),
+                design_name.to_owned(),
+            ),
+            (
+                "--classifier",
+                differs(classifier.map(|c| c == self.classifier)),
+                classifier_name.to_owned(),
+            ),
+            (
+                "--mask",
+                differs(args.mask.map(|rule| rule == self.mask_rule)),
+                mask_name,
+            ),
+            (
+                "--pyramid",
+                differs(args.pyramid.as_ref().map(|l| l == segment)),
+                levels(segment),
+            ),
+            (
+                "--region-pyramid",
+                differs(args.region_pyramid.as_ref().map(|l| l == region)),
+                match region.is_empty() {
+                    true => "that there is none".to_owned(),
+                    false => levels(region),
+                },
+            ),
+        ];
+        match options.into_iter().find(|(_, differs, _)| *differs) {
+            Some((option, _, said)) => {
+                bail!(
+                    "{}: {option}: the file says {said}; leave it out",
+                    names(args)
+                )
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The files to write, which leave all that is read alone.
+fn outputs(args: &Args) -> anyhow::Result<OutputFiles> {
+    let mut inputs: Vec<PathBuf> = vec![args.backbone.clone()];
+    inputs.extend(args.head.iter().chain(&args.classes).cloned());
+    if let Some(images) = &args.images {
+        inputs.extend(source_files(images)?);
+    }
+    let files = inputs.iter();
+    let mut files = files.fold(OutputFiles::new(), |files, path| files.keeping(path));
+    for path in args.float.iter().chain([&args.out]) {
+        files.expect(path)?;
+    }
+    Ok(files)
 }
 
 /// The files that an error is about.
@@ -275,6 +413,7 @@ fn options(args: &Args) -> anyhow::Result<import::Options> {
     if !args.white.is_finite() || args.white <= 0.0 || args.std.contains(&0.0) {
         bail!("--white and --std must not be zero");
     }
+    let head = HeadOptions::default();
     Ok(import::Options {
         pixels: Pixels {
             white: args.white,
@@ -285,18 +424,11 @@ fn options(args: &Args) -> anyhow::Result<import::Options> {
         output: args.output.clone(),
         exact_border: args.border == Border::Exact,
         head: HeadOptions {
-            design: args.design.map(|design| match design {
-                DesignName::Plain => Design::Plain,
-                DesignName::A => Design::A,
-                DesignName::B => Design::B,
-            }),
-            pyramid: args.pyramid.clone(),
+            design: args.design.map(Design::from),
+            pyramid: args.pyramid.clone().unwrap_or(head.pyramid),
             region_pyramid: args.region_pyramid.clone(),
-            mask_rule: args.mask,
-            classifier: match args.classifier {
-                ClassifierName::Softmax => Classifier::Softmax,
-                ClassifierName::Svm => Classifier::Svm,
-            },
+            mask_rule: args.mask.unwrap_or(head.mask_rule),
+            classifier: args.classifier.map_or(head.classifier, Classifier::from),
         },
         classes: args.classes.as_deref().map(classes).transpose()?,
     })

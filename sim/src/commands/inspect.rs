@@ -128,13 +128,18 @@ fn layers(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
         "\nlayer        reads   output       window  stride  dilation  padding      groups  parameters        MACs"
     )?;
     for (index, layer) in model.layers.iter().enumerate() {
-        let reads: Vec<String> = layer.inputs.iter().map(ToString::to_string).collect();
+        // A layer writes the tensor behind the one of its number: the image is the first.
+        let read = |&tensor: &usize| match tensor.checked_sub(1) {
+            None => "image".to_owned(),
+            Some(layer) => layer.to_string(),
+        };
+        let reads: Vec<String> = layer.inputs.iter().map(read).collect();
         let pair = |[a, b]: [u8; 2]| format!("{a}x{b}");
         let padding: Vec<String> = layer.padding.iter().map(ToString::to_string).collect();
         writeln!(
             out,
             "{:>3} {:<8} {:<7} {:<12} {:<7} {:<7} {:<9} {:<12} {:>6}  {:>10}  {:>10}",
-            index + 1,
+            index,
             layer.kind,
             reads.join("+"),
             shape(layer.output),
@@ -213,7 +218,7 @@ fn memory(model: &Inspection, out: &mut dyn Write) -> io::Result<()> {
         let name = match tensor.tensor {
             0 => "image".to_owned(),
             number if number == last => "feature map".to_owned(),
-            number => format!("layer {number}"),
+            number => format!("layer {}", number - 1),
         };
         writeln!(
             out,

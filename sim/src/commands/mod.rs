@@ -21,6 +21,7 @@ use anyhow::Context;
 use cfm_core::model::Model;
 use cfm_sim::import::Options;
 use cfm_sim::model_file::{ModelFile, ModelFileError};
+use cfm_sim::output::OutputFiles;
 use cfm_sim::pipeline::Pipeline;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
@@ -69,6 +70,17 @@ impl SegmentsArg {
             image: self.image_id.clone(),
         }
     }
+}
+
+/// Output files that leave all of these alone, and the model's.
+#[must_use]
+pub fn outputs_beside<'p>(
+    model: &ModelFile,
+    inputs: impl IntoIterator<Item = &'p PathBuf>,
+) -> OutputFiles {
+    let files = OutputFiles::new();
+    let files = inputs.into_iter().fold(files, |f, path| f.keeping(path));
+    model.files().iter().fold(files, |f, path| f.keeping(path))
 }
 
 /// A pipeline for a model; errors name its file.

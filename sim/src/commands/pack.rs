@@ -9,8 +9,11 @@ use cfm_core::model::Operation;
 use cfm_core::model::reorder::reorder;
 use cfm_core::model::{Model, WeightOrder};
 use cfm_sim::model_file::ModelFile;
-use cfm_sim::output;
+use cfm_sim::output::print_json;
 use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{display, outputs_beside};
 
 /// Arguments of `cfm pack`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,20 @@ pub struct Args {
     /// Where the packed model goes
     #[arg(long, value_name = "PACKED.cfm")]
     out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    out: String,
+    bytes: usize,
+    /// Convolutions whose weights are in quads.
+    quads: usize,
+    /// Convolutions whose weights are in rows.
+    rows: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,14 +76,30 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             .count()
     };
     let model = Model::parse(packed).context("the packed model is refused")?;
-    output::write(&args.out, packed).with_context(|| args.out.display().to_string())?;
-    writeln!(
-        out,
-        "{}: {} bytes; {} convolutions in quads, {} in rows",
-        args.out.display(),
-        packed.len(),
-        convolutions(&model, WeightOrder::Quads),
-        convolutions(&model, WeightOrder::Rows)
-    )?;
+    let mut files = outputs_beside(&file, []);
+    files.add(&args.out, packed.to_vec())?;
+    files.commit()?;
+    let report = Report {
+        model: file.name(),
+        out: display(&args.out),
+        bytes: packed.len(),
+        quads: convolutions(&model, WeightOrder::Quads),
+        rows: convolutions(&model, WeightOrder::Rows),
+    };
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        let Report {
+            out: path,
+            bytes,
+            quads,
+            rows,
+            ..
+        } = &report;
+        writeln!(
+            out,
+            "{path}: {bytes} bytes; {quads} convolutions in quads, {rows} in rows"
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! `cfm quantize`: turns a float model into integers, calibrated on photographs.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,15 +9,15 @@ use cfm_model::quantize::WeightScales;
 use cfm_model::quantize::range::RangeMethod;
 use cfm_sim::model_file::ModelFile;
 use cfm_sim::output::print_json;
-use cfm_sim::photo_list::photo_list;
+use cfm_sim::photo;
+use cfm_sim::photo_list::{photo_list, source_files};
 use cfm_sim::pipeline::{NetworkInput, Pipeline};
 use cfm_sim::post_training::{Equalization, LayerReport, Options, quantize};
-use cfm_sim::{output, photo};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{display, pipeline, progress};
+use super::{display, outputs_beside, pipeline, progress};
 
 /// Arguments of `cfm quantize`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
     model: Option<PathBuf>,
     /// Photographs to calibrate on: a folder of them, or a data set and the split to take (train without it)
     #[arg(long, value_name = "FOLDER|DATASET[:SPLIT]")]
-    images: String,
+    images: PathBuf,
     #[command(flatten)]
     calibration: Calibration,
     /// Where the model goes
@@ -44,39 +44,70 @@ pub struct Args {
 /// How a float network is calibrated.
 #[derive(Debug, clap::Args)]
 pub struct Calibration {
-    /// Most photographs to calibrate on, evenly spread over all
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
-    limit: usize,
-    /// How the ranges of activations are chosen: max, percentile=P or mse
-    #[arg(long, value_name = "METHOD", default_value = "mse")]
-    range: RangeMethod,
-    /// Take the mean error of every layer back out of its bias
-    #[arg(long, value_enum, default_value = "on")]
-    bias_correction: Switch,
+    /// Most photographs to calibrate on, evenly spread over all [default: 32]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    limit: Option<usize>,
+    /// How the ranges of activations are chosen: max, percentile=P or mse [default: mse]
+    #[arg(long, value_name = "METHOD")]
+    range: Option<RangeMethod>,
+    /// Take the mean error of every layer back out of its bias [default: on]
+    #[arg(long, value_enum)]
+    bias_correction: Option<Switch>,
     /// Bring channels between two convolutions to like magnitudes: their weights', or those that activations show
-    #[arg(long, value_enum, default_value = "weights")]
-    equalize: Equalize,
-    /// Scales of weights: powers of two, or general ones that cost a multiplication
-    #[arg(long, value_enum, default_value = "power-of-two")]
-    scales: Scales,
+    /// [default: weights]
+    #[arg(long, value_enum)]
+    equalize: Option<Equalize>,
+    /// Scales of weights: powers of two, or general ones that cost a multiplication [default: power-of-two]
+    #[arg(long, value_enum)]
+    scales: Option<Scales>,
 }
 
 impl Calibration {
+    /// The first of these options that was given.
+    #[must_use]
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.limit.is_some(), "--limit"),
+            (self.range.is_some(), "--range"),
+            (self.bias_correction.is_some(), "--bias-correction"),
+            (self.equalize.is_some(), "--equalize"),
+            (self.scales.is_some(), "--scales"),
+        ];
+        let first = given.into_iter().find(|(given, _)| *given);
+        first.map(|(_, option)| option)
+    }
+
+    fn range(&self) -> RangeMethod {
+        self.range.unwrap_or(RangeMethod::MeanSquaredError)
+    }
+
+    fn bias_correction(&self) -> Switch {
+        self.bias_correction.unwrap_or(Switch::On)
+    }
+
+    fn equalize(&self) -> Equalize {
+        self.equalize.unwrap_or(Equalize::Weights)
+    }
+
+    fn scales(&self) -> Scales {
+        self.scales.unwrap_or(Scales::PowerOfTwo)
+    }
+
     /// What the library takes.
     #[must_use]
     pub fn options(&self) -> Options {
         Options {
-            range: self.range,
-            scales: match self.scales {
+            range: self.range(),
+            scales: match self.scales() {
                 Scales::PowerOfTwo => WeightScales::PowerOfTwo,
                 Scales::General => WeightScales::General,
             },
-            equalization: match self.equalize {
+            equalization: match self.equalize() {
                 Equalize::Off => Equalization::Off,
                 Equalize::Weights => Equalization::Weights,
                 Equalize::Activations => Equalization::Activations,
             },
-            bias_correction: self.bias_correction == Switch::On,
+            bias_correction: self.bias_correction() == Switch::On,
         }
     }
 
@@ -86,10 +117,10 @@ impl Calibration {
     /// When there are none, or one cannot be read.
     pub fn inputs(
         &self,
-        images: &str,
+        images: &Path,
         pipeline: &Pipeline<'_>,
     ) -> anyhow::Result<Vec<NetworkInput>> {
-        let photos = photo_list(images, self.limit)?;
+        let photos = photo_list(images, self.limit.unwrap_or(32))?;
         photos
             .par_iter()
             .map(|path| Ok(pipeline.input(&photo::open(path)?)?))
@@ -157,6 +188,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let model = file.parse()?;
     let pipeline = pipeline(&file, &model)?;
     let float = file.float_from(&args.weights)?;
+    let mut inputs = source_files(&args.images)?;
+    inputs.push(args.weights.clone());
+    let mut files = outputs_beside(&file, &inputs);
+    files.expect(&args.out)?;
     let images = args.calibration.inputs(&args.images, &pipeline)?;
     let options = args.calibration.options();
     let steps = (options.passes() * images.len()) as u64;
@@ -164,24 +199,26 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let quantized = quantize(float, &pipeline, &images, &options, || bar.inc(1))
         .with_context(|| display(&args.weights))?;
     bar.finish_and_clear();
-    output::write(&args.out, &quantized.cfm).with_context(|| display(&args.out))?;
+    let bytes = quantized.cfm.len();
+    files.add(&args.out, quantized.cfm)?;
+    files.commit()?;
     let report = Report {
         weights: display(&args.weights),
         model: file.name(),
         images: images.len(),
         segments: quantized.segments,
-        range: args.calibration.range.to_string(),
-        bias_correction: args.calibration.bias_correction,
-        equalize: args.calibration.equalize,
+        range: args.calibration.range().to_string(),
+        bias_correction: args.calibration.bias_correction(),
+        equalize: args.calibration.equalize(),
         equalized: quantized
             .equalized
             .iter()
             .map(|pair| [pair.first, pair.second])
             .collect(),
-        scales: args.calibration.scales,
+        scales: args.calibration.scales(),
         layers: quantized.layers,
         out: display(&args.out),
-        bytes: quantized.cfm.len(),
+        bytes,
     };
     if args.json {
         print_json(out, &report)?;

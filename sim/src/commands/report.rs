@@ -8,15 +8,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cfm_sim::dataset::Dataset;
 use cfm_sim::evaluate::{ClassMatch, evaluate};
-use cfm_sim::output;
-use cfm_sim::output::print_json;
+use cfm_sim::output::{OutputFiles, print_json};
 use cfm_sim::photo;
 use cfm_sim::pipeline::Pipeline;
 use cfm_sim::report::{OnDataset, Report, STEPS, Subject, html, measure};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use serde::Serialize;
 
-use super::{ModelArg, display, percent, pipeline, progress, spaced};
+use super::{ModelArg, display, outputs_beside, percent, pipeline, progress, spaced};
 
 /// The split that is measured when none is named.
 const DEFAULT_SPLIT: &str = "val";
@@ -73,9 +72,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             (format!("Rendered scene {seed}"), scene.photo)
         }
     };
+    let mut files = outputs_beside(&file, &args.image);
     let evaluation = match &args.dataset {
-        Some(dataset) => Some(evaluation(dataset, args, &pipeline)?),
-        None => None,
+        Some(dataset) => Some(evaluation(dataset, args, &pipeline, &mut files)?),
+        None => {
+            files.expect(&args.out)?;
+            None
+        }
     };
     let bar = progress(STEPS, "report", args.json);
     let subject = Subject {
@@ -93,10 +96,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     .with_context(|| file.name())?;
     let page = html(&report);
     bar.finish_and_clear();
-    output::write(&args.out, page.as_bytes()).with_context(|| display(&args.out))?;
+    let bytes = page.len();
+    files.add(&args.out, page.into_bytes())?;
+    files.commit()?;
     let written = Written {
         out: display(&args.out),
-        bytes: page.len(),
+        bytes,
         report: &report,
     };
     if args.json {
@@ -121,8 +126,14 @@ fn command() -> Vec<String> {
         .collect()
 }
 
-/// The model of `pipeline` on a data set, given as `DIR` or `DIR:SPLIT`.
-fn evaluation(source: &str, args: &Args, pipeline: &Pipeline<'_>) -> anyhow::Result<OnDataset> {
+/// The model of `pipeline` on a data set, given as `DIR` or `DIR:SPLIT`; first `files` learns what is read, and that the
+/// page is to come.
+fn evaluation(
+    source: &str,
+    args: &Args,
+    pipeline: &Pipeline<'_>,
+    files: &mut OutputFiles,
+) -> anyhow::Result<OnDataset> {
     let (folder, split) = match source.rsplit_once(':') {
         Some(parts) if !Path::new(source).exists() => parts,
         _ => (source, DEFAULT_SPLIT),
@@ -132,6 +143,10 @@ fn evaluation(source: &str, args: &Args, pipeline: &Pipeline<'_>) -> anyhow::Res
     if let Some(images) = args.images {
         ids = spaced(&ids, images.get());
     }
+    for path in dataset.files(&ids) {
+        *files = std::mem::take(files).keeping(&path);
+    }
+    files.expect(&args.out)?;
     let name = || folder.to_owned();
     let classes = ClassMatch::new(pipeline.model(), dataset.description()).with_context(name)?;
     let bar = progress(ids.len() as u64, "images", args.json);

@@ -4,7 +4,7 @@ use cfm_proposals::Params;
 
 use super::{ProposalConfig, RankingConfig, ScaleConfig, SlicConfig, SmoothingConfig, SpaceConfig};
 
-/// Ready-made parameters, at most 1000 proposals each.
+/// Ready-made parameters, at most 1000 proposals each; [`Street`](Self::Street) has at most 1024, [`Board`](Self::Board) 256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
     /// Felzenszwalb-Huttenlocher superpixels of four scales, not grouped.

@@ -60,6 +60,13 @@ impl<'a> Folder<'a> {
         }
     }
 
+    /// Refuses to replace `input` from now on, by whatever name.
+    #[must_use]
+    pub fn keeping(mut self, input: &Path) -> Self {
+        self.files = self.files.keeping(input);
+        self
+    }
+
     /// Adds an array as `NAME.npy`.
     ///
     /// # Errors

@@ -9,8 +9,6 @@ mod describe;
 pub use arrays::{ArrayFile, Element, Folder};
 pub use describe::*;
 
-use std::path::Path as FilePath;
-
 use cfm_core::model::{Conv2d, Layer, Model, Operation, Parameters, Path, Window};
 use cfm_core::segment::Segment;
 
@@ -32,8 +30,8 @@ pub enum ExportError {
     Json(#[from] serde_json::Error),
 }
 
-/// Computes everything with the core and writes it to a folder, which is made if it is not there. Of more than
-/// `max_segments` segments, so many are used, evenly spread; the labels are those that the used ones give.
+/// Computes everything with the core and writes it to a folder. Of more than `max_segments` segments, so many are used,
+/// evenly spread; the labels are those that the used ones give.
 ///
 /// # Errors
 /// [`ExportError`] when the core refuses the inputs or a file cannot be written.
@@ -41,7 +39,7 @@ pub fn export(
     model: &Model<'_>,
     inputs: &Inputs<'_>,
     max_segments: usize,
-    folder: &FilePath,
+    mut folder: Folder<'_>,
 ) -> Result<Description, ExportError> {
     let all = inputs.segments;
     let segments: Vec<Segment<'_>> = spread(all.len(), max_segments).map(|i| all[i]).collect();
@@ -51,7 +49,6 @@ pub fn export(
         ..*inputs
     };
     let trace = core_trace::trace(model, &inputs)?;
-    let mut folder = Folder::new(folder);
     let description = Description {
         format: "cfm-vectors",
         version: 2,

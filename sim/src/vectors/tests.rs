@@ -12,7 +12,7 @@ use cfm_model::random::{Options, random_image, random_model, random_segments};
 
 use super::*;
 
-fn export_random(seed: u64, folder: &FilePath) -> Description {
+fn export_random(seed: u64, folder: &std::path::Path) -> Description {
     let spec = random_model(seed, &Options::default());
     let bytes = spec.to_bytes().unwrap();
     let model = Model::parse(&bytes).unwrap();
@@ -24,7 +24,7 @@ fn export_random(seed: u64, folder: &FilePath) -> Description {
         segments: &segments.views(),
         rule: segments.applicable(model.labelling()),
     };
-    export(&model, &inputs, 6, folder).unwrap()
+    export(&model, &inputs, 6, Folder::new(folder)).unwrap()
 }
 
 /// Every file that a description names, and no other, is in the folder.
@@ -157,7 +157,7 @@ fn no_segments_are_no_problem() {
         segments: &[],
         rule: LabellingRule::DEFAULT,
     };
-    let description = export(&model, &inputs, 64, folder.path()).unwrap();
+    let description = export(&model, &inputs, 64, Folder::new(folder.path())).unwrap();
     assert_eq!(description.results.logits.shape[0], 0);
     if let Some(output) = numpy_check(&[folder.path().to_owned()]) {
         assert!(output.status.success());

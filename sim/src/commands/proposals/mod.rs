@@ -121,6 +121,8 @@ struct Setup {
     /// Samples per pixel.
     channels: u16,
     void: Void,
+    /// The files that all this comes from.
+    read: Vec<PathBuf>,
 }
 
 impl Setup {
@@ -130,6 +132,8 @@ impl Setup {
             None => None,
         };
         let (mut size, mut channels) = (None, 3);
+        // Of a preset's name there is no file.
+        let mut read: Vec<PathBuf> = args.params.iter().map(PathBuf::from).collect();
         if args.model.model.is_some() || (params.is_none() && args.segments.segments.is_none()) {
             let file = args.model.open()?;
             let model = file.parse()?;
@@ -138,6 +142,7 @@ impl Setup {
             size = Some((input.width, input.height));
             channels = input.channels;
             params = params.or(Some(*pipeline.params()));
+            read.extend(file.files());
         }
         let source = match (&args.segments.segments, params) {
             (None, Some(params)) => Source::Params(Box::new(match args.max {
@@ -160,6 +165,7 @@ impl Setup {
             } else {
                 Void::Ignored
             },
+            read,
         })
     }
 
@@ -340,11 +346,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     check_options(args)?;
     let setup = Setup::new(args)?;
     let mut files = OutputFiles::new();
+    for path in &setup.read {
+        files = files.keeping(path);
+    }
     let report = if args.path.is_dir() {
         if args.labels.is_some() {
             bail!("--labels is for a photograph; a data set has labels of its own");
         }
-        Report::Set(data_set(args, &setup)?)
+        Report::Set(data_set(args, &setup, &mut files)?)
     } else {
         files = files.keeping(&args.path);
         for path in [&args.labels, &args.segments.segments]
@@ -387,10 +396,13 @@ fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<
         None => None,
     };
     let truth = truth.as_ref().map(|truth| (truth, &classes));
+    let out = args.out.clone().unwrap_or_else(|| "proposals.png".into());
+    for path in [Some(&out), args.csv.as_ref(), args.plot.as_ref()] {
+        path.map_or(Ok(()), |path| files.expect(path))?;
+    }
     let made = setup
         .propose(&mut ProposalMemory::default(), &photo, None, truth, true)
         .with_context(|| display(&args.path))?;
-    let out = args.out.clone().unwrap_or_else(|| "proposals.png".into());
     if let Some(picture) = &made.picture {
         files.add_picture(&out, picture)?;
     }
@@ -412,7 +424,8 @@ fn image(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<
     })
 }
 
-fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
+/// Proposals of a data set. `files` learns what is read and what is to come; pictures are written as they are made.
+fn data_set(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Result<SetReport> {
     let dataset = Dataset::open(&args.path)?;
     let split = args.split.as_deref().unwrap_or(SPLIT);
     let mut ids = dataset.split(split)?;
@@ -421,6 +434,16 @@ fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
         bail!("--limit 0 leaves no image");
     }
     let classes = TruthClasses::of(dataset.description());
+    let segments = args.segments.segments.as_deref();
+    let segments = ids
+        .iter()
+        .filter_map(|id| segments_path(segments?, id).ok());
+    for path in dataset.files(&ids).into_iter().chain(segments) {
+        *files = std::mem::take(files).keeping(&path);
+    }
+    for path in [&args.csv, &args.plot].into_iter().flatten() {
+        files.expect(path)?;
+    }
     if let Some(folder) = &args.out {
         let mut names = HashMap::new();
         for id in &ids {
@@ -430,6 +453,9 @@ fn data_set(args: &Args, setup: &Setup) -> anyhow::Result<SetReport> {
             }
         }
         std::fs::create_dir_all(folder).with_context(|| display(folder))?;
+        for id in &ids {
+            files.expect(&picture_path(folder, id))?;
+        }
     }
     let bar = progress(ids.len() as u64, "images", args.json);
     let one = |memory: &mut ProposalMemory, id: &String| -> anyhow::Result<Made> {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use cfm_sim::photo;
-use cfm_sim::photo_list::{is_photo_list, photo_list};
+use cfm_sim::photo_list::{is_photo_list, photo_list, source_files};
 use cfm_sim::photo_stream::PhotoStream;
 use image::RgbImage;
 use rayon::prelude::*;
@@ -105,8 +105,9 @@ impl Outputs {
         [&self.overlays].into_iter().chain(&self.labels)
     }
 
-    /// Refuses photographs that would get the same output file, or whose output file is a photograph.
-    fn check(&self, photos: &[PathBuf]) -> anyhow::Result<()> {
+    /// Refuses photographs that would get the same output file, or whose output file is a photograph or any other of the
+    /// files that are read.
+    fn check(&self, photos: &[PathBuf], inputs: &[PathBuf]) -> anyhow::Result<()> {
         let mut names: HashMap<String, &PathBuf> = HashMap::new();
         for path in photos {
             if let Some(other) = names.insert(stem(path), path) {
@@ -115,18 +116,26 @@ impl Outputs {
                 bail!("{a} and {b} would both be written to {file}");
             }
         }
-        let real = photos.iter().filter_map(|path| fs::canonicalize(path).ok());
-        let real: HashSet<PathBuf> = real.collect();
+        let real = |paths: &[PathBuf]| -> HashSet<PathBuf> {
+            let real = paths.iter().filter_map(|path| fs::canonicalize(path).ok());
+            real.collect()
+        };
+        let (real_photos, real_inputs) = (real(photos), real(inputs));
         for (folder, path) in self
             .folders()
             .flat_map(|f| photos.iter().map(move |p| (f, p)))
         {
             let file = file(folder, &stem(path));
-            if fs::canonicalize(&file).is_ok_and(|file| real.contains(&file)) {
-                bail!(
-                    "{} is one of the photographs; name another folder",
-                    display(&file)
-                );
+            let Ok(found) = fs::canonicalize(&file) else {
+                continue;
+            };
+            if real_photos.contains(&found) {
+                let file = display(&file);
+                bail!("{file} is one of the photographs; name another folder");
+            }
+            if real_inputs.contains(&found) {
+                let file = display(&file);
+                bail!("{file} is one of the files that are read; name another folder");
             }
         }
         Ok(())
@@ -157,19 +166,19 @@ pub fn run(
         let frames = PhotoStream::new(io::stdin().lock()).zip(1..);
         Box::new(frames.map(|(photo, number)| Ok(Job::of_frame(number, photo?))))
     } else {
-        let mut photos = Vec::new();
+        let (mut photos, mut inputs) = (Vec::new(), labeller.file.files());
         for path in images {
-            let name = path.to_string_lossy();
             if path.as_os_str() == "-" {
                 bail!("- (standard input) goes with no other photographs");
-            } else if is_photo_list(&name) {
-                photos.extend(photo_list(&name, usize::MAX)?);
+            } else if is_photo_list(path) {
+                photos.extend(photo_list(path, usize::MAX)?);
+                inputs.extend(source_files(path)?);
             } else {
                 photos.push(path.clone());
             }
         }
         outputs = Outputs::create(args)?;
-        outputs.check(&photos)?;
+        outputs.check(&photos, &inputs)?;
         count = Some(photos.len() as u64);
         Box::new(photos.into_iter().map(|path| Ok(Job::of_file(path))))
     };

@@ -7,17 +7,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cfm_sim::import::{Logits, Segments};
 use cfm_sim::labelling::RuleSpec;
-use cfm_sim::output::{OutputError, OutputFiles, print_json};
+use cfm_sim::model_file::ModelFile;
+use cfm_sim::output::{OutputError, print_json};
 use cfm_sim::photo_list::is_photo_list;
 use cfm_sim::pipeline::{Pipeline, Segmentation};
 use cfm_sim::scene::{SAMPLE_SEED, SAMPLE_SIZE, Scene};
 use cfm_sim::{photo, picture};
 use image::RgbImage;
 
-use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, pipeline};
+use super::{LABELLING_HELP, ModelArg, SegmentsArg, display, outputs_beside, pipeline};
 use report::{Report, Size};
 
 /// Arguments of `cfm segment`.
@@ -69,14 +70,17 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     }
     let labeller = Labeller {
         pipeline,
-        model: file.name(),
+        file: &file,
     };
-    let is_one = |path: &Path| path.as_os_str() != "-" && !is_photo_list(&path.to_string_lossy());
+    let is_one = |path: &Path| path.as_os_str() != "-" && !is_photo_list(path);
     let path = match &args.images[..] {
         [] => None,
         [path] if is_one(path) => Some(path),
         images => return many::run(args, images, &labeller, out),
     };
+    if args.keep_going {
+        bail!("--keep-going is for several photographs");
+    }
     let photo = match path {
         Some(path) => photo::open(path)?,
         None => {
@@ -100,7 +104,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     };
     let overlay = args.out.as_deref().unwrap_or(Path::new("overlay.png"));
     let given = [path, args.segments.segments.as_ref(), args.logits.as_ref()];
-    let inputs: Vec<&Path> = given.into_iter().flatten().map(PathBuf::as_path).collect();
+    let inputs: Vec<&PathBuf> = given.into_iter().flatten().collect();
     let labels = args.labels.as_deref();
     let report = labeller.write(
         path.map(|path| display(path)),
@@ -118,20 +122,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A model ready to label photographs, and what it is called.
+/// A model ready to label photographs, and where it comes from.
 struct Labeller<'m> {
     pipeline: Pipeline<'m>,
-    model: String,
+    file: &'m ModelFile,
 }
 
 impl Labeller<'_> {
     fn segment(&self, photo: &RgbImage) -> anyhow::Result<Segmentation> {
         let segmentation = self.pipeline.segment(photo);
-        segmentation.with_context(|| self.model.clone())
+        segmentation.with_context(|| self.file.name())
     }
 
-    /// Writes the overlay and, if asked for, the label values, both or none, but over none of the inputs, and says what was
-    /// found.
+    /// Writes the overlay and, if asked for, the label values, both or none, but over none of the inputs and not over the
+    /// model, and says what was found.
     fn write(
         &self,
         path: Option<String>,
@@ -139,13 +143,10 @@ impl Labeller<'_> {
         segmentation: &Segmentation,
         overlay: &Path,
         labels: Option<&Path>,
-        inputs: &[&Path],
+        inputs: &[&PathBuf],
     ) -> Result<Report, OutputError> {
         let model = self.pipeline.model();
-        let mut files = OutputFiles::new();
-        for path in inputs {
-            files = files.keeping(path);
-        }
+        let mut files = outputs_beside(self.file, inputs.iter().copied());
         files.add_picture(
             overlay,
             &picture::overlay(photo, &segmentation.labels, model),
@@ -163,7 +164,7 @@ impl Labeller<'_> {
         let classes = report::found(model, segmentation);
         Ok(Report {
             path,
-            model: self.model.clone(),
+            model: self.file.name(),
             image: Size { width, height },
             network: Size {
                 width: model.input().width.into(),

@@ -32,7 +32,8 @@ pub const MAX_PARAMETERS: usize = 1 << 25;
 /// Longest file that is read, in bytes.
 pub const MAX_FILE: u64 = 1 << 28;
 
-/// How the head is to be understood.
+/// How the head is to be understood, where the file does not say it. What it says, by its structure or, as a file that this
+/// project exported, by its metadata, goes before these; whoever asks for something else finds that in the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadOptions {
     /// The design; what the graph looks like if `None`.

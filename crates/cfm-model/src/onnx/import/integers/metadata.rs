@@ -1,6 +1,6 @@
 //! What the project's own files say beside their graph: the `cfm.*` keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fixed::types::U0F16;
 use serde::Deserialize;
@@ -54,9 +54,7 @@ fn json<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
 impl Metadata {
     /// The keys of a file; `None` if it is not one of the project's.
     pub fn read(model: &ModelProto) -> Result<Option<Self>> {
-        let entries: HashMap<&str, &str> = (model.metadata_props.iter())
-            .filter_map(|entry| Some((entry.key.strip_prefix("cfm.")?, &*entry.value)))
-            .collect();
+        let entries = entries(model);
         let Some(&version) = entries.get("version") else {
             return Ok(None);
         };
@@ -112,6 +110,34 @@ impl Metadata {
             provenance: json("provenance", get("provenance").unwrap_or("[]"))?,
         }))
     }
+}
+
+/// Refuses a head of another export than the backbone's, where both say what they are of: the scales of one are not those
+/// of the other.
+pub fn check_same_export(backbone: &ModelProto, head: &ModelProto) -> Result<()> {
+    let entries = |model| -> BTreeMap<&str, &str> {
+        let mut entries = entries(model);
+        entries.remove("part");
+        entries
+    };
+    let (backbone, head) = (entries(backbone), entries(head));
+    if backbone.is_empty() || head.is_empty() {
+        return Ok(());
+    }
+    let mut keys = backbone.keys().chain(head.keys());
+    match keys.find(|key| backbone.get(*key) != head.get(*key)) {
+        Some(key) => Err(ImportError::Head(format!(
+            "metadata cfm.{key} is not that of the backbone: they come from different exports"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The project's keys, without what they begin with.
+fn entries(model: &ModelProto) -> BTreeMap<&str, &str> {
+    (model.metadata_props.iter())
+        .filter_map(|entry| Some((entry.key.strip_prefix("cfm.")?, &*entry.value)))
+        .collect()
 }
 
 fn hexadecimal(text: &str) -> Result<Vec<u8>> {

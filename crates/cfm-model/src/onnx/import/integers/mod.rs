@@ -16,7 +16,7 @@ use crate::spec::{
 use super::error::{ImportError, Result};
 use super::graph::{self, Graph};
 use super::pathways::{self, outputs};
-use super::{ImportedIntegers, Options, imported_from, numbered_classes};
+use super::{ImportedIntegers, Options, Pixels, imported_from, numbered_classes};
 use layers::{Kind, Layers, Numbers, Output, Sum};
 use metadata::Metadata;
 use multiplier::{Multiplier, is_power_of_two, nominal};
@@ -47,6 +47,21 @@ pub fn import(
     head: Option<&[u8]>,
     options: &Options,
 ) -> Result<ImportedIntegers> {
+    if !options.exact_border {
+        return Err(ImportError::Model(
+            "the network is quantized; its padding is what it is, and not grey".to_owned(),
+        ));
+    }
+    let integers = graph
+        .inputs
+        .iter()
+        .any(|image| image.elements == DataType::Uint8 as i32);
+    if integers && options.pixels != Pixels::default() {
+        return Err(ImportError::Model(
+            "the network reads pixels as they are; there is no white, mean or deviation to say"
+                .to_owned(),
+        ));
+    }
     let metadata = Metadata::read(model)?;
     let none = HashMap::new();
     let scales = metadata.as_ref().map_or(&none, |known| &known.quantization);
@@ -55,6 +70,7 @@ pub fn import(
     let (layers, logits) = match (walker.walk()?, head) {
         (Computed::Map(features), Some(head)) => {
             let head = graph::decode(head)?;
+            metadata::check_same_export(model, &head)?;
             let graph = Graph::new(&head, None)?;
             let mut walker = Walker::of_pyramid(&graph, scales, walker.layers, &features)?;
             let logits = walker.walk()?;
