@@ -427,18 +427,17 @@ impl Shared<'_> {
 
 #[test]
 fn threads_share_a_model() {
-    // With segments that need no map; large, so that the threads are in the same functions at once, but in Miri, which sees
-    // a race anyway.
+    // The largest with segments that need no map, so that the threads are in the same functions at once. Miri, for which that
+    // would take a quarter of an hour, sees a race in the smallest case, whatever its segments.
     let mut cases = CASES.to_vec();
-    cases.retain(|(_, file)| {
-        let case = Case::parse(file).unwrap();
-        case.get(Content::Runs(0)).is_some()
-    });
     cases.sort_by_key(|(_, file)| file.len());
     let found = if cfg!(miri) {
         cases.first()
     } else {
-        cases.last()
+        cases.iter().rfind(|(_, file)| {
+            let case = Case::parse(file).unwrap();
+            case.get(Content::Runs(0)).is_some()
+        })
     };
     let (name, file) = *found.expect("a case has segments of runs");
     let case = Case::parse(file).unwrap();
