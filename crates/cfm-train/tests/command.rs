@@ -268,6 +268,14 @@ fn outputs_that_could_not_be_written_are_refused_at_once() {
             &["--out", "model.cfm", "--run", "model.safetensors"],
             "the run's folder",
         ),
+        (
+            &["--out", "model.cfm", "--run", "data/../model.cfm"],
+            "the run's folder",
+        ),
+        (
+            &["--out", "model.cfm", "--run", "./model.safetensors"],
+            "the run's folder",
+        ),
         (&["--out", "folder"], "is a folder"),
         (
             &["--out", "model.cfm", "--table", "t.csv", "--row", "r"],

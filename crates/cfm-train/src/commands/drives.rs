@@ -70,6 +70,18 @@ struct Mious {
     float: f64,
 }
 
+impl Mious {
+    /// Of one model, or the means of several.
+    fn of<'a>(models: impl ExactSizeIterator<Item = &'a Measured>) -> Self {
+        let count = models.len() as f64;
+        let sum = models.fold([0.0; 2], |[int8, float], measured| {
+            [int8 + measured.int8.miou, float + measured.float.miou]
+        });
+        let [int8, float] = sum.map(|sum| sum / count);
+        Self { int8, float }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -137,22 +149,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             };
             if !args.json {
                 let frames = measured.int8.images.to_string();
-                let mious = Mious {
-                    int8: measured.int8.miou,
-                    float: measured.float.miou,
-                };
+                let mious = Mious::of([&measured].into_iter());
                 print(&mut out, name, &drive, &frames, &mious)?;
             }
             measures.push(DriveRow { drive, measured });
         }
-        let mean = |of: fn(&Measured) -> f64| {
-            let sum: f64 = measures.iter().map(|row| of(&row.measured)).sum();
-            sum / measures.len() as f64
-        };
-        let mean_miou = Mious {
-            int8: mean(|measured| measured.int8.miou),
-            float: mean(|measured| measured.float.miou),
-        };
+        let mean_miou = Mious::of(measures.iter().map(|row| &row.measured));
         if !args.json {
             print(&mut out, name, "mean", "", &mean_miou)?;
         }

@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn check_outputs(args: &Args, folder: &Path, config: &Config) -> Result<()> {
     let weights = export::weights_path(&args.out)?;
     for file in [&args.out, &weights] {
-        if file == folder {
+        if is_one(file, folder) {
             bail!(
                 "{}: the run's folder has this name; give another --out or --run",
                 file.display()
@@ -167,6 +167,15 @@ fn check_outputs(args: &Args, folder: &Path, config: &Config) -> Result<()> {
         }
     }
     table::check(table)
+}
+
+/// Whether two names are of one file or folder, which need not be there yet.
+fn is_one(a: &Path, b: &Path) -> bool {
+    // Where the folder that either lies in is still to be made, the names themselves have to do.
+    match (output::real_name(a), output::real_name(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
 }
 
 fn print(Measured { int8, float }: &Measured, out: &mut impl Write) -> io::Result<()> {
