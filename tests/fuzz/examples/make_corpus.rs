@@ -183,10 +183,15 @@ fn side_files(folder: &Path) -> Result<()> {
     let part = fs::read(part)?;
     let dataset =
         b"name = \"n\"\nignore = 255\n[[class]]\nindex = 3\nname = \"sky\"\n\x0cone\n# no\n two \n";
-    // Fingerprint, folding, image, row, classes, and a block of three words; the target makes the checksum.
-    let words = [7, 8 | 10 << 8, 3 | 4 << 16, 12, 5, 1, 0, 64, 3, 1, 2, 3];
-    let engine = words.map(u32::to_le_bytes).concat();
-    let engine = [&b"CFMF\0\0\0\0"[..], &engine].concat();
+    // Fingerprint, folding, image, row, classes, a block, the instance, and three words; the target makes the checksum.
+    let header = [7, 8 | 10 << 8, 3 | 4 << 16, 12, 5, 1];
+    let instance = [4096, 256, 1024, 4096, 256, 16 | 3 << 16];
+    let words = [header, instance, [0, 64, 3, 1, 2, 3]].concat();
+    let engine: Vec<u8> = words
+        .iter()
+        .flat_map(|word: &u32| word.to_le_bytes())
+        .collect();
+    let engine = [&b"CFF2\0\0\0\0"[..], &engine].concat();
     for (name, choice, bytes) in [
         ("float-weights", 0, &network.to_safetensors(like)?[..]),
         ("dataset", 1, dataset),

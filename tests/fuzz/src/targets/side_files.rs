@@ -78,6 +78,8 @@ fn configuration(bytes: &[u8]) {
         let blocks = configuration.blocks();
         let words: usize = blocks.map(|block| block.words().len()).sum();
         assert!(4 * words <= bytes.len());
+        let instance = configuration.instance();
+        assert!(instance.runs(&instance));
     }
 }
 
