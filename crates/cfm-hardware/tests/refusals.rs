@@ -3,17 +3,20 @@
 mod common;
 
 use cfm_core::model::{Design, MaskRule, Model};
-use cfm_hardware::{CompileError, Folding, Limits, compile};
+use cfm_hardware::{CompileError, Engine, Folding, Limits, compile};
 use cfm_model::spec::{AddSpec, FcSpec, LayerSpec, ModelSpec, OutputScale};
 use common::one_convolution;
 
 const PAGE: &str = include_str!("../../../hls/ENGINE.md");
 
+fn compiled(spec: &ModelSpec, folding: Folding, limits: &Limits) -> Result<Engine, CompileError> {
+    let bytes = spec.to_bytes().unwrap();
+    compile(&Model::parse(&bytes).unwrap(), folding, limits)
+}
+
 /// What says no to a model, and the row of the page that announces it.
 fn refuses(spec: &ModelSpec, folding: Folding, limits: Limits, error: &str, row: &str) {
-    let bytes = spec.to_bytes().expect(row);
-    let model = Model::parse(&bytes).expect(row);
-    let refused = compile(&model, folding, &limits).expect_err(row);
+    let refused = compiled(spec, folding, &limits).expect_err(row);
     assert_eq!(refused.to_string(), error);
     let (_, table) = PAGE
         .split_once("## What an engine refuses")
@@ -72,8 +75,7 @@ fn strides_of_too_many_passes() {
         conv.window.stride = [1, stride];
         spec
     };
-    let bytes = strided(15).to_bytes().unwrap();
-    assert!(compile(&Model::parse(&bytes).unwrap(), folding(), &Limits::FORMAT).is_ok());
+    assert!(compiled(&strided(15), folding(), &Limits::FORMAT).is_ok());
     let error = "layer 0: a horizontal stride of 16; the engine has at most 15";
     let row = "a horizontal stride above 15, but where the output is one cell wide";
     refuses(&strided(16), folding(), Limits::FORMAT, error, row);
@@ -94,8 +96,7 @@ fn inputs_of_an_addition_far_apart() {
         spec.layers.push(LayerSpec::Add(AddSpec { inputs, output }));
         spec
     };
-    let bytes = apart(14).to_bytes().unwrap();
-    assert!(compile(&Model::parse(&bytes).unwrap(), folding(), &Limits::FORMAT).is_ok());
+    assert!(compiled(&apart(14), folding(), &Limits::FORMAT).is_ok());
     let error = "layer 2: an input is aligned by 15 bits; the engine's weights hold at most 14";
     let row = "an addition one of whose inputs is aligned by more than 14 bits";
     refuses(&apart(15), folding(), Limits::FORMAT, error, row);
