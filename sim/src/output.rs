@@ -68,11 +68,9 @@ impl OutputFiles {
         Self::default()
     }
 
-    /// Refuses to write over `input` from now on, by whatever name.
-    #[must_use]
-    pub fn keeping(mut self, input: &Path) -> Self {
-        self.files = self.files.keeping(input);
-        self
+    /// Refuses to write over any of `inputs` from now on, by whatever name.
+    pub fn keep(&mut self, inputs: impl IntoIterator<Item: AsRef<Path>>) {
+        self.files.keep(inputs);
     }
 
     /// Refuses at once, before the work that makes it, a file that [`add`](Self::add) would refuse then: one that is read,
@@ -252,7 +250,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("in.png");
         fs::write(&input, b"old").unwrap();
-        let mut files = OutputFiles::new().keeping(&input);
+        let mut files = OutputFiles::new();
+        files.keep([&input]);
         let same = folder.path().join(".");
         for path in [&input, &same.join("in.png")] {
             assert!(files.expect(path).is_err());

@@ -67,15 +67,14 @@ impl Batch {
         Self::default()
     }
 
-    /// Refuses to replace `input` from now on, by whatever name.
-    #[must_use]
-    pub fn keeping(mut self, input: &Path) -> Self {
+    /// Refuses to replace any of `inputs` from now on, by whatever name.
+    pub fn keep(&mut self, inputs: impl IntoIterator<Item: AsRef<Path>>) {
         // One that is not there is in no danger.
-        self.kept.extend(fs::canonicalize(input));
-        self
+        let real = inputs.into_iter().flat_map(fs::canonicalize);
+        self.kept.extend(real);
     }
 
-    /// Refuses a file that is one of those to [keep](Self::keeping).
+    /// Refuses a file that is one of those to [keep](Self::keep).
     ///
     /// # Errors
     /// A [`FileError`] that names the file.
@@ -382,9 +381,8 @@ mod tests {
         let input = root.join("in");
         fs::write(&input, b"old").unwrap();
         fs::create_dir(root.join("x")).unwrap();
-        let mut batch = Batch::new()
-            .keeping(&input)
-            .keeping(&root.join("not there"));
+        let mut batch = Batch::new();
+        batch.keep([&input, &root.join("not there")]);
         for name in [input.clone(), root.join("x/../in")] {
             assert_eq!(batch.check_kept(&name).unwrap_err().path, name);
             assert_eq!(batch.add(&name, b"new").unwrap_err().path, name);

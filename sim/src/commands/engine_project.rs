@@ -92,7 +92,8 @@ impl ProjectInput {
             project::project(&model, &engine, &view, &segments, language)?;
         let read = file.files();
         let read = read.iter().chain(&self.image).chain(&self.engine.budget);
-        let mut batch = read.fold(Batch::new(), |batch, path| batch.keeping(path));
+        let mut batch = Batch::new();
+        batch.keep(read);
         for (name, bytes) in &files {
             batch.add(&folder.join(name), bytes)?;
         }

@@ -175,9 +175,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 /// A folder whose files leave model and photograph alone.
 fn folder_beside<'a>(out: &'a Path, model: &ModelFile, image: Option<&PathBuf>) -> Folder<'a> {
-    let files = model.files();
-    let inputs = files.iter().chain(image);
-    inputs.fold(Folder::new(out), |folder, path| folder.keeping(path))
+    let mut folder = Folder::new(out);
+    folder.keep(model.files().iter().chain(image));
+    folder
 }
 
 fn vectors(args: &VectorsArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {

@@ -377,8 +377,8 @@ fn outputs(args: &Args) -> anyhow::Result<OutputFiles> {
     if let Some(images) = &args.images {
         inputs.extend(source_files(images)?);
     }
-    let files = inputs.iter();
-    let mut files = files.fold(OutputFiles::new(), |files, path| files.keeping(path));
+    let mut files = OutputFiles::new();
+    files.keep(inputs);
     for path in args.float.iter().chain([&args.out]) {
         files.expect(path)?;
     }

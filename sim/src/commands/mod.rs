@@ -78,9 +78,10 @@ pub fn outputs_beside<'p>(
     model: &ModelFile,
     inputs: impl IntoIterator<Item = &'p PathBuf>,
 ) -> OutputFiles {
-    let files = OutputFiles::new();
-    let files = inputs.into_iter().fold(files, |f, path| f.keeping(path));
-    model.files().iter().fold(files, |f, path| f.keeping(path))
+    let mut files = OutputFiles::new();
+    files.keep(inputs);
+    files.keep(model.files());
+    files
 }
 
 /// A pipeline for a model; errors name its file.

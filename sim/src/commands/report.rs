@@ -143,9 +143,7 @@ fn evaluation(
     if let Some(images) = args.images {
         ids = spaced(&ids, images.get());
     }
-    for path in dataset.files(&ids) {
-        *files = std::mem::take(files).keeping(&path);
-    }
+    files.keep(dataset.files(&ids));
     files.expect(&args.out)?;
     let name = || folder.to_owned();
     let classes = ClassMatch::new(pipeline.model(), dataset.description()).with_context(name)?;

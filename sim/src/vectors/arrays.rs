@@ -60,11 +60,9 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// Refuses to replace `input` from now on, by whatever name.
-    #[must_use]
-    pub fn keeping(mut self, input: &Path) -> Self {
-        self.files = self.files.keeping(input);
-        self
+    /// Refuses to replace any of `inputs` from now on, by whatever name.
+    pub fn keep(&mut self, inputs: impl IntoIterator<Item: AsRef<Path>>) {
+        self.files.keep(inputs);
     }
 
     /// Adds an array as `NAME.npy`.

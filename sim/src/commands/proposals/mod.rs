@@ -346,22 +346,19 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     check_options(args)?;
     let setup = Setup::new(args)?;
     let mut files = OutputFiles::new();
-    for path in &setup.read {
-        files = files.keeping(path);
-    }
+    files.keep(&setup.read);
     let report = if args.path.is_dir() {
         if args.labels.is_some() {
             bail!("--labels is for a photograph; a data set has labels of its own");
         }
         Report::Set(data_set(args, &setup, &mut files)?)
     } else {
-        files = files.keeping(&args.path);
-        for path in [&args.labels, &args.segments.segments]
-            .into_iter()
-            .flatten()
-        {
-            files = files.keeping(path);
-        }
+        files.keep([&args.path]);
+        files.keep(
+            [&args.labels, &args.segments.segments]
+                .into_iter()
+                .flatten(),
+        );
         Report::Image(image(args, &setup, &mut files)?)
     };
     if let Some(quality) = report.quality() {
@@ -438,9 +435,7 @@ fn data_set(args: &Args, setup: &Setup, files: &mut OutputFiles) -> anyhow::Resu
     let segments = ids
         .iter()
         .filter_map(|id| segments_path(segments?, id).ok());
-    for path in dataset.files(&ids).into_iter().chain(segments) {
-        *files = std::mem::take(files).keeping(&path);
-    }
+    files.keep(dataset.files(&ids).into_iter().chain(segments));
     for path in [&args.csv, &args.plot].into_iter().flatten() {
         files.expect(path)?;
     }
